@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file objrmap/mmu.h  What an embedder implements: page tables as runs of entry slots.
+ *
+ * A *run* is up to 512 neighbouring entry slots of one table, locked together. The library looks at entries only
+ * inside a locked run, takes live entries by atomic exchange (a hardware walker may set accessed and dirty at any time)
+ * and tells the MMU by flush() what its cached translations must forget.
+ *
+ * Locks: a run lock is the innermost lock that the library takes. Two runs are held together only by fork: the parent's,
+ * then the child's, which belong to two MMUs, under the exclusive space lock. No call ever holds two runs of one MMU.
+ */
+#ifndef OBJRMAP_MMU_H
+#define OBJRMAP_MMU_H
+
+#include <objrmap/page.h>
+#include <objrmap/pte.h>
+#include <objrmap/types.h>
+
+/** Capabilities of an MMU: facts that let the library do less, or oblige it to do more. */
+enum rmap_mmu_cap {
+    /** No translation is ever cached: flush is not called. */
+    RMAP_MMU_NO_TLB = 1 << 0,
+    /** An entry whose accessed attribute is clear is cached nowhere: its flush is elided (S6). */
+    RMAP_MMU_ACCESSED_EXACT = 1 << 1,
+    /** A cleared accessed attribute is set again only after a flush of the entry; ageing flushes for it. */
+    RMAP_MMU_ACCESSED_NEEDS_FLUSH = 1 << 2,
+};
+
+/** Why a flush is needed. */
+enum rmap_flush_kind {
+    RMAP_FLUSH_ALL = 0,   /**< entries were removed or replaced: forget them wholly */
+    RMAP_FLUSH_WRITE = 1, /**< only the permission to write (or dirty) was withdrawn: forgetting that suffices */
+};
+
+struct rmap_flush_range {
+    rmap_vpn_t first;
+    uint64_t count;
+    enum rmap_flush_kind kind;
+};
+
+#define RMAP_RUN_MAX 512
+
+/** A locked run: slots for [first, first + count). Filled by run_find/run_make, valid until run_unlock. */
+struct rmap_mmu_run {
+    RMAP_ATOMIC(rmap_pte_t) *slots; /**< NULL if entries are not in memory: then get/set/exchange are used */
+    rmap_vpn_t first;
+    uint32_t count; /**< 1 … RMAP_RUN_MAX */
+    void *cookie;   /**< the MMU's own */
+};
+
+/** Tables reserved ahead of a lock, so that run_make cannot fail. Caller's memory, zero-initialised. */
+#define RMAP_TABLES_MAX 6
+struct rmap_tables {
+    void *table[RMAP_TABLES_MAX];
+    unsigned count;
+};
+
+struct rmap_mmu_ops {
+    size_t struct_size;
+    const char *name;
+    const struct rmap_pte_format *format; /**< of every entry in every run */
+    unsigned caps;                        /**< enum rmap_mmu_cap */
+
+    /**
+     * Lock the first run that has a table and intersects [vpn, end), clipped to nothing: `first` and `count` are the
+     * whole run's. Does not allocate. Blocks only for the run lock.
+     * @return 0 (locked); RMAP_ERR_ABSENT (no table there); RMAP_ERR_BLOCK (a huge entry covers the page).
+     */
+    int (*run_find)(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run);
+    /** As run_find for one page, but makes missing tables from `t` (which reserve() filled for this vpn). @return 0; BLOCK. */
+    int (*run_make)(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run);
+    void (*run_unlock)(void *mmu, struct rmap_mmu_run *run);
+
+    /** Make `t` sufficient for run_make(vpn). May allocate and block; no lock is held. @return 0; NOMEM; RANGE. */
+    int (*reserve)(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t);
+    /** Give back what run_make left. `t` becomes empty. */
+    void (*unreserve)(void *mmu, struct rmap_tables *t);
+    /**
+     * Free the tables inside [first, end) that hold no entry. May be NULL. Called with the space lock held exclusive and
+     * no walk able to reach the space's range (group lock held exclusive).
+     */
+    void (*trim)(void *mmu, rmap_vpn_t first, rmap_vpn_t end);
+
+    /** Entries that are not in memory (run->slots == NULL). i is relative to run->first. exchange is atomic. NULL otherwise. */
+    rmap_pte_t (*get)(void *mmu, const struct rmap_mmu_run *run, uint32_t i);
+    void (*set)(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e);
+    rmap_pte_t (*exchange)(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e);
+
+    /**
+     * When it returns no stale translation of the ranges is used any more, by anybody. Cannot fail: an MMU that runs out
+     * of means forgets more instead. May be called under run locks and the group lock (a full gather); must not take a
+     * run lock. Never called with RMAP_MMU_NO_TLB; may be NULL then.
+     */
+    void (*flush)(void *mmu, const struct rmap_flush_range *ranges, size_t n);
+    /** False: nobody runs on this space, nothing is cached, flushes are elided (S6). May be NULL: always true. */
+    bool (*active)(void *mmu);
+    /**
+     * A fault at `vpn` was resolved by the entry that is there now; the MMU may load its translation, and neighbours.
+     * Run locked. Must not block for other rmap locks. May be NULL.
+     */
+    void (*update)(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access);
+    /** Bytes that the tables of this space occupy. May be NULL. */
+    size_t (*table_bytes)(void *mmu);
+};
+
+/** A space's MMU: operations, their first argument, and the pages of virtual memory that it covers ([0, pages)). */
+struct rmap_mmu {
+    const struct rmap_mmu_ops *ops;
+    void *ctx;
+    rmap_vpn_t pages;
+};
+
+/** Who resolves an MMU's faults: the pager's space, say. fault() as rmap_space_fault(). */
+struct rmap_mmu_client {
+    void *ctx;
+    int (*fault)(void *ctx, rmap_vpn_t vpn, unsigned access);
+};
+
+/** How a pager makes an MMU for each space. */
+struct rmap_mmu_provider {
+    size_t struct_size;
+    void *ctx;
+    /** @return 0 with *out filled; NOMEM; SYSTEM. `client` is copied. May block. */
+    int (*create)(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out);
+    /** The space is gone: no entry is left, no lock is held. */
+    void (*destroy)(void *ctx, struct rmap_mmu *mmu);
+};
+
+static inline rmap_pte_t rmap_run_get(const struct rmap_mmu *m, const struct rmap_mmu_run *run, uint32_t i)
+{
+#ifndef __cplusplus
+    if (run->slots) return __atomic_load_n((rmap_pte_t *)&run->slots[i], __ATOMIC_RELAXED);
+#else
+    if (run->slots) return __atomic_load_n(&run->slots[i], __ATOMIC_RELAXED);
+#endif
+    return m->ops->get(m->ctx, run, i);
+}
+/** Store into a slot that the hardware cannot be using (it was none or not present). Release order. */
+static inline void rmap_run_set(const struct rmap_mmu *m, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)
+{
+    if (run->slots) __atomic_store_n((rmap_pte_t *)&run->slots[i], e, __ATOMIC_RELEASE);
+    else m->ops->set(m->ctx, run, i, e);
+}
+/** Replace a live entry; the returned one holds every accessed and dirty bit set until then (INV-7). */
+static inline rmap_pte_t rmap_run_exchange(const struct rmap_mmu *m, const struct rmap_mmu_run *run, uint32_t i,
+                                           rmap_pte_t e)
+{
+    if (run->slots) return __atomic_exchange_n((rmap_pte_t *)&run->slots[i], e, __ATOMIC_ACQ_REL);
+    return m->ops->exchange(m->ctx, run, i, e);
+}
+
+struct rmap_gather;
+RMAP_BEGIN_DECLS
+
+/**
+ * A gather: flushes to do and counts to release after them (INV-6). Caller's memory (about 8 KiB: a stack's), for one
+ * thread. init, then add, then finish; never left unfinished.
+ */
+#define RMAP_GATHER_FLUSHES 64
+#define RMAP_GATHER_ITEMS 512
+struct rmap_member;
+struct rmap_gather {
+    struct rmap *r;
+    uint32_t flushes, items;
+    struct {
+        struct rmap_member *member;
+        struct rmap_flush_range range;
+    } flush[RMAP_GATHER_FLUSHES];
+    struct {
+        struct rmap_page *page; /* NULL: a swap entry */
+        uint32_t count;         /* of mappings, or of swap entries */
+        rmap_swp_t entry;
+    } item[RMAP_GATHER_ITEMS];
+};
+
+RMAP_API void rmap_gather_init(struct rmap_gather *g, struct rmap *r);
+/**
+ * An entry of `vpn` was removed, replaced or restricted: its flush is due, unless the MMU makes it unneeded (old entry
+ * not present; never accessed with ACCESSED_EXACT; space not active; NO_TLB). Callable under a run lock. `old` is the
+ * entry before.
+ */
+RMAP_API void rmap_gather_flush(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t old,
+                                enum rmap_flush_kind kind);
+/** A swap entry was removed: lower its slot after the flush. Callable under a run lock. */
+RMAP_API void rmap_gather_swap(struct rmap_gather *g, rmap_swp_t entry);
+/** @return true while `n` more entries fit without an early flush; else call rmap_gather_finish first. */
+RMAP_API bool rmap_gather_room(const struct rmap_gather *g, uint32_t n);
+/** Do the flushes only; the counts stay held. For move, before the entries appear at the destination (B15). */
+RMAP_API void rmap_gather_flush_now(struct rmap_gather *g);
+/** Flush, then release all counts; pages may be freed here. No run lock may be held. The gather is empty afterwards. */
+RMAP_API void rmap_gather_finish(struct rmap_gather *g);
+
+RMAP_END_DECLS
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file objrmap/move.h  Moving entries inside one space: mremap.
+ *
+ * A page has one index. Moving a page that the space owns alone just re-indexes it (S8), whatever was shared in the past.
+ * Moving a page that others still map takes a private copy at the new place (early COW, S9). A swap entry stays a swap
+ * entry (S10): a sole one re-homes its slot, a shared one marks the slot MOVED and the copy is taken at swap-in.
+ */
+#ifndef OBJRMAP_MOVE_H
+#define OBJRMAP_MOVE_H
+
+#include <objrmap/group.h>
+
+struct rmap_moved {
+    uint64_t reindexed;   /**< present pages re-indexed */
+    uint64_t copied;      /**< present pages copied (were shared) */
+    uint64_t swap_moved;  /**< swap entries left on swap, slot re-homed */
+    uint64_t swap_shared; /**< swap entries left on swap, slot marked MOVED */
+};
+
+RMAP_BEGIN_DECLS
+
+/**
+ * Move all entries of [from, from + count) to [to, to + count). The destination must hold none; ranges must not overlap.
+ * => Space lock held exclusively. Takes page locks, one run lock at a time; allocates tables and frames (frame_ops->alloc)
+ *    with no lock held. Entries leave the source, are flushed there, and only then appear at the destination (B15); in
+ *    between their page locks are held, so that no walk can mistake them for unmapped.
+ * On failure everything is back at `from` (pages copied so far stay private copies); *out says what was undone: nothing.
+ * @return 0; NULL_ARG; DEAD; RANGE; INVALID (overlap); EXISTS (destination not empty); NOMEM; NO_FRAME; OVERFLOW;
+ *         PINNED (a shared page is pinned); BLOCK. `out` may be NULL.
+ */
+RMAP_API int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t count, struct rmap_moved *out);
+
+RMAP_END_DECLS
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file objrmap/pager.h  The pager: frames under a budget, reclaim, swap, commit accounting. The second tier.
+ *
+ * It uses the core's public headers only. An embedder supplies an MMU for each space by a provider: radix, host, or its own.
+ * Locks: in this version one mutex per pager serves as every space lock. No call touches caller buffers or projected memory
+ * while it holds it.
+ */
+#ifndef OBJRMAP_PAGER_H
+#define OBJRMAP_PAGER_H
+
+#include <objrmap/device.h>
+#include <objrmap/memory.h>
+#include <objrmap/mmu.h>
+#include <objrmap/stats.h>
+#include <objrmap/swapmap.h>
+
+struct rmap_pager;
+
+struct rmap_pager_options {
+    size_t struct_size;
+    const struct rmap_allocator *alloc;        /**< NULL: default */
+    const struct rmap_mmu_provider *provider;  /**< required; copied, its ctx must outlive the pager */
+    struct rmap_memory *memory;                /**< frames; NULL: the pager makes its own of `frames` frames */
+    uint64_t frames;                           /**< budget in frames, 16 …; with `memory`: at most memory->frames */
+    unsigned page_shift;                       /**< 12 … 16; with `memory` equal to memory->page_shift */
+    uint64_t commit_limit;                     /**< pages that may be charged, 0: no strict accounting (S11) */
+    struct rmap_device *swap;                  /**< first swap device or NULL; ownership passes on success */
+    unsigned evict_batch;                      /**< pages evicted at a time, 0: a default (64); 1 … 256 */
+};
+
+struct rmap_pager_stats {
+    uint64_t frames_total, frames_used, frames_peak; /**< used: handed out, the zero frame included */
+    uint64_t spaces, spaces_peak;
+    uint64_t faults, faults_minor;    /**< minor: the entry was there (a translation was missing) */
+    uint64_t zero_maps;               /**< read faults served by the zero page */
+    uint64_t anon_new;                /**< pages instantiated by write faults */
+    uint64_t cow_copies, cow_reuses;
+    uint64_t swap_ins, swap_in_cached; /**< pages read from the device; found in the cache */
+    uint64_t swap_in_copies;          /**< private copies for moved swap entries (S10) */
+    uint64_t evictions;               /**< frames freed by reclaim */
+    uint64_t shared_evictions;        /**< of those, pages mapped by two or more spaces when their unmap began */
+    uint64_t swap_outs;               /**< pages written */
+    uint64_t reclaim_failures;        /**< pages put back: young, locked, busy, write error */
+    uint64_t aged, activated;
+    uint64_t moves, moves_reindexed, moves_copied, moves_swap; /**< calls; pages; pages; swap entries */
+    uint64_t committed;               /**< pages charged now */
+    uint64_t regions;
+    uint64_t pagetable_bytes;         /**< of all spaces' tables */
+    uint64_t shared_pages, exclusive_pages; /**< resident mapped pages by mapcount > 1, = 1 (counted by this call: O(frames)) */
+};
+
+RMAP_BEGIN_DECLS
+
+/** @return 0; NULL_ARG; STRUCT_SIZE; RANGE (frames, page_shift, evict_batch); NOMEM; SYSTEM. Allocates. */
+RMAP_API int rmap_pager_create(const struct rmap_pager_options *options, struct rmap_pager **out);
+/** @return 0; NULL_ARG; BUSY (a space is left). */
+RMAP_API int rmap_pager_destroy(struct rmap_pager *p);
+
+/** The core instance beneath, for verbs, verify and statistics. Valid as long as the pager. */
+RMAP_API struct rmap *rmap_pager_rmap(struct rmap_pager *p);
+/** Its slot map; NULL if no device was ever added. */
+RMAP_API struct rmap_swap *rmap_pager_swap(struct rmap_pager *p);
+/** Add a swap device (ownership passes on success). @return as rmap_swap_add. */
+RMAP_API int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *device);
+
+/**
+ * Reclaim up to n frames now. Ages, unmaps from every space, writes to swap, frees.
+ * => May block (I/O). @return number of frames freed, or a negative error (NULL_ARG).
+ */
+RMAP_API int64_t rmap_reclaim(struct rmap_pager *p, uint64_t n);
+
+RMAP_API int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out);
+
+/** rmap_verify, rmap_swap_verify and the pager's own books (frames, lists, regions, charges). Quiet point. */
+struct rmap_verify_report;
+RMAP_API int rmap_pager_verify(struct rmap_pager *p, struct rmap_verify_report *report);
+
+RMAP_END_DECLS
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file objrmap/space.h  Address spaces of the pager and the mm verbs on them.
+ *
+ * Page numbers count from 0 at the space's start. A *region* is a range with one protection and one set of flags. Private
+ * anonymous memory only in this version: RMAP_MAP_SHARED is UNSUPPORTED.
+ * Every call: NULL_ARG, DEAD; ranges: RANGE when empty, wrapping or outside the space. May block (reclaim, swap I/O).
+ */
+#ifndef OBJRMAP_SPACE_H
+#define OBJRMAP_SPACE_H
+
+#include <objrmap/group.h>
+#include <objrmap/move.h>
+#include <objrmap/pager.h>
+
+struct rmap_space;
+
+enum rmap_map_flag {
+    RMAP_MAP_FIXED = 1 << 0,     /**< at *at exactly, replacing what is there */
+    RMAP_MAP_NOREPLACE = 1 << 1, /**< with FIXED: fail with EXISTS instead */
+    RMAP_MAP_LOCKED = 1 << 2,    /**< mlock: populate and keep resident */
+    RMAP_MAP_SHARED = 1 << 3,    /**< UNSUPPORTED yet */
+};
+
+enum rmap_move_flag {
+    RMAP_MOVE_FIXED = 1 << 0, /**< to *to exactly, replacing what is there */
+    RMAP_MOVE_KEEP_OLD = 1 << 1, /**< the old region stays, empty (DONTUNMAP); sizes must be equal */
+    RMAP_MOVE_MAYMOVE = 1 << 2,  /**< without it growth must succeed in place */
+};
+
+enum rmap_advice {
+    RMAP_ADVISE_DONTNEED = 1, /**< drop contents: the next touch finds zeroes */
+};
+
+/** What a space has; counts in pages unless they say bytes. */
+struct rmap_space_stats {
+    uint64_t mapped;        /**< entries that map a page */
+    uint64_t swapped;       /**< swap entries */
+    uint64_t regions;
+    uint64_t virtual_pages; /**< sum of regions */
+    uint64_t locked_pages;  /**< sum of locked regions */
+    uint64_t committed;     /**< pages charged to it */
+    uint64_t table_bytes;
+};
+
+/** One region, as listed by rmap_space_regions(). */
+struct rmap_region_info {
+    rmap_vpn_t first;
+    uint64_t count;
+    unsigned prot;  /**< enum rmap_access */
+    bool locked;
+    bool accounted; /**< charged under strict accounting: is or once was writable */
+};
+
+RMAP_BEGIN_DECLS
+
+/** A fresh empty space in a group of its own. @return 0; NULL_ARG; NOMEM; provider's error. */
+RMAP_API int rmap_space_create(struct rmap_pager *p, struct rmap_space **out);
+
+/**
+ * Fork: the child has the same regions and, copy on write, the same contents. Locked is not inherited.
+ * @return 0; NOMEM; COMMIT; OVERFLOW; PINNED; provider's error. On failure the parent is unchanged and no child exists.
+ */
+RMAP_API int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out);
+
+/** exec: drop all regions, leave the group, start a new one. @return 0; NOMEM (nothing changed). */
+RMAP_API int rmap_space_exec(struct rmap_space *s);
+
+/** exit: drop everything and free the object. @return 0; NULL_ARG. */
+RMAP_API int rmap_space_destroy(struct rmap_space *s);
+
+/**
+ * Map `count` pages of private zero-filled memory with protection `prot` (RMAP_READ | …, or RMAP_NONE).
+ * Without FIXED *at is a hint (RMAP_VPN_NONE: none) and receives the place chosen: first fit from the hint, else from 0.
+ * @return 0; RANGE; INVALID (flags, prot); EXISTS; UNSUPPORTED (SHARED); COMMIT; NOMEM (also: no hole large enough).
+ *   With LOCKED, population may fail (NO_FRAME): the region then is unmapped again.
+ */
+RMAP_API int rmap_space_map(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsigned prot, unsigned flags);
+/** Unmap [first, first + count); holes are allowed. @return 0; RANGE; NOMEM (a split; nothing changed). */
+RMAP_API int rmap_space_unmap(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
+/** Change protection; the whole range must be mapped. @return 0; RANGE; ABSENT; INVALID; COMMIT; NOMEM. All or nothing. */
+RMAP_API int rmap_space_protect(struct rmap_space *s, rmap_vpn_t first, uint64_t count, unsigned prot);
+/**
+ * mremap. The source [from, from + count) must lie in one region. new_count may shrink (the tail is unmapped) or grow.
+ * *to: target with FIXED, else a hint or RMAP_VPN_NONE; receives the place. Without MAYMOVE the range stays in place.
+ * Own pages are re-indexed, shared ones copied, swap entries stay on swap (move.h).
+ * @return 0; RANGE; INVALID (overlap of FIXED target and source, flags, KEEP_OLD with other sizes); ABSENT; NOMEM (no hole,
+ *         tables, or in-place growth impossible); NO_FRAME; COMMIT; PINNED. On failure nothing has moved.
+ */
+RMAP_API int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
+                             rmap_vpn_t *to);
+/** mlock: populate the range and set the locked attribute in its entries. All of it must be mapped and accessible.
+ *  @return 0; RANGE; ABSENT; ACCESS; NO_FRAME; NOMEM; IO_READ; CORRUPT. On failure the range is as unlocked as it was. */
+RMAP_API int rmap_space_lock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
+RMAP_API int rmap_space_unlock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
+/** @return 0; RANGE; ABSENT (a hole; nothing done); INVALID (advice); BUSY (DONTNEED of a locked region; nothing done). */
+RMAP_API int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t count, enum rmap_advice advice);
+
+/**
+ * Resolve a fault: afterwards the entry allows the access, is marked accessed (and dirty for a write), and the MMU's update()
+ * has been called. `access` is one of READ, WRITE, EXEC or a set.
+ * @return 0; ABSENT (no region); ACCESS (protection); NO_FRAME; NO_SLOT is never seen; NOMEM; IO_READ; CORRUPT; POISON; BUSY.
+ */
+RMAP_API int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access);
+
+/**
+ * Copy bytes out of or into the space, faulting as needed; respects protection. The buffer may itself be projected memory:
+ * it is never touched under a lock.
+ * @return 0, or the fault's error with *done (may be NULL) bytes transferred before it (PARTIAL).
+ */
+RMAP_API int rmap_space_read(struct rmap_space *s, uint64_t addr, void *buf, size_t bytes, size_t *done);
+RMAP_API int rmap_space_write(struct rmap_space *s, uint64_t addr, const void *buf, size_t bytes, size_t *done);
+
+/** List regions in order: at most `max`, returns how many there are. */
+RMAP_API size_t rmap_space_regions(struct rmap_space *s, struct rmap_region_info *out, size_t max);
+RMAP_API int rmap_space_get_stats(struct rmap_space *s, struct rmap_space_stats *out);
+/** The space's member and MMU, for the core's verbs and the MMU's own calls (rmap_host_base). Never NULL for a live space. */
+RMAP_API struct rmap_member *rmap_space_member(struct rmap_space *s);
+/** The embedder's pointer, NULL at first and in a forked child. */
+RMAP_API void rmap_space_set_user(struct rmap_space *s, void *user);
+RMAP_API void *rmap_space_user(const struct rmap_space *s);
+
+RMAP_END_DECLS
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file objrmap/swapmap.h  The slot map and swap cache: a complete struct rmap_swap_ops with devices behind it.
+ *
+ * Each slot: count of swap entries, home (owner, index), MOVED, cached page, XXH3 checksum of what was written. Memory for
+ * slots is made in chunks as they are first used.
+ *
+ *     free ──cache_add──▶ cached, count 0 ──unmap: dup──▶ cached, count n ──write, cache_del──▶ on the device, count n
+ *       ▲                     │ dirtied, reused                                                    │ cache_load
+ *       └─────────────────────┴──────────── last put ◀─────────────────────────────────────────────┘
+ */
+#ifndef OBJRMAP_SWAPMAP_H
+#define OBJRMAP_SWAPMAP_H
+
+#include <objrmap/device.h>
+#include <objrmap/instance.h>
+#include <objrmap/swap.h>
+
+struct rmap_swap;
+
+struct rmap_swap_options {
+    size_t struct_size;
+    const struct rmap_allocator *alloc; /**< NULL: default */
+    unsigned page_shift;
+};
+
+struct rmap_swap_stats {
+    uint64_t slots_total, slots_used, slots_peak; /**< used: with entries or cached */
+    uint64_t slots_bad;                           /**< a write failed: never handed out again */
+    uint64_t entries;                             /**< swap entries, all slots */
+    uint64_t cached;                              /**< pages in the swap cache */
+    uint64_t writes, reads, write_errors, read_errors, checksum_errors; /**< pages */
+    uint64_t metadata_bytes;                      /**< of the slot map */
+};
+
+RMAP_BEGIN_DECLS
+
+/** @return 0; NULL_ARG; STRUCT_SIZE; INVALID; NOMEM. */
+RMAP_API int rmap_swap_create(const struct rmap_swap_options *options, struct rmap_swap **out);
+/** Tell the map its instance, whose swap ops it serves: after rmap_create(). @return 0; NULL_ARG; EXISTS. */
+RMAP_API int rmap_swap_bind(struct rmap_swap *s, struct rmap *r);
+/** @return 0; NULL_ARG; BUSY (slots in use). Devices are destroyed. */
+RMAP_API int rmap_swap_destroy(struct rmap_swap *s);
+/** Ops for rmap_options.swap; the context is the struct rmap_swap. Static storage. */
+RMAP_API const struct rmap_swap_ops *rmap_swap_get_ops(void);
+
+/** Add a device; ownership passes on success. Devices are filled in the order added. @return 0; NULL_ARG; INVALID (page size);
+ *  OVERFLOW (63 devices); NOMEM. */
+RMAP_API int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device);
+
+/**
+ * Give a page a slot: it enters the swap cache (SWAPCACHE, swap set, DIRTY set, one reference) with the slot's home :=
+ * (page.owner, page.index), count 0. Consecutive calls give neighbouring slots where they are free. When none is free, slots
+ * that are only clean copies (count 0) of pages that can be locked by try are taken away first.
+ * => Page lock held. May allocate a chunk. @return 0; NULL_ARG; EXISTS (already cached); INVALID (not anonymous); NO_SLOT; NOMEM.
+ */
+RMAP_API int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page);
+
+/**
+ * Find the page that caches `entry`, with a reference, or NULL (also for a dead entry). The caller locks it and must then
+ * re-check that it still is SWAPCACHE with this entry.
+ */
+RMAP_API struct rmap_page *rmap_swap_cache_find(struct rmap_swap *s, rmap_swp_t entry);
+
+/**
+ * Read `entry` into `page` (new, locked, referenced by the caller, known to nobody), check the checksum, and put it into the
+ * cache clean (one reference more): owner is left unset, index := slot.index, ANON set by rmap_page_map_swapin.
+ * => Does I/O. @return 0; NULL_ARG; ABSENT (dead slot); EXISTS (somebody else cached it: use that page); IO_READ; CORRUPT.
+ *    After an error the page is as before and the slot keeps its content.
+ */
+RMAP_API int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *page);
+
+/**
+ * Write dirty cached pages to their slots; sorts the pages by slot. Pages locked, mappings unmapped or write-protected and
+ * flushed before (INV-7). results[i]: 0 (DIRTY cleared), or IO_WRITE (the slot is marked bad, the page stays DIRTY and cached:
+ * nothing is lost).
+ * => Does I/O. Allocates nothing. @return 0; NULL_ARG; INVALID (a page is not in the cache; nothing written).
+ */
+RMAP_API int rmap_swap_write(struct rmap_swap *s, struct rmap_page **pages, size_t n, int *results);
+
+/**
+ * Take a page out of the cache; its reference is dropped. The slot lives on if it has entries — then the page must be clean
+ * and unmapped — else it is freed. Page lock and a reference held. @return 0; NULL_ARG; ABSENT; BUSY (dirty or mapped with entries).
+ */
+RMAP_API int rmap_swap_cache_del(struct rmap_swap *s, struct rmap_page *page);
+
+RMAP_API int rmap_swap_get_stats(struct rmap_swap *s, struct rmap_swap_stats *out);
+
+/** Walk the slot map: counts, cache links, free lists agree. Quiet point. @return 0; VERIFY; `text` (≥ 128 bytes) may be NULL. */
+RMAP_API int rmap_swap_verify(struct rmap_swap *s, char *text, size_t text_bytes);
+
+RMAP_END_DECLS
+#endif

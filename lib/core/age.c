@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/** @file core/age.c  referenced: page tables only, no region look-up (S4). */
+#include <core/walk.h>
+
+static enum rmap_reason age_visit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
+                                  const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t e)
+{
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    if ((w->flags & RMAP_KEEP_ACCESSED) || !rmap_pte_get(o->format, e, RMAP_ATTR_ACCESSED)) return RMAP_REASON_NONE;
+    rmap_pte_t old = rmap__run_modify(&m->mmu, run, slot, e, rmap_pte_set(o->format, e, RMAP_ATTR_ACCESSED, false));
+    if (o->caps & RMAP_MMU_ACCESSED_NEEDS_FLUSH) rmap_gather_flush(w->gather, m, p->index, old, RMAP_FLUSH_ALL);
+    return RMAP_REASON_NONE;
+}
+
+int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, struct rmap_result *results)
+{
+    static const struct rmap__visitor age = {
+        .verb = RMAP_WALK_REFERENCED, .visit = age_visit, .tighten = rmap__walk_tighten_page};
+    return rmap__walk_pages(r, &age, NULL, pages, n, flags, results);
+}

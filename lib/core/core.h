@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file core/core.h  The core's private types: instance, group, node, epoch, tag. Read objrmap/group.h first.
+ *
+ *     struct rmap ──groups──▶ rmap__group ──root──▶ rmap__node ──epochs──▶ rmap__epoch ──kids──▶ rmap__node …
+ *                                                                              │ ▲
+ *     page.owner, slot.owner ───────▶ rmap__tag ──up──▶ rmap__tag ──epoch──────┘ │
+ *                                                              ◀─────────tag─────┘
+ *
+ * Letters: [G] the group's rwlock, [g] read shared / written exclusive, [a] atomic, [c] constant, [I] instance mutex,
+ * [S] space lock of the member.
+ */
+#ifndef RMAP_CORE_CORE_H
+#define RMAP_CORE_CORE_H
+
+#include <base/alloc.h>
+#include <base/assert.h>
+#include <objrmap/group.h>
+#include <objrmap/instance.h>
+#include <objrmap/move.h>
+#include <objrmap/rmap.h>
+#include <objrmap/stats.h>
+#include <objrmap/verify.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/queue.h>
+
+/** Counters as they are kept; rmap_stats_get copies them out. All [a], relaxed. */
+struct rmap__counters {
+    struct {
+        _Atomic uint64_t walks, visits, nodes, hits;
+    } walk[RMAP_WALK_VERBS][RMAP_MAPPER_CLASSES];
+    _Atomic uint64_t incomplete, partial, tightened;
+    _Atomic uint64_t flushes, flushed_pages, flushes_elided;
+    _Atomic uint64_t forks, fork_entries;
+    _Atomic uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;
+    _Atomic uint64_t mappings, mappings_peak;
+    _Atomic uint64_t members, nodes, epochs, tags, groups;
+};
+#define RMAP__COUNT(r, field, n) atomic_fetch_add_explicit(&(r)->counters.field, (n), memory_order_relaxed)
+#define RMAP__UNCOUNT(r, field, n) atomic_fetch_sub_explicit(&(r)->counters.field, (n), memory_order_relaxed)
+
+struct rmap__section {
+    unsigned char *base; /* [c] */
+    size_t stride;
+    rmap_pfn_t first;
+    uint64_t count;
+};
+
+struct rmap {
+    struct rmap_allocator alloc; /* [c] */
+    const struct rmap_frame_ops *frames;
+    void *frames_ctx;
+    const struct rmap_swap_ops *swap; /* NULL: none */
+    void *swap_ctx;
+    struct rmap__section *sections; /* sorted by first; changed only while nobody else uses the instance */
+    size_t section_count;
+    pthread_mutex_t lock;                     /* [I] guards groups; taken inside no other lock but a group's */
+    LIST_HEAD(, rmap__group) groups;
+    struct rmap__counters counters;
+};
+
+/** Union-find element that names an epoch. */
+struct rmap__tag {
+    struct rmap__tag *up;       /* [g] NULL at the top of its set */
+    struct rmap__epoch *epoch;  /* [g] top: the epoch it names, NULL when that is gone with its whole node */
+    struct rmap__group *group;  /* [c] */
+    struct rmap__tag *dead_next; /* [a] link of the dead list, once refs is 0 */
+    _Atomic uint32_t refs;      /* [a] pages, slots, tags joined below, +1 of its epoch, +1 of the space that holds it open */
+    uint32_t rank;              /* [G] */
+};
+
+struct rmap__epoch {
+    struct rmap__node *node; /* [g] */
+    struct rmap__tag *tag;   /* [g] top of its set; never NULL */
+    TAILQ_HEAD(rmap__kids, rmap__node) kids; /* [g] oldest first */
+    TAILQ_ENTRY(rmap__epoch) link;           /* [g] in node->epochs */
+};
+
+struct rmap__node {
+    struct rmap_member *member;   /* [g] NULL: the space has exited */
+    struct rmap__epoch *parent;   /* [g] NULL at the root */
+    TAILQ_ENTRY(rmap__node) link; /* [g] in parent->kids */
+    TAILQ_HEAD(rmap__epochs, rmap__epoch) epochs; /* [g] oldest first, the last is open */
+    uint32_t kids;                /* [g] over all epochs */
+};
+
+struct rmap__group {
+    struct rmap *r;                   /* [c] */
+    pthread_rwlock_t lock;            /* the group lock */
+    LIST_ENTRY(rmap__group) link;     /* [I] */
+    struct rmap__node *root;          /* [g] NULL when no member is left */
+    uint64_t members, nodes, epochs;  /* [g] */
+    _Atomic uint64_t tags;            /* [a] not yet freed */
+    _Atomic(struct rmap__tag *) dead; /* [a] tags with refs 0, to be freed by a holder of the exclusive lock */
+};
+
+/* ---- tag.c ---- */
+static inline struct rmap__tag *rmap__owner_tag(rmap_owner_t owner)
+{
+    return (struct rmap__tag *)(owner & ~RMAP_OWNER_ANON);
+}
+static inline rmap_owner_t rmap__tag_owner(struct rmap__tag *t) { return (rmap_owner_t)t | RMAP_OWNER_ANON; }
+/** Top of t's set. Group lock held; read-only, so that walks may do it together. Cost: O(log joins). */
+struct rmap__tag *rmap__tag_find(struct rmap__tag *t);
+void rmap__tag_get(struct rmap__tag *t);
+void rmap__tag_put(struct rmap__tag *t);
+/** `from`'s references now mean `to`: joins the tags by rank. Exclusive group lock. The epoch `from` is left without tag. */
+void rmap__epoch_absorb(struct rmap__epoch *from, struct rmap__epoch *to);
+/** Does anything but the epoch itself and its own space refer to it? Exclusive group lock. */
+bool rmap__epoch_has_refs(const struct rmap__epoch *e);
+/** Take the dead tags out of the group, following the chains upward. Exclusive group lock. Free the result unlocked. */
+struct rmap__tag *rmap__tags_reap(struct rmap__group *g);
+void rmap__tags_free(struct rmap__group *g, struct rmap__tag *list);
+
+/* ---- tree.c: all need the exclusive group lock, allocate nothing, cannot fail ---- */
+/** Objects for one fork or one new group, allocated before any lock. */
+struct rmap__spare {
+    struct rmap__node *node;
+    struct rmap__epoch *epoch[2];
+    struct rmap__tag *tag[2];
+};
+int rmap__spare_fill(struct rmap *r, struct rmap__spare *s, unsigned nodes, unsigned epochs);
+void rmap__spare_drop(struct rmap *r, struct rmap__spare *s);
+/** Make m the root of an empty group. */
+void rmap__tree_plant(struct rmap__group *g, struct rmap_member *m, struct rmap__spare *s);
+/** Hang the child below the parent's newest closed epoch, closing the open one if needed (model rule 4). */
+void rmap__tree_attach(struct rmap__group *g, struct rmap_member *parent, struct rmap_member *child,
+                       struct rmap__spare *s);
+/** Take m's space out, merging dead nodes and empty epochs (model rule 5). Removed objects are chained for freeing. */
+struct rmap__garbage {
+    struct rmap__node *nodes;
+    struct rmap__epoch *epochs;
+};
+void rmap__tree_remove(struct rmap__group *g, struct rmap_member *m, struct rmap__garbage *out);
+void rmap__garbage_free(struct rmap *r, struct rmap__garbage *out);
+/** Where a page that only m maps belongs; `forking` as sampled at the hit. */
+struct rmap__epoch *rmap__member_epoch(struct rmap_member *m, bool forking);
+/** Is `n` a candidate of epoch `e`? O(depth). */
+bool rmap__epoch_covers(const struct rmap__epoch *e, const struct rmap__node *n);
+
+/* ---- group.c ---- */
+static inline struct rmap__group *rmap__member_group(const struct rmap_member *m) { return m->open_tag->group; }
+/** Free groups that have neither member nor tag. Takes the instance mutex and, by try, group locks. */
+void rmap__groups_reap(struct rmap *r);
+int rmap__mmu_check(const struct rmap_mmu *mmu);
+/** Common to exit and fork abort: out of the tree, dead objects freed. */
+void rmap__member_remove(struct rmap_member *m);
+
+/* ---- page.c, frames.c ---- */
+/** page.owner := tag (a reference is taken, the old one dropped). Page lock held or page unknown to others. */
+void rmap__page_set_owner(struct rmap_page *page, struct rmap__tag *tag);
+void rmap__page_set_index(struct rmap_page *page, rmap_vpn_t index);
+/** mapcount += 1. @return 0 or OVERFLOW. */
+int rmap__page_count_up(struct rmap_page *page);
+/** mapcount -= n and STABLE cleared in one step; the last one drops the mappings' reference. Never under a run lock. */
+void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n);
+/** Swap entries of the page's slot, 0 without one. */
+uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page);
+/** A descriptor that is counted: not NULL, not SPECIAL. */
+static inline bool rmap__page_counted(const struct rmap_page *p) { return p && !(rmap_page_flags(p) & RMAP_PAGE_SPECIAL); }
+void rmap__mappings_add(struct rmap_member *m, uint64_t n);
+void rmap__mappings_sub(struct rmap_member *m, uint64_t n);
+
+/* ---- gather.c ---- */
+void rmap__gather_page(struct rmap_gather *g, struct rmap_page *page, uint32_t n);
+
+/* ---- run.c ---- */
+/**
+ * Change a live entry from `expect` to `wanted` without losing accessed or dirty bits that the hardware sets meanwhile:
+ * those not in `expect` are carried over. @return the entry before, with every such bit.
+ */
+rmap_pte_t rmap__run_modify(const struct rmap_mmu *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t expect,
+                            rmap_pte_t wanted);
+/** @return 0; RANGE unless [first, first+count) is not empty and inside the MMU. */
+int rmap__range_check(const struct rmap_mmu *mmu, rmap_vpn_t first, uint64_t count);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file core/fork.c  The fork transaction: begin (into the tree), copy (the entries), commit or abort.
+ *
+ * The child stands in the tree before its first entry exists, and after its source in walk order (INV-4). While entries
+ * are copied the parent is marked *forking*: a page found in it alone is not re-homed to its open epoch, of which the
+ * child is no candidate, but to the newest closed one, of which it is.
+ */
+#include <core/core.h>
+
+enum { FORK_OPEN = 1, FORK_FAILED = 2 };
+
+int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const struct rmap_mmu *mmu, struct rmap_fork *f)
+{
+    if (!parent || !child || !f) return RMAP_ERR_NULL_ARG;
+    if (!parent->node) return RMAP_ERR_DEAD;
+    int err = rmap__mmu_check(mmu);
+    if (err) return err;
+    if (mmu->ops->format != parent->mmu.ops->format || mmu->pages < parent->mmu.pages) return RMAP_ERR_INVALID;
+    if (parent->forking) return RMAP_ERR_BUSY;
+    struct rmap *r = parent->r;
+    struct rmap__spare spare;
+    if ((err = rmap__spare_fill(r, &spare, 1, 2))) return err;
+    f->parent = parent;
+    f->child = child;
+    f->copied_present = f->copied_swap = 0;
+    f->state = FORK_OPEN;
+    rmap_gather_init(&f->gather, r);
+    void *user = child->user;
+    memset(child, 0, sizeof *child);
+    child->user = user;
+    child->r = r;
+    child->mmu = *mmu;
+
+    struct rmap__group *g = rmap__member_group(parent);
+    pthread_rwlock_wrlock(&g->lock);
+    rmap__tree_attach(g, parent, child, &spare);
+    atomic_store_explicit(&parent->forking, 1, memory_order_relaxed); /* published by the unlock */
+    struct rmap__tag *dead = rmap__tags_reap(g);
+    pthread_rwlock_unlock(&g->lock);
+    rmap__tags_free(g, dead);
+    rmap__spare_drop(r, &spare); /* what the tree did not need */
+    return 0;
+}
+
+/* The child's entry for the parent's `e`: same frame, not writable, not dirty, not locked (D9). */
+static rmap_pte_t inherited(const struct rmap_pte_format *f, rmap_pte_t e)
+{
+    e = rmap_pte_set(f, e, RMAP_ATTR_LOCKED, false);
+    if (rmap_pte_kind(f, e) == RMAP_PTE_SWAP) return e;
+    return rmap_pte_set(f, rmap_pte_set(f, e, RMAP_ATTR_WRITE, false), RMAP_ATTR_DIRTY, false);
+}
+
+/* Copy one mapping: write-protect the source, raise the count, in this order and before the child's entry is set. */
+static int copy_mapping(struct rmap_fork *f, const struct rmap_mmu_run *from, uint32_t i, rmap_pte_t e, uint64_t *counted)
+{
+    struct rmap_member *m = f->parent;
+    const struct rmap_pte_format *fmt = m->mmu.ops->format;
+    struct rmap_page *page = rmap_page_find(m->r, rmap_pte_pfn(fmt, e));
+    if (!page) return RMAP_ERR_BAD_FRAME;
+    if (!rmap__page_counted(page)) return 0;
+    if (rmap_page_pins(page)) return RMAP_ERR_PINNED;
+    if (rmap_pte_get(fmt, e, RMAP_ATTR_WRITE)) {
+        rmap_pte_t old = rmap__run_modify(&m->mmu, from, i, e, rmap_pte_set(fmt, e, RMAP_ATTR_WRITE, false));
+        rmap_gather_flush(&f->gather, m, from->first + i, old, RMAP_FLUSH_WRITE);
+    }
+    int err = rmap__page_count_up(page);
+    if (!err) ++*counted;
+    return err;
+}
+
+static int copy_swap(struct rmap_fork *f, rmap_vpn_t vpn, rmap_swp_t entry)
+{
+    struct rmap *r = f->parent->r;
+    struct rmap_slot_home home;
+    if (!r->swap) return RMAP_ERR_BAD_FRAME;
+    int err = r->swap->dup(r->swap_ctx, entry, 1);
+    if (err) return err;
+    if (f->parent->moved && !r->swap->get_home(r->swap_ctx, entry, &home) && home.index != vpn)
+        atomic_fetch_add_explicit(&f->child->moved, 1, memory_order_relaxed);
+    f->copied_swap++;
+    return 0;
+}
+
+/* Both runs locked; copies the page numbers [at, end) that both hold. @return 0 or the error of the entry that failed. */
+static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, rmap_vpn_t at,
+                        rmap_vpn_t end)
+{
+    const struct rmap_pte_format *fmt = f->parent->mmu.ops->format;
+    uint64_t counted = 0, swaps = f->copied_swap;
+    int err = 0;
+    for (; at < end && !err; at++) {
+        rmap_pte_t e = rmap_run_get(&f->parent->mmu, from, (uint32_t)(at - from->first));
+        if (!e) continue;
+        if (rmap_run_get(&f->child->mmu, to, (uint32_t)(at - to->first))) {
+            err = RMAP_ERR_EXISTS;
+            break;
+        }
+        switch (rmap_pte_kind(fmt, e)) {
+        case RMAP_PTE_PRESENT:
+        case RMAP_PTE_NO_ACCESS:
+        case RMAP_PTE_MIGRATION: err = copy_mapping(f, from, (uint32_t)(at - from->first), e, &counted); break;
+        case RMAP_PTE_SWAP: err = copy_swap(f, at, rmap_pte_swp(fmt, e)); break;
+        case RMAP_PTE_POISON: break;
+        default: err = RMAP_ERR_BAD_FRAME;
+        }
+        if (!err) rmap_run_set(&f->child->mmu, to, (uint32_t)(at - to->first), inherited(fmt, e));
+    }
+    rmap__mappings_add(f->child, counted);
+    atomic_fetch_add_explicit(&f->child->swapped, f->copied_swap - swaps, memory_order_relaxed);
+    f->copied_present += counted;
+    RMAP__COUNT(f->parent->r, fork_entries, counted + f->copied_swap - swaps);
+    return err;
+}
+
+/* One parent run, or the part of it from *at. Advances *at; ABSENT: nothing is left before `end`. */
+static int copy_run(struct rmap_fork *f, rmap_vpn_t *at, rmap_vpn_t end)
+{
+    const struct rmap_mmu *pm = &f->parent->mmu, *cm = &f->child->mmu;
+    struct rmap_mmu_run from, to;
+    struct rmap_tables tables = {0};
+    int err = pm->ops->run_find(pm->ctx, *at, end, &from);
+    if (err) return err;
+    if (*at < from.first) *at = from.first;
+    pm->ops->run_unlock(pm->ctx, &from); /* tables are made with no run held; the space lock keeps this one */
+    if ((err = cm->ops->reserve(cm->ctx, *at, &tables))) return err;
+    if (!(err = pm->ops->run_find(pm->ctx, *at, end, &from))) {
+        if (!(err = cm->ops->run_make(cm->ctx, *at, &tables, &to))) {
+            rmap_vpn_t stop = from.first + from.count;
+            if (stop > to.first + to.count) stop = to.first + to.count;
+            if (stop > end) stop = end;
+            err = copy_entries(f, &from, &to, *at, stop);
+            *at = stop;
+            cm->ops->run_unlock(cm->ctx, &to);
+        }
+        pm->ops->run_unlock(pm->ctx, &from);
+    }
+    cm->ops->unreserve(cm->ctx, &tables);
+    return err;
+}
+
+int rmap_fork_copy(struct rmap_fork *f, rmap_vpn_t first, uint64_t count, unsigned flags)
+{
+    if (!f) return RMAP_ERR_NULL_ARG;
+    if (f->state != FORK_OPEN || flags) return RMAP_ERR_INVALID;
+    int err = rmap__range_check(&f->parent->mmu, first, count);
+    if (err) return err;
+    const rmap_vpn_t end = first + count;
+    for (rmap_vpn_t at = first; at < end && !err;) err = copy_run(f, &at, end);
+    if (err == RMAP_ERR_ABSENT) return 0;
+    if (err) f->state = FORK_FAILED;
+    return err;
+}
+
+void rmap_fork_commit(struct rmap_fork *f)
+{
+    RMAP_ASSERT(f->state == FORK_OPEN);
+    rmap_gather_finish(&f->gather);
+    atomic_store_explicit(&f->parent->forking, 0, memory_order_release);
+    RMAP__COUNT(f->parent->r, forks, 1);
+    f->state = 0;
+}
+
+void rmap_fork_abort(struct rmap_fork *f)
+{
+    struct rmap_member *child = f->child;
+    rmap_gather_finish(&f->gather);
+    rmap_zap(child, 0, child->mmu.pages, NULL);
+    rmap__member_remove(child);
+    atomic_store_explicit(&f->parent->forking, 0, memory_order_release);
+    f->state = 0;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/** @file core/group.c  Members and the lives of groups. */
+#include <core/core.h>
+
+int rmap__mmu_check(const struct rmap_mmu *mmu)
+{
+    if (!mmu || !mmu->ops) return RMAP_ERR_NULL_ARG;
+    const struct rmap_mmu_ops *o = mmu->ops;
+    if (o->struct_size != sizeof *o) return RMAP_ERR_STRUCT_SIZE;
+    if (!o->run_find || !o->run_make || !o->run_unlock || !o->reserve || !o->unreserve) return RMAP_ERR_NULL_ARG;
+    if (!o->flush && !(o->caps & RMAP_MMU_NO_TLB)) return RMAP_ERR_NULL_ARG;
+    if (mmu->pages == 0 || mmu->pages > RMAP_VPN_MAX) return RMAP_ERR_INVALID;
+    return rmap_pte_format_check(o->format);
+}
+
+static struct rmap__group *group_create(struct rmap *r)
+{
+    struct rmap__group *g = RMAP__NEW(&r->alloc, struct rmap__group);
+    if (!g) return NULL;
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&g->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    g->r = r;
+    pthread_mutex_lock(&r->lock);
+    LIST_INSERT_HEAD(&r->groups, g, link);
+    pthread_mutex_unlock(&r->lock);
+    RMAP__COUNT(r, groups, 1);
+    return g;
+}
+
+void rmap__groups_reap(struct rmap *r)
+{
+    pthread_mutex_lock(&r->lock);
+    struct rmap__group *g, *next;
+    for (g = LIST_FIRST(&r->groups); g; g = next) {
+        next = LIST_NEXT(g, link);
+        /* A group that is locked by somebody is in use. */
+        if (pthread_rwlock_trywrlock(&g->lock)) continue;
+        struct rmap__tag *dead = rmap__tags_reap(g);
+        bool empty = g->members == 0;
+        pthread_rwlock_unlock(&g->lock);
+        rmap__tags_free(g, dead);
+        if (!empty || atomic_load_explicit(&g->tags, memory_order_relaxed)) continue;
+        LIST_REMOVE(g, link);
+        pthread_rwlock_destroy(&g->lock);
+        RMAP__DELETE(&r->alloc, g);
+        RMAP__UNCOUNT(r, groups, 1);
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void member_reset(struct rmap *r, struct rmap_member *m, const struct rmap_mmu *mmu)
+{
+    void *user = m->user;
+    memset(m, 0, sizeof *m);
+    m->user = user;
+    m->r = r;
+    m->mmu = *mmu;
+}
+
+int rmap_member_init(struct rmap *r, struct rmap_member *m, const struct rmap_mmu *mmu)
+{
+    if (!r || !m) return RMAP_ERR_NULL_ARG;
+    int err = rmap__mmu_check(mmu);
+    if (err) return err;
+    struct rmap__spare spare;
+    if ((err = rmap__spare_fill(r, &spare, 1, 1))) return err;
+    struct rmap__group *g = group_create(r);
+    if (!g) {
+        rmap__spare_drop(r, &spare);
+        return RMAP_ERR_NOMEM;
+    }
+    member_reset(r, m, mmu);
+    pthread_rwlock_wrlock(&g->lock);
+    rmap__tree_plant(g, m, &spare);
+    pthread_rwlock_unlock(&g->lock);
+    return 0;
+}
+
+void rmap__member_remove(struct rmap_member *m)
+{
+    struct rmap__group *g = rmap__member_group(m);
+    struct rmap *r = m->r;
+    struct rmap__garbage garbage = {0};
+    pthread_rwlock_wrlock(&g->lock);
+    rmap__tree_remove(g, m, &garbage);
+    struct rmap__tag *dead = rmap__tags_reap(g);
+    bool last = g->members == 0;
+    pthread_rwlock_unlock(&g->lock);
+    rmap__tags_free(g, dead);
+    rmap__garbage_free(r, &garbage);
+    if (last) rmap__groups_reap(r);
+}
+
+int rmap_member_leave(struct rmap_member *m)
+{
+    if (!m) return RMAP_ERR_NULL_ARG;
+    if (!m->node) return RMAP_ERR_DEAD;
+    if (m->forking || m->mapped || m->swapped) return RMAP_ERR_BUSY;
+    rmap__member_remove(m);
+    return 0;
+}
+
+bool rmap_member_is_candidate(struct rmap_member *m, const struct rmap_page *page)
+{
+    if (!m || !page || !m->node) return false;
+    rmap_owner_t owner = rmap_page_owner(page);
+    if (!owner) return false;
+    struct rmap__tag *t = rmap__owner_tag(owner);
+    if (t->group != rmap__member_group(m)) return false;
+    pthread_rwlock_rdlock(&t->group->lock);
+    bool yes = rmap__epoch_covers(rmap__tag_find(t)->epoch, m->node);
+    pthread_rwlock_unlock(&t->group->lock);
+    return yes;
+}
+
+int rmap_group_get_shape(struct rmap_member *m, struct rmap_group_shape *out)
+{
+    if (!m || !out) return RMAP_ERR_NULL_ARG;
+    if (!m->node) return RMAP_ERR_DEAD;
+    struct rmap__group *g = rmap__member_group(m);
+    pthread_rwlock_rdlock(&g->lock);
+    *out = (struct rmap_group_shape){.members = g->members, .nodes = g->nodes, .epochs = g->epochs, .tags = g->tags};
+    pthread_rwlock_unlock(&g->lock);
+    out->bytes = sizeof *g + out->nodes * sizeof(struct rmap__node) + out->epochs * sizeof(struct rmap__epoch) +
+                 out->tags * sizeof(struct rmap__tag);
+    return 0;
+}
+
+uint64_t rmap_group_members(struct rmap_member *m)
+{
+    struct rmap_group_shape s;
+    return rmap_group_get_shape(m, &s) ? 0 : s.members;
+}
+
+rmap_owner_t rmap_member_home(struct rmap_member *m)
+{
+    if (!m || !m->node) return 0;
+    if (!m->forking) return rmap__tag_owner(m->open_tag);
+    struct rmap__group *g = rmap__member_group(m);
+    pthread_rwlock_rdlock(&g->lock);
+    rmap_owner_t owner = rmap__tag_owner(rmap__member_epoch(m, true)->tag);
+    pthread_rwlock_unlock(&g->lock);
+    return owner;
+}

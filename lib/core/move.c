@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file core/move.c  move: re-index what is ours, copy what is shared, leave on swap what is on swap.
+ *
+ * Entries travel in small flights: taken from the source run with their pages locked, flushed, then set at the
+ * destination, where the pages get their new index. While an entry is in flight its page's count is still held and its
+ * page lock taken: a walk waits or says BUSY, never "unmapped" (B3). One run lock at a time, so no order is needed.
+ */
+#include <core/core.h>
+
+#define FLIGHT_MAX 64
+
+/** An entry between its two places. */
+struct flyer {
+    rmap_pte_t entry;
+    rmap_vpn_t offset;      /* pages from the start of the range */
+    struct rmap_page *page; /* locked and referenced, or NULL (special frame, swap entry that nobody caches) */
+    bool swap_shared;       /* slot has other users: marked MOVED instead of re-homed */
+};
+
+struct move {
+    struct rmap_member *m;
+    rmap_vpn_t from, to;
+    uint64_t count;
+    struct rmap_gather gather;
+    struct rmap_moved done;
+    struct flyer flight[FLIGHT_MAX];
+    unsigned flyers;
+    struct rmap_page *shared; /* page that stopped the flight because it must be copied; referenced */
+    struct rmap_page *busy;   /* page that stopped it because its lock was taken; referenced */
+};
+
+/** Ours alone? Page lock held. Pins do not matter: the frame stays where it is. */
+static bool page_is_own(struct rmap *r, struct rmap_page *page)
+{
+    return rmap_page_mapcount(page) + rmap__page_swap_count(r, page) == 1;
+}
+
+/* ---- take off: source run locked ---- */
+
+static bool lock_or_stop(struct move *mv, struct rmap_page *page)
+{
+    rmap_page_get(page); /* its entry, or the cache under the slot, keeps it alive */
+    if (rmap_page_try_lock(page)) return true;
+    mv->busy = page;
+    return false;
+}
+
+static bool take_present(struct move *mv, struct flyer *x)
+{
+    struct rmap *r = mv->m->r;
+    struct rmap_page *page = rmap_page_find(r, rmap_pte_pfn(mv->m->mmu.ops->format, x->entry));
+    if (!rmap__page_counted(page)) return true;
+    if (!lock_or_stop(mv, page)) return false;
+    if (page_is_own(r, page)) {
+        x->page = page;
+        return true;
+    }
+    rmap_page_unlock(r, page);
+    mv->shared = page;
+    return false;
+}
+
+static bool take_swap(struct move *mv, struct flyer *x)
+{
+    struct rmap *r = mv->m->r;
+    rmap_swp_t entry = rmap_pte_swp(mv->m->mmu.ops->format, x->entry);
+    struct rmap_slot_home home;
+    if (r->swap->get_home(r->swap_ctx, entry, &home)) return true;
+    if (home.cached && rmap_page_try_get(home.cached)) {
+        bool locked = rmap_page_try_lock(home.cached);
+        bool still = locked && (rmap_page_flags(home.cached) & RMAP_PAGE_SWAPCACHE) && home.cached->swap == entry;
+        if (!still) { /* taken, or it left the cache while we reached for it: look again later */
+            if (locked) rmap_page_unlock(r, home.cached);
+            mv->busy = home.cached;
+            return false;
+        }
+        x->page = home.cached;
+    }
+    x->swap_shared = r->swap->count(r->swap_ctx, entry) != 1 || (x->page && rmap_page_mapcount(x->page));
+    return true;
+}
+
+/* Fill the flight from the source run at offset *at; stops at the run's end, when full, or at a page that needs more. */
+static int take_off(struct move *mv, uint64_t *at)
+{
+    struct rmap_member *m = mv->m;
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    struct rmap_mmu_run run;
+    int err = o->run_find(m->mmu.ctx, mv->from + *at, mv->from + mv->count, &run);
+    if (err) return err;
+    if (mv->from + *at < run.first) *at = run.first - mv->from;
+    uint64_t end = run.first + run.count - mv->from;
+    if (end > mv->count) end = mv->count;
+    for (; *at < end && mv->flyers < FLIGHT_MAX; ++*at) {
+        uint32_t i = (uint32_t)(mv->from + *at - run.first);
+        struct flyer x = {.entry = rmap_run_get(&m->mmu, &run, i), .offset = *at};
+        if (!x.entry) continue;
+        bool ready = true;
+        if (rmap_pte_maps(o->format, x.entry)) ready = take_present(mv, &x);
+        else if (rmap_pte_kind(o->format, x.entry) == RMAP_PTE_SWAP) ready = take_swap(mv, &x);
+        if (!ready) break;
+        x.entry = rmap_run_exchange(&m->mmu, &run, i, 0);
+        rmap_gather_flush(&mv->gather, m, mv->from + *at, x.entry, RMAP_FLUSH_ALL);
+        mv->flight[mv->flyers++] = x;
+    }
+    o->run_unlock(m->mmu.ctx, &run);
+    return 0;
+}
+
+/* ---- landing ---- */
+
+static void land_swap(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
+{
+    struct rmap_member *m = mv->m;
+    struct rmap *r = m->r;
+    rmap_swp_t entry = rmap_pte_swp(m->mmu.ops->format, x->entry);
+    struct rmap_slot_home home;
+    if (r->swap->get_home(r->swap_ctx, entry, &home)) return;
+    bool was_moved = home.index != mv->from + x->offset, is_moved;
+    if (x->swap_shared) {
+        is_moved = home.index != vpn;
+        r->swap->set_home(r->swap_ctx, entry, home.owner, home.index, home.moved || is_moved);
+        mv->done.swap_shared++;
+    } else {
+        is_moved = false;
+        r->swap->set_home(r->swap_ctx, entry, rmap__tag_owner(m->open_tag), vpn, false);
+        if (x->page) {
+            rmap__page_set_owner(x->page, m->open_tag);
+            rmap__page_set_index(x->page, vpn);
+        }
+        mv->done.swap_moved++;
+    }
+    if (is_moved && !was_moved) atomic_fetch_add_explicit(&m->moved, 1, memory_order_relaxed);
+    if (was_moved && !is_moved) atomic_fetch_sub_explicit(&m->moved, 1, memory_order_relaxed);
+}
+
+/* An own page gets its new index; the clean copy that its slot may be follows it (C11). */
+static void land_page(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
+{
+    struct rmap_member *m = mv->m;
+    struct rmap *r = m->r;
+    rmap__page_set_owner(x->page, m->open_tag);
+    rmap__page_set_index(x->page, vpn);
+    if (rmap_page_flags(x->page) & RMAP_PAGE_SWAPCACHE)
+        r->swap->set_home(r->swap_ctx, x->page->swap, rmap__tag_owner(m->open_tag), vpn, false);
+    mv->done.reindexed++;
+}
+
+static void land_one(struct move *mv, const struct rmap_mmu_run *run, const struct flyer *x)
+{
+    rmap_vpn_t vpn = mv->to + x->offset;
+    if (rmap_pte_kind(mv->m->mmu.ops->format, x->entry) == RMAP_PTE_SWAP) land_swap(mv, x, vpn);
+    else if (x->page) land_page(mv, x, vpn);
+    rmap_run_set(&mv->m->mmu, run, (uint32_t)(vpn - run->first), x->entry);
+}
+
+/* Set the whole flight at the destination, where tables exist. */
+static void land(struct move *mv)
+{
+    struct rmap_member *m = mv->m;
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    rmap_gather_flush_now(&mv->gather); /* B15: nothing stale is left when the new place appears */
+    for (unsigned i = 0; i < mv->flyers;) {
+        struct rmap_mmu_run run;
+        rmap_vpn_t vpn = mv->to + mv->flight[i].offset;
+        int err = o->run_find(m->mmu.ctx, vpn, vpn + 1, &run);
+        RMAP_ASSERT(err == 0);
+        (void)err;
+        for (; i < mv->flyers && mv->to + mv->flight[i].offset < run.first + run.count; i++) land_one(mv, &run, &mv->flight[i]);
+        o->run_unlock(m->mmu.ctx, &run);
+    }
+    for (unsigned i = 0; i < mv->flyers; i++) {
+        if (!mv->flight[i].page) continue;
+        rmap_page_unlock(m->r, mv->flight[i].page);
+        rmap_page_put(m->r, mv->flight[i].page);
+    }
+    mv->flyers = 0;
+}
+
+/* ---- early COW (S9) ---- */
+
+/*
+ * The page at offset `at` is shared: its private copy goes to the destination, the old page loses one mapping. The copy
+ * is made with no run locked; the entry at the source is not writable meanwhile, because the page is shared.
+ */
+static int copy_one(struct move *mv, struct rmap_page *page, uint64_t at)
+{
+    struct rmap_member *m = mv->m;
+    struct rmap *r = m->r;
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    struct rmap_page *copy;
+    if (rmap_page_pins(page)) return RMAP_ERR_PINNED;
+    int err = rmap_page_alloc(r, RMAP_PFN_NONE, &copy);
+    if (err) return err;
+    rmap_page_lock(page);
+    struct rmap_mmu_run run;
+    rmap_pte_t e = 0;
+    const rmap_vpn_t src = mv->from + at, dst = mv->to + at;
+    bool same = !page_is_own(r, page); /* it may have become ours: then the next flight takes it */
+    if (same) r->frames->copy(r->frames_ctx, rmap_page_pfn(r, copy), rmap_page_pfn(r, page));
+    if (same && !o->run_find(m->mmu.ctx, src, src + 1, &run)) {
+        uint32_t i = (uint32_t)(src - run.first);
+        e = rmap_run_get(&m->mmu, &run, i);
+        same = rmap_pte_maps(o->format, e) && rmap_pte_pfn(o->format, e) == rmap_page_pfn(r, page); /* or evicted */
+        if (same) {
+            e = rmap_run_exchange(&m->mmu, &run, i, 0);
+            rmap_gather_flush(&mv->gather, m, src, e, RMAP_FLUSH_ALL);
+            rmap_page_unmap(&mv->gather, m, page);
+        }
+        o->run_unlock(m->mmu.ctx, &run);
+    } else {
+        same = false;
+    }
+    if (same) {
+        rmap_gather_flush_now(&mv->gather);
+        err = o->run_find(m->mmu.ctx, dst, dst + 1, &run);
+        RMAP_ASSERT(err == 0);
+        rmap_page_map_new(m, copy, dst);
+        unsigned attrs = rmap_pte_attrs(o->format, e) & ~(1u << RMAP_ATTR_WRITE | 1u << RMAP_ATTR_DIRTY);
+        rmap_pfn_t pfn = rmap_page_pfn(r, copy);
+        bool present = rmap_pte_kind(o->format, e) == RMAP_PTE_PRESENT;
+        rmap_run_set(&m->mmu, &run, (uint32_t)(dst - run.first),
+                     present ? rmap_pte_make(o->format, pfn, attrs)
+                             : rmap_pte_make_kind(o->format, rmap_pte_kind(o->format, e), pfn, attrs));
+        o->run_unlock(m->mmu.ctx, &run);
+        mv->done.copied++;
+    }
+    rmap_page_unlock(r, page);
+    rmap_gather_finish(&mv->gather);
+    rmap_page_put(r, copy);
+    return 0;
+}
+
+/* ---- the range ---- */
+
+/* Tables for every destination page that a present source table can send to, so that landing cannot fail. */
+static int reserve_destination(struct move *mv)
+{
+    struct rmap_member *m = mv->m;
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    const rmap_vpn_t end = mv->from + mv->count;
+    struct rmap_mmu_run run;
+    for (rmap_vpn_t at = mv->from; at < end;) {
+        int err = o->run_find(m->mmu.ctx, at, end, &run);
+        if (err) return err == RMAP_ERR_ABSENT ? 0 : err;
+        if (at < run.first) at = run.first;
+        rmap_vpn_t src_end = run.first + run.count < end ? run.first + run.count : end;
+        o->run_unlock(m->mmu.ctx, &run);
+        while (at < src_end) {
+            rmap_vpn_t dst = mv->to + (at - mv->from);
+            struct rmap_tables tables = {0};
+            if ((err = o->reserve(m->mmu.ctx, dst, &tables))) return err;
+            if (!(err = o->run_make(m->mmu.ctx, dst, &tables, &run))) o->run_unlock(m->mmu.ctx, &run);
+            o->unreserve(m->mmu.ctx, &tables);
+            if (err) return err;
+            at += run.first + run.count - dst;
+        }
+    }
+    return 0;
+}
+
+static int move_range(struct move *mv)
+{
+    struct rmap *r = mv->m->r;
+    int err = reserve_destination(mv);
+    for (uint64_t at = 0; at < mv->count && !err;) {
+        mv->shared = mv->busy = NULL;
+        if ((err = take_off(mv, &at))) return err == RMAP_ERR_ABSENT ? 0 : err;
+        land(mv);
+        if (mv->busy) { /* wait for whoever holds it, with nothing held ourselves */
+            rmap_page_lock(mv->busy);
+            rmap_page_unlock(r, mv->busy);
+            rmap_page_put(r, mv->busy);
+        }
+        if (mv->shared) {
+            err = copy_one(mv, mv->shared, at);
+            rmap_page_put(r, mv->shared);
+        }
+    }
+    return err;
+}
+
+static bool range_is_empty(struct rmap_member *m, rmap_vpn_t first, uint64_t count)
+{
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    struct rmap_mmu_run run;
+    bool empty = true;
+    for (rmap_vpn_t at = first; empty && at < first + count && !o->run_find(m->mmu.ctx, at, first + count, &run);) {
+        if (at < run.first) at = run.first;
+        for (; empty && at < first + count && at < run.first + run.count; at++)
+            empty = !rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first));
+        o->run_unlock(m->mmu.ctx, &run);
+    }
+    return empty;
+}
+
+int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t count, struct rmap_moved *out)
+{
+    if (!m) return RMAP_ERR_NULL_ARG;
+    if (!m->node) return RMAP_ERR_DEAD;
+    if (rmap__range_check(&m->mmu, from, count) || rmap__range_check(&m->mmu, to, count)) return RMAP_ERR_RANGE;
+    if (from < to + count && to < from + count) return RMAP_ERR_INVALID;
+    if (!range_is_empty(m, to, count)) return RMAP_ERR_EXISTS;
+    struct move mv = {.m = m, .from = from, .to = to, .count = count};
+    rmap_gather_init(&mv.gather, m->r);
+    int err = move_range(&mv);
+    if (err) { /* back: all that has moved is ours alone now, and its tables are still there */
+        struct move back = {.m = m, .from = to, .to = from, .count = count};
+        rmap_gather_init(&back.gather, m->r);
+        int undo = move_range(&back);
+        RMAP_ASSERT(undo == 0);
+        (void)undo;
+        if (out) *out = (struct rmap_moved){0};
+        return err;
+    }
+    struct rmap *r = m->r;
+    RMAP__COUNT(r, moved_reindexed, mv.done.reindexed);
+    RMAP__COUNT(r, moved_copied, mv.done.copied);
+    RMAP__COUNT(r, moved_swap, mv.done.swap_moved);
+    RMAP__COUNT(r, moved_swap_shared, mv.done.swap_shared);
+    if (out) *out = mv.done;
+    return 0;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/** @file core/page.c  One descriptor: its lock, references, and the accounting of mappings. */
+#include <core/core.h>
+#include <sched.h>
+
+#define INDEX(vpn) ((uint64_t)(vpn) << RMAP_PAGE_INDEX_SHIFT)
+
+/* ---- references ---- */
+
+void rmap_page_get(struct rmap_page *page)
+{
+    uint32_t before = atomic_fetch_add_explicit(&page->refcount, 1, memory_order_relaxed);
+    RMAP_ASSERT(before > 0);
+    (void)before;
+}
+
+bool rmap_page_try_get(struct rmap_page *page)
+{
+    uint32_t n = atomic_load_explicit(&page->refcount, memory_order_relaxed);
+    do
+        if (n == 0) return false;
+    while (!atomic_compare_exchange_weak_explicit(&page->refcount, &n, n + 1, memory_order_acquire, memory_order_relaxed));
+    return true;
+}
+
+void rmap_page_put(struct rmap *r, struct rmap_page *page)
+{
+    uint32_t before = atomic_fetch_sub_explicit(&page->refcount, 1, memory_order_acq_rel);
+    RMAP_ASSERT(before > 0);
+    if (before != 1) return;
+    RMAP_ASSERT_INV(rmap_page_mapcount(page) == 0, "INV-2");
+    RMAP_ASSERT(!(rmap_page_flags(page) & (RMAP_PAGE_LOCKED | RMAP_PAGE_SWAPCACHE)));
+    rmap_owner_put(rmap_page_owner(page));
+    atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
+    bool lost = rmap_page_flags(page) & RMAP_PAGE_POISON;
+    atomic_store_explicit(&page->index_flags, lost ? RMAP_PAGE_POISON : 0, memory_order_relaxed);
+    rmap_pfn_t pfn = rmap_page_pfn(r, page);
+    if (!lost) r->frames->free(r->frames_ctx, pfn);
+}
+
+/* ---- lock and flags ---- */
+
+bool rmap_page_try_lock(struct rmap_page *page)
+{
+    return !(atomic_fetch_or_explicit(&page->index_flags, RMAP_PAGE_LOCKED, memory_order_acquire) & RMAP_PAGE_LOCKED);
+}
+
+void rmap_page_lock(struct rmap_page *page)
+{
+    for (unsigned spins = 0; !rmap_page_try_lock(page); spins++)
+        if (spins > 64) sched_yield();
+}
+
+/* Locked page that nothing maps and no swap entry names: it need not stay in the swap cache. */
+static void page_forget_orphan(struct rmap *r, struct rmap_page *page)
+{
+    rmap_page_clear_flags(page, RMAP_PAGE_ORPHAN);
+    if ((rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) && !rmap_page_mapcount(page) && !rmap__page_swap_count(r, page))
+        r->swap->forget(r->swap_ctx, page);
+}
+
+void rmap_page_unlock(struct rmap *r, struct rmap_page *page)
+{
+    RMAP_ASSERT(rmap_page_flags(page) & RMAP_PAGE_LOCKED);
+    for (;;) {
+        if (rmap_page_flags(page) & RMAP_PAGE_ORPHAN) page_forget_orphan(r, page);
+        uint64_t was = atomic_fetch_and_explicit(&page->index_flags, ~(uint64_t)RMAP_PAGE_LOCKED, memory_order_acq_rel);
+        /* Marked between our look and our unlock: whoever marked it saw the lock taken and left it to us. */
+        if (!(was & RMAP_PAGE_ORPHAN) || !rmap_page_try_lock(page)) return;
+    }
+}
+
+unsigned rmap_page_set_flags(struct rmap_page *page, unsigned flags)
+{
+    return atomic_fetch_or_explicit(&page->index_flags, flags, memory_order_acq_rel) & 0xfff;
+}
+
+unsigned rmap_page_clear_flags(struct rmap_page *page, unsigned flags)
+{
+    return atomic_fetch_and_explicit(&page->index_flags, ~(uint64_t)flags, memory_order_acq_rel) & 0xfff;
+}
+
+int rmap_page_pin(struct rmap *r, struct rmap_page *page)
+{
+    if (!r || !page) return RMAP_ERR_NULL_ARG;
+    rmap_page_lock(page);
+    int err = rmap_page_pins(page) == (1u << 24) - 1 ? RMAP_ERR_OVERFLOW : 0;
+    if (!err) {
+        rmap_page_get(page);
+        atomic_fetch_add_explicit(&page->pins_order, 1u << 8, memory_order_release);
+    }
+    rmap_page_unlock(r, page);
+    return err;
+}
+
+void rmap_page_unpin(struct rmap *r, struct rmap_page *page)
+{
+    uint32_t before = atomic_fetch_sub_explicit(&page->pins_order, 1u << 8, memory_order_release);
+    RMAP_ASSERT(before >> 8);
+    (void)before;
+    rmap_page_put(r, page);
+}
+
+/* ---- owner, index, counts ---- */
+
+rmap_owner_t rmap_page_owner(const struct rmap_page *page)
+{
+    uintptr_t owner = atomic_load_explicit(&((struct rmap_page *)page)->owner, memory_order_acquire);
+    return owner & RMAP_OWNER_ANON ? owner : 0;
+}
+
+void rmap__page_set_owner(struct rmap_page *page, struct rmap__tag *tag)
+{
+    rmap__tag_get(tag);
+    rmap_owner_t old = rmap_page_owner(page);
+    atomic_store_explicit(&page->owner, rmap__tag_owner(tag), memory_order_release);
+    rmap_owner_put(old);
+}
+
+void rmap__page_set_index(struct rmap_page *page, rmap_vpn_t index)
+{
+    uint64_t was = atomic_load_explicit(&page->index_flags, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&page->index_flags, &was, INDEX(index) | (was & 0xfff),
+                                                  memory_order_acq_rel, memory_order_relaxed)) {}
+}
+
+uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page)
+{
+    return rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE ? r->swap->count(r->swap_ctx, page->swap) : 0;
+}
+
+int rmap__page_count_up(struct rmap_page *page)
+{
+    uint32_t before = atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_acq_rel);
+    if ((before & RMAP_MAPCOUNT_MAX) != RMAP_MAPCOUNT_MAX) return 0;
+    atomic_fetch_sub_explicit(&page->mapcount, 1, memory_order_acq_rel);
+    return RMAP_ERR_OVERFLOW;
+}
+
+void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n)
+{
+    uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed), now;
+    do {
+        RMAP_ASSERT_INV((was & RMAP_MAPCOUNT_MAX) >= n, "INV-2");
+        now = (was & RMAP_MAPCOUNT_MAX) - n; /* STABLE goes no later than the count: pairs with the walk's one load */
+    } while (!atomic_compare_exchange_weak_explicit(&page->mapcount, &was, now, memory_order_acq_rel, memory_order_relaxed));
+    if (now) return;
+    if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) {
+        rmap_page_set_flags(page, RMAP_PAGE_ORPHAN); /* first the mark, then the try: the holder sees it at its unlock */
+        if (rmap_page_try_lock(page)) rmap_page_unlock(r, page);
+    }
+    rmap_page_put(r, page);
+}
+
+void rmap__mappings_add(struct rmap_member *m, uint64_t n)
+{
+    if (!n) return;
+    struct rmap__counters *c = &m->r->counters;
+    atomic_fetch_add_explicit(&m->mapped, n, memory_order_relaxed);
+    uint64_t now = atomic_fetch_add_explicit(&c->mappings, n, memory_order_relaxed) + n;
+    uint64_t peak = atomic_load_explicit(&c->mappings_peak, memory_order_relaxed);
+    while (now > peak && !atomic_compare_exchange_weak_explicit(&c->mappings_peak, &peak, now, memory_order_relaxed,
+                                                                memory_order_relaxed)) {}
+}
+
+void rmap__mappings_sub(struct rmap_member *m, uint64_t n)
+{
+    if (!n) return;
+    atomic_fetch_sub_explicit(&m->mapped, n, memory_order_relaxed);
+    RMAP__UNCOUNT(m->r, mappings, n);
+}
+
+int rmap_page_map_new(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t vpn)
+{
+    if (!m || !page) return RMAP_ERR_NULL_ARG;
+    if (!m->node) return RMAP_ERR_DEAD;
+    if (vpn >= RMAP_VPN_MAX) return RMAP_ERR_RANGE;
+    if (rmap_page_is_anon(page) || (rmap_page_flags(page) & RMAP_PAGE_SPECIAL) || rmap_page_mapcount(page))
+        return RMAP_ERR_INVALID;
+    rmap__page_set_owner(page, m->open_tag);
+    rmap__page_set_index(page, vpn);
+    rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
+    rmap_page_get(page);
+    atomic_store_explicit(&page->mapcount, 1, memory_order_release);
+    rmap__mappings_add(m, 1);
+    return 0;
+}
+
+int rmap_page_map_swapin(struct rmap_member *m, struct rmap_page *page, rmap_swp_t entry)
+{
+    if (!m || !page) return RMAP_ERR_NULL_ARG;
+    if (!m->node) return RMAP_ERR_DEAD;
+    if (!(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) || page->swap != entry || !m->r->swap) return RMAP_ERR_INVALID;
+    RMAP_ASSERT(rmap_page_flags(page) & RMAP_PAGE_LOCKED);
+    struct rmap_slot_home home;
+    int err = m->r->swap->get_home(m->r->swap_ctx, entry, &home);
+    if (err) return err;
+    bool first = rmap_page_mapcount(page) == 0;
+    if ((err = rmap__page_count_up(page))) return err;
+    if (first) rmap_page_get(page);
+    /* First mapper: nobody else has it present, it is ours. Later ones widen the bound to the slot's, which covers all
+     * that hold entries of it: also when this is the last entry, or a present mapper would be lost (model rule 11). */
+    rmap__page_set_owner(page, first ? m->open_tag : rmap__owner_tag(home.owner));
+    rmap__mappings_add(m, 1);
+    return 0;
+}
+
+int rmap_page_dup(struct rmap_member *m, struct rmap_page *const *pages, size_t n)
+{
+    if (!m || (!pages && n)) return RMAP_ERR_NULL_ARG;
+    if (!m->node) return RMAP_ERR_DEAD;
+    uint64_t counted = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!rmap__page_counted(pages[i])) continue;
+        if (rmap__page_count_up(pages[i])) {
+            while (i--)
+                if (rmap__page_counted(pages[i])) atomic_fetch_sub_explicit(&pages[i]->mapcount, 1, memory_order_acq_rel);
+            return RMAP_ERR_OVERFLOW;
+        }
+        counted++;
+    }
+    rmap__mappings_add(m, counted);
+    return 0;
+}
+
+void rmap_page_unmap(struct rmap_gather *g, struct rmap_member *m, struct rmap_page *page)
+{
+    if (!rmap__page_counted(page)) return;
+    rmap__gather_page(g, page, 1);
+    rmap__mappings_sub(m, 1);
+}
+
+bool rmap_page_reuse(struct rmap_member *m, struct rmap_page *page)
+{
+    if (!m || !page || !m->node || !rmap_page_is_anon(page)) return false;
+    RMAP_ASSERT(rmap_page_flags(page) & RMAP_PAGE_LOCKED);
+    if (rmap_page_mapcount(page) + rmap__page_swap_count(m->r, page) != 1 || rmap_page_pins(page)) return false;
+    if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) m->r->swap->forget(m->r->swap_ctx, page);
+    rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
+    rmap__page_set_owner(page, m->open_tag);
+    return true;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/** @file core/unmap.c  unmap: every mapping of a page becomes a swap entry. */
+#include <core/walk.h>
+
+/*
+ * A slot that only the cache holds is written anew: its home becomes the page's, so that the entries about to be made are
+ * found where the page is now (C11). While other entries name it, it keeps the wider home (model rule 12).
+ */
+static enum rmap_reason unmap_begin(struct rmap__walk *w, struct rmap__walk_page *p)
+{
+    struct rmap_page *page = p->page;
+    if (rmap_page_pins(page)) return RMAP_REASON_PINNED;
+    if (!w->r->swap || !(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE)) return RMAP_REASON_NO_SLOT;
+    p->fresh_slot = rmap__page_swap_count(w->r, page) == 0;
+    if (p->fresh_slot)
+        w->r->swap->set_home(w->r->swap_ctx, page->swap, rmap_page_owner(page), p->index, false);
+    return RMAP_REASON_NONE;
+}
+
+static enum rmap_reason unmap_visit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
+                                    const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t e)
+{
+    const struct rmap_pte_format *f = m->mmu.ops->format;
+    struct rmap_page *page = p->page;
+    if (rmap_pte_kind(f, e) == RMAP_PTE_MIGRATION) return RMAP_REASON_MIGRATING;
+    if (rmap_pte_get(f, e, RMAP_ATTR_LOCKED) && !(w->flags & RMAP_IGNORE_LOCKED)) return RMAP_REASON_LOCKED;
+    if (rmap_pte_get(f, e, RMAP_ATTR_ACCESSED) && (w->flags & RMAP_SPARE_YOUNG)) return RMAP_REASON_YOUNG;
+    if (w->r->swap->dup(w->r->swap_ctx, page->swap, 1)) return RMAP_REASON_NO_SLOT; /* count before entry */
+    unsigned keep = rmap_pte_attrs(f, e) & (1u << RMAP_ATTR_LOCKED | 1u << RMAP_ATTR_SOFT_DIRTY);
+    rmap_pte_t old = rmap_run_exchange(&m->mmu, run, slot, rmap_pte_make_kind(f, RMAP_PTE_SWAP, page->swap, keep));
+    if (rmap_pte_get(f, old, RMAP_ATTR_DIRTY)) rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
+    rmap_gather_flush(w->gather, m, p->index, old, RMAP_FLUSH_ALL);
+    rmap__gather_page(w->gather, page, 1);
+    rmap__mappings_sub(m, 1);
+    atomic_fetch_add_explicit(&m->swapped, 1, memory_order_relaxed);
+    return RMAP_REASON_NONE;
+}
+
+/* The page is unmapped now; it is its slot's home that the next look-up will use, if this walk made all its entries. */
+static void unmap_tighten(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
+{
+    if (p->fresh_slot)
+        w->r->swap->set_home(w->r->swap_ctx, p->page->swap, rmap__tag_owner(to->tag), p->index, false);
+}
+
+int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, struct rmap_result *results)
+{
+    static const struct rmap__visitor unmap = {
+        .verb = RMAP_WALK_UNMAP, .visit = unmap_visit, .begin = unmap_begin, .tighten = unmap_tighten};
+    return rmap__walk_pages(r, &unmap, NULL, pages, n, flags, results);
+}

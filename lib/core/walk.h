@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/** @file core/walk.h  The walk engine, as its visitors see it. */
+#ifndef RMAP_CORE_WALK_H
+#define RMAP_CORE_WALK_H
+
+#include <core/core.h>
+
+/** Pages of one batch that share owner and table are walked together: one descent and one run lock serve all. */
+#define RMAP_WALK_CLUSTER 64
+
+/** One page under way. `open` pages still look for mappings. */
+struct rmap__walk_page {
+    struct rmap_page *page;
+    rmap_pfn_t pfn;
+    rmap_vpn_t index;
+    struct rmap_result *result;
+    bool open;
+    /* Lowest bound of the hits so far, kept while the pre-order walk climbs (model rule 8). */
+    bool fresh_slot;             /* unmap: the slot had no entry when the walk began */
+    bool seen_forking;           /* the single hit's forking mark, sampled there and then */
+    uint32_t depth;              /* of anc below the walk's top */
+    struct rmap__node *anc;      /* lowest node above all hits and the walk's position */
+    struct rmap__epoch *anc_ep;  /* oldest epoch of anc that hits descend through; NULL: hits in anc's space alone */
+    struct rmap__node *low;      /* the same, as of the last hit */
+    struct rmap__epoch *low_ep;
+};
+
+struct rmap__walk;
+
+/**
+ * Look at one entry that maps the page, run locked. It may change the entry; it counts what it takes in the walk's gather.
+ * @return RMAP_REASON_NONE to go on, else this page's walk stops there: PARTIAL with that reason.
+ */
+typedef enum rmap_reason rmap__visit_fn(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
+                                        const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t entry);
+
+struct rmap__visitor {
+    enum rmap_walk_verb verb;
+    rmap__visit_fn *visit;
+    /** Before any entry of the page is touched; a reason ends its walk at once. May be NULL. */
+    enum rmap_reason (*begin)(struct rmap__walk *w, struct rmap__walk_page *p);
+    /** A complete walk wasted visits: pages of this epoch would have been found at once. Group lock held shared. */
+    void (*tighten)(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
+};
+
+struct rmap__walk {
+    struct rmap *r;
+    const struct rmap__visitor *visitor;
+    struct rmap_gather *gather;
+    unsigned flags; /* enum rmap_verb_flag */
+    void *ctx;      /* of the visitor */
+    struct rmap__walk_page page[RMAP_WALK_CLUSTER];
+    unsigned pages, open;
+    /* where the walk is */
+    uint32_t depth, deepest; /* deepest: maximum of page[].depth, to skip the loop in a climb that concerns none */
+};
+
+/**
+ * Walk a batch: results filled, statistics counted, gather finished. @return the verbs' argument errors.
+ */
+int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, struct rmap_page *const *pages, size_t n,
+                     unsigned flags, struct rmap_result *results);
+
+/** The usual tightening: the page itself moves down. */
+void rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
+
+#endif
