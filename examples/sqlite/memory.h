@@ -1,0 +1,118 @@
+/*
+ * memory.h - what the SQLite example wants from its memory, and no more.
+ *
+ * One `store` is the pager's world: frames under a budget, swap, and this
+ * process's own virtual memory as the MMU.  One `branch_memory` is one space
+ * of it with one range, in which a database image lies as ordinary bytes at
+ * memory_base().  Everything else in the example knows nothing of the pager.
+ *
+ * => Functions return 0 or a negative code for memory_error_text().
+ * => One thread owns a store; only it may touch the bytes at memory_base().
+ * => The bytes are projected memory: system calls on them get EFAULT.
+ */
+#ifndef EXAMPLES_SQLITE_MEMORY_H
+#define EXAMPLES_SQLITE_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MEMORY_PAGE_BYTES 4096u
+
+struct store;
+struct branch_memory;
+
+enum store_swap { STORE_SWAP_FILE, STORE_SWAP_LZ4 };
+
+struct store_options {
+    size_t budget_bytes;    /* frames never exceed this */
+    size_t range_bytes_max; /* the largest range that a branch may grow to */
+    enum store_swap swap;
+};
+
+/* What changes from moment to moment, for the picture of the run. */
+struct store_gauges {
+    uint64_t resident_frames;
+    uint64_t shared_pages;    /* resident, mapped by two branches or more */
+    uint64_t exclusive_pages; /* resident, mapped by one branch */
+    uint64_t swap_bytes;      /* pages on swap, uncompressed */
+};
+
+/* Classes of mapcount at the start of an unmap walk: 1, 2, 3-4, ... 65+. */
+#define STORE_MAPPER_CLASSES 8
+
+struct store_walks {
+    uint64_t walks;
+    uint64_t visits; /* spaces whose page tables were looked at */
+    uint64_t hits;   /* entries found */
+};
+
+struct store_stats {
+    uint64_t peak_frame_bytes;
+    uint64_t evictions;
+    uint64_t shared_evictions; /* of pages mapped by two branches or more */
+    uint64_t swap_ins;
+    uint64_t cow_copies;
+    uint64_t moves_reindexed; /* pages */
+    uint64_t moves_copied;    /* pages */
+    uint64_t visits;
+    uint64_t hits;
+    uint64_t nodes_visited;
+    struct store_walks unmap_by_mappers[STORE_MAPPER_CLASSES];
+    struct store_walks ageing;
+    struct store_walks first_lookups;
+    uint64_t nodes_live;
+    uint64_t node_bytes;
+    uint64_t pagetable_bytes;
+    uint64_t metadata_bytes; /* all that the library allocated */
+    uint64_t mappings_peak;
+    uint64_t host_vmas_peak;
+    uint64_t host_vma_limit;
+    uint64_t swap_bytes_peak;
+    uint64_t lz4_bytes_peak; /* 0 with a swap file */
+};
+
+/* budget_bytes and range_bytes_max are multiples of MEMORY_PAGE_BYTES. */
+int store_open(const struct store_options *options, struct store **store);
+
+/* Every branch_memory must have been closed. */
+void store_close(struct store *store);
+
+void store_sample(struct store *store, struct store_gauges *gauges);
+void store_stats(struct store *store, struct store_stats *stats);
+
+/* A first space with one range of `bytes` zero bytes. */
+int memory_root(struct store *store, size_t bytes, struct branch_memory **memory);
+
+/* Writes through the pager: the way in for bytes that come from read(2). */
+int memory_load(struct branch_memory *memory, size_t offset, const void *bytes, size_t length);
+
+/* A copy-on-write child with the same range; both stay usable. */
+int memory_fork(struct branch_memory *parent, struct branch_memory **child);
+
+/* Moves the range to a place where `bytes` fit; memory_base() changes. */
+int memory_move(struct branch_memory *memory, size_t bytes);
+
+void memory_close(struct branch_memory *memory);
+
+unsigned char *memory_base(const struct branch_memory *memory);
+size_t memory_size(const struct branch_memory *memory);
+
+/*
+ * Live allocator bytes per further mapping, measured in a small world of its
+ * own: what a fork adds with 512 present pages, minus with 1, over 511.
+ */
+int memory_measure_mapping(double *bytes_per_mapping);
+
+enum memory_fault_result {
+    MEMORY_FAULT_RESOLVED, /* retry the access */
+    MEMORY_FAULT_FOREIGN,  /* not an address of this store: an honest crash */
+    MEMORY_FAULT_FAILED,   /* ours, but the page cannot be had (swap error) */
+};
+
+/* For the signal handler.  `error` (optional) says why it failed. */
+enum memory_fault_result memory_fault(struct store *store, void *address, bool is_write, int *error);
+
+const char *memory_error_text(int error);
+
+#endif

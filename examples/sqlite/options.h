@@ -1,0 +1,22 @@
+/*
+ * options.h - the command line.  Nonsense is one line on stderr and
+ * EXIT_BAD_INPUT, before anything has been made.
+ */
+#ifndef EXAMPLES_SQLITE_OPTIONS_H
+#define EXAMPLES_SQLITE_OPTIONS_H
+
+#include "memory.h"
+
+struct options {
+    const char *image; /* NULL: build one */
+    const char *svg;   /* NULL: no picture */
+    int branches;
+    size_t memory; /* bytes; 0: the default for the image */
+    enum store_swap swap;
+    uint64_t seed;
+};
+
+/* Exits with 0 after --help. */
+void options_parse(struct options *options, int count, char **arguments);
+
+#endif

@@ -1,0 +1,329 @@
+/*
+ * sqlite_branches.c - a real SQLite database branched many ways, copy on
+ * write, inside a fixed memory budget, in one ordinary process; and the
+ * proof that every branch still holds exactly what plain SQLite would hold.
+ *
+ * The image lies in a space of the pager, SQLite opens it in place, a branch
+ * is a fork of the space.  Branches work in rounds, so that many are open
+ * and share pages while the budget presses; some are forks of forks, some
+ * are closed early, some outgrow their range and are moved.  See sqlite/ for
+ * the parts; the pager is known to sqlite/memory.c alone.
+ */
+#include "sqlite/branch.h"
+#include "sqlite/fault.h"
+#include "sqlite/image.h"
+#include "sqlite/options.h"
+#include "sqlite/progress.h"
+#include "sqlite/random.h"
+#include "sqlite/reference.h"
+#include "sqlite/report.h"
+#include "sqlite/svg.h"
+#include "sqlite/temporary.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUILT_IMAGE_BYTES ((size_t)32 << 20)
+#define BUDGET_DEFAULT ((size_t)24 << 20)
+#define BUDGET_FRAMES_MIN 64
+
+/* Branches are made in the first BIRTH_ROUNDS rounds, so that even the last ones work. */
+#define ROUNDS 10
+#define BIRTH_ROUNDS 7
+/* One branch in eight grows, another one is closed early, another one reopens. */
+#define ROLES 8
+#define ROLE_GROW 0
+#define ROLE_REOPEN 3
+#define ROLE_CLOSE 5
+#define CLOSE_AFTER_ROUNDS 2
+
+struct run {
+    struct options options;
+    struct image image;
+    struct store *store;
+    struct reference *reference;
+    struct branch root;
+    struct branch *branches; /* [options.branches], in the order of birth */
+    int *born;               /* the round of birth of each */
+    int count;               /* how many were made */
+    int open;
+    int checked;
+    int submitted; /* of those, to the reference */
+    uint64_t random;
+    struct svg_series series;
+    struct store_gauges gauges; /* at the last sample */
+    struct report report;
+    char failure[512]; /* the first one */
+};
+
+static bool is_open(const struct branch *branch)
+{
+    return branch->db != NULL;
+}
+
+static void tick(struct run *run, const char *activity)
+{
+    double seconds = progress_seconds();
+    struct svg_sample sample = {.seconds = seconds, .open_branches = run->open};
+
+    if (svg_due(&run->series, seconds)) {
+        store_sample(run->store, &sample.gauges);
+        svg_add(&run->series, &sample);
+        run->gauges = sample.gauges;
+    }
+    progress_show("%s: %d of %d branches made, %d open, %d checked; %.1f MiB resident, %.1f MiB on swap", activity,
+                  run->count, run->options.branches, run->open, run->checked,
+                  (double)run->gauges.resident_frames * MEMORY_PAGE_BYTES / (1 << 20),
+                  (double)run->gauges.swap_bytes / (1 << 20));
+}
+
+/* Number 0 is the root.  Equality is judged later, by the reference's thread. */
+static void check(struct run *run, struct branch *branch, int number)
+{
+    struct tablehash hash;
+    char *message = NULL;
+
+    if (branch_check(branch, &hash, &message)) {
+        reference_submit(run->reference, number, &branch->log, hash);
+        run->submitted++;
+    } else if (!run->failure[0]) {
+        snprintf(run->failure, sizeof run->failure, "branch %d: %s", number, message ? message : "out of memory");
+    }
+    sqlite3_free(message);
+    run->checked++;
+    tick(run, "checking");
+}
+
+/* Half of the branches are forks of a branch that has worked, where there is one. */
+static void make_branch(struct run *run, int round)
+{
+    int number = run->count;
+    struct branch *parent = &run->root, *branch = &run->branches[number];
+
+    if (number % 4 >= 2)
+        for (int try = 0; try < 8 && parent == &run->root; try++) {
+            struct branch *other = &run->branches[random_below(&run->random, (uint64_t)number)];
+            if (is_open(other))
+                parent = other;
+        }
+    branch_init_fork(branch, parent);
+    branch->random = run->options.seed * UINT64_C(1000003) + (uint64_t)number;
+    run->report.forks_of_forks += parent != &run->root;
+    run->born[number] = round;
+    run->count++;
+    run->open++;
+}
+
+static void work_on(struct run *run, struct branch *branch, enum workload_size size)
+{
+    struct script script;
+
+    workload_transaction(&run->image.schema, &branch->random, size, &script);
+    branch_run(branch, &script);
+    script_fini(&script);
+    tick(run, "working");
+}
+
+static void work_round(struct run *run, int round)
+{
+    /* Rounded up: a single branch is born at once. */
+    int due = (run->options.branches * (round + 1) + BIRTH_ROUNDS - 1) / BIRTH_ROUNDS;
+
+    work_on(run, &run->root, WORKLOAD_SMALL);
+    while (run->count < due && run->count < run->options.branches)
+        make_branch(run, round);
+    for (int i = 0; i < run->count; i++) {
+        struct branch *branch = &run->branches[i];
+        if (!is_open(branch))
+            continue;
+        if (i % ROLES == ROLE_REOPEN && round % 3 == 0)
+            branch_reopen(branch);
+        work_on(run, branch, i % ROLES == ROLE_GROW ? WORKLOAD_GROW : WORKLOAD_SMALL);
+        if (i % ROLES == ROLE_CLOSE && round >= run->born[i] + CLOSE_AFTER_ROUNDS) {
+            check(run, branch, i + 1);
+            branch_fini(branch);
+            run->open--;
+        }
+    }
+}
+
+static void check_all(struct run *run)
+{
+    run->series.checks_begin = progress_seconds();
+    store_sample(run->store, &run->report.gauges);
+    check(run, &run->root, 0);
+    run->report.virtual_bytes = memory_size(run->root.memory);
+    for (int i = 0; i < run->count; i++)
+        if (is_open(&run->branches[i])) {
+            check(run, &run->branches[i], i + 1);
+            run->report.virtual_bytes += memory_size(run->branches[i].memory);
+        }
+}
+
+/* The budget is judged against the image that the user named, before it is touched further. */
+static void settle_budget(struct run *run)
+{
+    const size_t least = (size_t)BUDGET_FRAMES_MIN * MEMORY_PAGE_BYTES, image = run->image.bytes;
+    size_t budget = run->options.memory;
+
+    if (!budget)
+        budget = image / 4 * 3 < BUDGET_DEFAULT ? image / 4 * 3 : BUDGET_DEFAULT;
+    budget -= budget % MEMORY_PAGE_BYTES;
+    if (budget < least && !run->options.memory)
+        fail(EXIT_BAD_INPUT, "the image of %zu bytes is too small: 3/4 of it must be %zu bytes or more", image, least);
+    if (budget < least)
+        fail(EXIT_BAD_INPUT, "--memory %zu is too small: %zu bytes at least", run->options.memory, least);
+    if (budget >= image)
+        fail(EXIT_BAD_INPUT, "--memory %zu is no limit for an image of %zu bytes: it must be smaller",
+             run->options.memory, image);
+    run->report.budget_bytes = budget;
+}
+
+/* Found out now and not after a minute; the user's image must survive a slip. */
+static void settle_picture(const struct options *options)
+{
+    struct stat image, picture;
+    int file;
+
+    if (!options->svg)
+        return;
+    if (options->image && stat(options->image, &image) == 0 && stat(options->svg, &picture) == 0 &&
+        image.st_dev == picture.st_dev && image.st_ino == picture.st_ino)
+        fail(EXIT_BAD_INPUT, "--svg %s would overwrite the image", options->svg);
+    file = open(options->svg, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0)
+        fail(EXIT_BAD_INPUT, "--svg %s cannot be written: %s", options->svg, strerror(errno));
+    close(file);
+}
+
+static void prepare(struct run *run)
+{
+    int reset;
+
+    temporary_create();
+    progress_show("preparing the image");
+    if (run->options.image)
+        image_adopt(&run->image, run->options.image);
+    else
+        image_build(&run->image, BUILT_IMAGE_BYTES);
+    settle_budget(run);
+    settle_picture(&run->options);
+    run->branches = calloc((size_t)run->options.branches, sizeof *run->branches);
+    run->born = calloc((size_t)run->options.branches, sizeof *run->born);
+    if (!run->branches || !run->born)
+        fail(EXIT_RUN_FAILED, "out of memory for %d branches", run->options.branches);
+    run->random = run->options.seed;
+    /* Building must not count as a cost of running. */
+    sqlite3_memory_highwater(1);
+    reset = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    if (reset >= 0 && write(reset, "5", 1) != 1)
+        progress_show("the peak of the resident set includes the image's preparation");
+    if (reset >= 0)
+        close(reset);
+}
+
+static void start(struct run *run)
+{
+    const size_t range_limit = 2 * run->image.bytes + ((size_t)64 << 20);
+    const struct store_options options = {
+        .budget_bytes = run->report.budget_bytes,
+        .range_bytes_max = range_limit - range_limit % MEMORY_PAGE_BYTES,
+        .swap = run->options.swap,
+    };
+    struct script script;
+    int error = store_open(&options, &run->store);
+
+    if (error)
+        fail(EXIT_RUN_FAILED, "cannot start the pager: %s", memory_error_text(error));
+    fault_handler_install(run->store);
+    run->reference = reference_start(run->image.path);
+    /* Room for the tables of ours and a few transactions: a grower is soon out of it. */
+    branch_init_root(&run->root, run->store, run->image.path, run->image.bytes, run->image.bytes / 32,
+                     options.range_bytes_max);
+    run->root.random = run->options.seed ^ UINT64_C(0x726f6f74);
+    workload_setup(&run->image.schema, &script);
+    branch_run(&run->root, &script);
+    script_fini(&script);
+}
+
+static void judge(struct run *run)
+{
+    struct report *report = &run->report;
+    char message[sizeof run->failure];
+    struct rusage usage;
+
+    for (int judged; (judged = reference_judged(run->reference)) < run->submitted; usleep(20000))
+        progress_show("waiting for the reference: %d of %d judged", judged, run->submitted);
+    report->branches_checked = reference_finish(run->reference, message, sizeof message);
+    if (!run->failure[0])
+        memcpy(run->failure, message, sizeof message);
+    store_stats(run->store, &report->stats);
+    if (!run->failure[0] && report->stats.peak_frame_bytes > report->budget_bytes)
+        snprintf(run->failure, sizeof run->failure, "frames reached %llu bytes, above the budget",
+                 (unsigned long long)report->stats.peak_frame_bytes);
+    report->ok = !run->failure[0] && report->branches_checked == run->count;
+    report->seed = run->options.seed;
+    report->branches = run->count;
+    report->image_bytes = run->image.bytes;
+    report->sqlite_heap_peak = (uint64_t)sqlite3_memory_highwater(0);
+    getrusage(RUSAGE_SELF, &usage);
+    report->peak_rss = (uint64_t)usage.ru_maxrss * 1024;
+    report->seconds = progress_seconds();
+}
+
+static void stop(struct run *run)
+{
+    for (int i = 0; i < run->count; i++)
+        if (is_open(&run->branches[i]))
+            branch_fini(&run->branches[i]);
+    branch_fini(&run->root);
+    fault_handler_remove();
+    store_close(run->store);
+    image_fini(&run->image);
+    free(run->branches);
+    free(run->born);
+}
+
+static bool draw(struct run *run)
+{
+    char title[128];
+
+    if (!run->options.svg)
+        return true;
+    snprintf(title, sizeof title, "%d branches of a %.0f MiB SQLite database in %.1f MiB of frames", run->count,
+             (double)run->image.bytes / (1 << 20), (double)run->report.budget_bytes / (1 << 20));
+    return svg_write(&run->series, run->options.svg, title, run->report.budget_bytes);
+}
+
+int main(int count, char **arguments)
+{
+    static struct run run;
+    int error;
+
+    options_parse(&run.options, count, arguments);
+    prepare(&run);
+    start(&run);
+    for (int round = 0; round < ROUNDS; round++)
+        work_round(&run, round);
+    check_all(&run);
+    judge(&run);
+    error = memory_measure_mapping(&run.report.bytes_per_mapping);
+    stop(&run);
+    progress_end();
+    if (error && !run.failure[0])
+        snprintf(run.failure, sizeof run.failure, "bytes per mapping not measured: %s", memory_error_text(error));
+    if (!draw(&run) && !run.failure[0])
+        snprintf(run.failure, sizeof run.failure, "--svg %s: %s", run.options.svg, strerror(errno));
+    run.report.ok = run.report.ok && !run.failure[0];
+    report_table(&run.report);
+    if (run.failure[0])
+        fprintf(stderr, "sqlite_branches: %s\n", run.failure);
+    report_result(&run.report);
+    return run.report.ok ? EXIT_SUCCESS : EXIT_RUN_FAILED;
+}

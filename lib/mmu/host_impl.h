@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file mmu/host_impl.h  Insides of the host MMU: windows, and the records of what is projected into them.
+ *
+ * The truth about a window is its radix tables. Its mappings are a TLB, and these records say exactly what is in it: a
+ * *projection* is a stretch of pages that shows contiguous frames with one protection, which is what the kernel keeps as
+ * one VMA. What lies between projections is a gap (PROT_NONE), a VMA as well. `vmas` counts both, in all windows; if
+ * windows happen to be neighbours the kernel may need fewer, never more.
+ *
+ *     host.c         create, destroy, fault, statistics        host_window.c  a space's window and its MMU operations
+ *     host_tlb.c     the tree of records: cut, put, count      host_room.c    staying below the limit: the clock hand
+ *     host_update.c  projecting, fault-around                  host_flush.c   forgetting: flush, and what cannot fail
+ *
+ * Locks: one mutex per host, inside run locks. It guards whatever is marked [H], and every mmap, mprotect and munmap in a
+ * window is done under it, so that records and kernel agree. Nothing is allocated and no other lock taken below it.
+ */
+#ifndef RMAP_MMU_HOST_IMPL_H
+#define RMAP_MMU_HOST_IMPL_H
+
+#include <objrmap/error.h>
+#include <objrmap/host.h>
+#include <objrmap/radix.h>
+
+#include <bsd/sys/tree.h>
+#include <pthread.h>
+#include <sys/queue.h>
+
+#define RMAP__WINDOW_PAGES_MAX ((uint64_t)1 << 27)
+#define RMAP__VMA_LIMIT_MIN 16
+
+/* One access, or one flush of one range, adds at most two: it splits a gap or a projection into three. */
+#define RMAP__VMAS_PER_CHANGE 2
+/* One instruction may need four pages at once (two operands, each across a page boundary), anywhere. With less than this
+ * beside the empty windows it would never complete. */
+#define RMAP__VMAS_TO_WORK (4 * RMAP__VMAS_PER_CHANGE)
+/* Records that one change may need before it gives any back. */
+#define RMAP__RECORDS_PER_CHANGE 2
+/* Records that each window brings along, so that dropping projections can always pay for a change. */
+#define RMAP__RECORDS_PER_WINDOW 4
+
+struct rmap__projection {
+    union {
+        RB_ENTRY(rmap__projection) link;   /* in a window's tree */
+        SLIST_ENTRY(rmap__projection) spare; /* in the host's stock */
+    };
+    uint32_t first, count; /* pages of the window */
+    uint64_t pfn : 63;     /* frame of page `first`; the others follow */
+    uint64_t writable : 1;
+};
+RB_HEAD(rmap__projections, rmap__projection);
+SLIST_HEAD(rmap__records, rmap__projection);
+
+static inline uint32_t rmap__projection_end(const struct rmap__projection *p) { return p->first + p->count; }
+
+/* A space's window; the `ctx` of its struct rmap_mmu. [c] constant after creation. */
+struct rmap__window {
+    struct rmap_host *host;         /* [c] */
+    struct rmap_mmu tables;         /* [c] the radix that holds the entries */
+    struct rmap_mmu_client client;  /* [c] */
+    unsigned char *base;            /* [c] */
+    RB_ENTRY(rmap__window) link;    /* [H] */
+    struct rmap__projections tlb;   /* [H] */
+    uint64_t refused;               /* [H] updates that the kernel did not let happen */
+};
+RB_HEAD(rmap__windows, rmap__window);
+
+struct rmap_host {
+    struct rmap_allocator alloc;         /* [c] */
+    const struct rmap_memory *memory;    /* [c] */
+    uint32_t pages;                      /* [c] of each window */
+    struct rmap_pte_format format;       /* [c] the soft format with the memory's page size */
+    struct rmap_radix_geometry geometry; /* [c] */
+    struct rmap_mmu_provider tables;     /* [c] of radix tables, one for each window */
+    struct rmap_mmu_ops ops;             /* [c] of every window */
+    pthread_mutex_t lock;
+    struct rmap__windows windows; /* [H] by address */
+    struct rmap__records spare;   /* [H] */
+    uint64_t spares, records;     /* [H] records in stock; records in all */
+    uintptr_t hand;               /* [H] address at which dropping goes on */
+    void *ballast;                /* [H] one mapping to give up when the kernel takes no more, or NULL */
+    uint64_t forgotten;           /* [H] system calls that took translations away */
+    struct rmap_host_stats stats; /* [H] vma_limit [c]; the byte counts are filled in by get_stats */
+};
+
+/* Everything below: host lock held, unless it says otherwise. Pages are of the window; [first, end) lies inside it. */
+
+/* ---- host_tlb.c: the records and their count; no system call ---- */
+
+/** First projection that ends after `page`, or NULL: it covers the page, or is the next one. */
+struct rmap__projection *rmap__tlb_find(struct rmap__window *w, uint32_t page);
+struct rmap__projection *rmap__tlb_next(struct rmap__projection *p);
+/** Last projection that begins before `page`, or NULL. */
+struct rmap__projection *rmap__tlb_before(struct rmap__window *w, uint32_t page);
+/** Record that nothing is projected in [first, end). Needs a spare record if that splits a projection. */
+void rmap__tlb_cut(struct rmap__window *w, uint32_t first, uint32_t end);
+/** Record a projection where there was none; it merges with its neighbours as VMAs do. Needs a spare record. */
+void rmap__tlb_put(struct rmap__window *w, uint32_t first, uint32_t end, rmap_pfn_t pfn, bool writable);
+/** Update the peak, after a change is complete. */
+void rmap__tlb_note_peak(struct rmap_host *host);
+void rmap__records_add(struct rmap_host *host, struct rmap__records *list);
+/** Move records out of the stock until only `keep` are there, to be freed by the caller without the lock. */
+void rmap__records_take(struct rmap_host *host, uint64_t keep, struct rmap__records *list);
+
+/** Allocate n records, or as many as there is memory for. No lock held. @return how many. */
+unsigned rmap__records_alloc(const struct rmap_allocator *alloc, unsigned n, struct rmap__records *list);
+/** No lock held. */
+void rmap__records_free(const struct rmap_allocator *alloc, struct rmap__records *list);
+
+/* ---- host_flush.c ---- */
+
+/** Make [first, end) faulting, exactly if means suffice, else with more around it. Cannot fail. */
+void rmap__window_forget(struct rmap__window *w, uint32_t first, uint32_t end);
+/** Make the whole window faulting: needs neither VMA nor record. Cannot fail; repairs holes. */
+void rmap__window_forget_all(struct rmap__window *w);
+/** One mapping outside all windows, not counted; without it if the system refuses. */
+void rmap__host_take_ballast(struct rmap_host *host);
+void rmap__host_drop_ballast(struct rmap_host *host);
+void rmap__window_flush(void *window, const struct rmap_flush_range *ranges, size_t n); /* takes the lock */
+
+/* ---- host_room.c ---- */
+
+/** Drop projections until `vmas` more VMAs and `records` spare records are there. Cannot fail while the limit leaves
+ *  RMAP__VMAS_TO_WORK beside the empty windows, which window creation guarantees. */
+void rmap__host_make_room(struct rmap_host *host, uint64_t vmas, uint64_t records);
+void rmap__host_forget_everything(struct rmap_host *host);
+/** Half of the system's vm.max_map_count. No lock held. */
+uint64_t rmap__host_default_limit(void);
+
+/* ---- host_update.c ---- */
+
+/** rmap_mmu_ops.update: run lock held, takes the host lock. */
+void rmap__window_update(void *window, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access);
+
+/* ---- host_window.c ---- */
+
+/** Fill in format, geometry, operations and the provider of tables. No lock held. @return 0; NOMEM. */
+int rmap__host_init_tables(struct rmap_host *host);
+/** Hooks of struct rmap_mmu_provider; take the lock. */
+int rmap__window_create(void *host, const struct rmap_mmu_client *client, struct rmap_mmu *out);
+void rmap__window_destroy(void *host, struct rmap_mmu *mmu);
+/** First window that ends after `addr`, or NULL: it holds the address, or is the next one. */
+struct rmap__window *rmap__window_find(struct rmap_host *host, uintptr_t addr);
+struct rmap__window *rmap__window_next(struct rmap__window *w);
+
+/** Bytes of `pages` pages; also the offset of page number `pages`. */
+static inline size_t rmap__window_bytes(const struct rmap_host *host, uint64_t pages)
+{
+    return (size_t)pages << host->memory->page_shift;
+}
+
+#endif

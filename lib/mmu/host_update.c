@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file mmu/host_update.c  Projecting: a fault was resolved, the kernel is told, for as many neighbours as go in one call.
+ *
+ * Two rules keep the attributes true although host mappings have no accessed and dirty bits that we could read: only an
+ * entry that is *accessed* is projected, and only one that is *dirty* is projected writable. The first access and the
+ * first store hence fault, and whoever clears an attribute flushes.
+ */
+#include "mmu/host_impl.h"
+
+#include <sys/mman.h>
+
+/* A stretch that is projected as it should be is mapped again if it is at most this long and more lies behind it: one call
+ * costs about as much as a few faults on pages that were there. Longer ones end the fault-around. */
+#define ISLAND_PAGES 16
+
+/* What the entries say, around the faulting page: pages [first, end) show frames from `pfn` on. */
+struct stretch {
+    uint32_t first, end;
+    rmap_pfn_t pfn; /* of page `first` */
+    bool writable;
+};
+
+static bool projectable(const struct rmap_host *host, rmap_pte_t e, rmap_pfn_t *pfn, bool *writable)
+{
+    const struct rmap_pte_format *f = &host->format;
+    if (!rmap_pte_present(f, e) || !rmap_pte_get(f, e, RMAP_ATTR_ACCESSED)) return false;
+    *pfn = rmap_pte_pfn(f, e);
+    *writable = rmap_pte_get(f, e, RMAP_ATTR_WRITE) && rmap_pte_get(f, e, RMAP_ATTR_DIRTY);
+    return *pfn < host->memory->frames;
+}
+
+static bool agrees(const struct rmap__window *w, const struct rmap_mmu_run *run, rmap_vpn_t page, rmap_pfn_t pfn, bool writable)
+{
+    rmap_pfn_t its_pfn;
+    bool its_writable;
+    return projectable(w->host, rmap_run_get(&w->tables, run, (uint32_t)(page - run->first)), &its_pfn, &its_writable) &&
+           its_pfn == pfn && its_writable == writable;
+}
+
+/* The longest stretch around `vpn` that one projection can show. Reads entries only: the run is locked. */
+static bool find_stretch(const struct rmap__window *w, const struct rmap_mmu_run *run, rmap_vpn_t vpn, struct stretch *s)
+{
+    rmap_pfn_t pfn;
+    bool writable;
+    if (!projectable(w->host, rmap_run_get(&w->tables, run, (uint32_t)(vpn - run->first)), &pfn, &writable)) return false;
+
+    rmap_vpn_t run_end = run->first + run->count;
+    if (run_end > w->host->pages) run_end = w->host->pages;
+    rmap_vpn_t first = vpn, end = vpn + 1;
+    while (first > run->first && pfn >= vpn - (first - 1) && agrees(w, run, first - 1, pfn - (vpn - (first - 1)), writable))
+        first--;
+    while (end < run_end && agrees(w, run, end, pfn + (end - vpn), writable)) end++;
+    *s = (struct stretch){(uint32_t)first, (uint32_t)end, pfn - (vpn - first), writable};
+    return true;
+}
+
+static bool shown(const struct rmap__projection *p, const struct stretch *s)
+{
+    return p->writable == s->writable && p->pfn + s->first == s->pfn + p->first;
+}
+
+/* Shrink the stretch to what is worth mapping now; false if `page` is projected as it should be. */
+static bool leave_out_projected(struct rmap__window *w, uint32_t page, struct stretch *s)
+{
+    struct rmap__projection *p = rmap__tlb_find(w, page);
+    if (p && p->first <= page && shown(p, s)) return false;
+
+    uint32_t first = page, end = page + 1;
+    for (uint32_t at = page; at > s->first;) { /* [at, page] is looked at, [first, page] needs mapping */
+        p = rmap__tlb_before(w, at);
+        uint32_t p_end = p ? rmap__projection_end(p) : 0;
+        if (p_end < at) { /* a gap below */
+            at = first = p_end > s->first ? p_end : s->first;
+            continue;
+        }
+        at = p->first > s->first ? p->first : s->first;
+        if (!shown(p, s)) first = at;
+        else if (rmap__projection_end(p) - at > ISLAND_PAGES) break;
+    }
+    for (uint32_t at = page + 1; at < s->end;) {
+        p = rmap__tlb_find(w, at);
+        if (!p || p->first > at) {
+            at = end = p && p->first < s->end ? p->first : s->end;
+            continue;
+        }
+        uint32_t from = p->first;
+        at = rmap__projection_end(p) < s->end ? rmap__projection_end(p) : s->end;
+        if (!shown(p, s)) end = at;
+        else if (at - from > ISLAND_PAGES) break;
+    }
+    s->pfn += first - s->first;
+    s->first = first;
+    s->end = end;
+    return true;
+}
+
+static bool map_frames(struct rmap__window *w, const struct stretch *s)
+{
+    struct rmap_host *host = w->host;
+    const int prot = s->writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    if (mmap(w->base + rmap__window_bytes(host, s->first), rmap__window_bytes(host, s->end - s->first), prot,
+             MAP_SHARED | MAP_FIXED, host->memory->fd, (off_t)(s->pfn << host->memory->page_shift)) == MAP_FAILED)
+        return false;
+    rmap__tlb_cut(w, s->first, s->end);
+    rmap__tlb_put(w, s->first, s->end, s->pfn, s->writable);
+    host->stats.projections++;
+    host->stats.projected_pages += s->end - s->first;
+    return true;
+}
+
+/*
+ * The kernel has no VMA left although we are below our limit: others in the process use them. Give ours back, then map. A
+ * mapping that failed may have left a hole in the window, which forgetting all of it closes.
+ */
+static void map_at_any_price(struct rmap__window *w, uint32_t page, struct stretch *s)
+{
+    rmap__window_forget_all(w);
+    if (map_frames(w, s)) return;
+    rmap__window_forget_all(w);
+    rmap__host_forget_everything(w->host);
+    s->pfn += page - s->first;
+    s->first = page;
+    s->end = page + 1;
+    if (map_frames(w, s)) return;
+    rmap__window_forget_all(w);
+    w->refused++;
+}
+
+void rmap__window_update(void *window, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access)
+{
+    struct rmap__window *w = window;
+    struct rmap_host *host = w->host;
+    struct stretch s;
+    (void)access; /* the entry says what may be shown; a store that it does not allow yet faults once more */
+
+    if (vpn >= host->pages || vpn < run->first || vpn - run->first >= run->count) return;
+    if (!find_stretch(w, run, vpn, &s)) return;
+
+    pthread_mutex_lock(&host->lock);
+    if (leave_out_projected(w, (uint32_t)vpn, &s)) {
+        rmap__host_make_room(host, RMAP__VMAS_PER_CHANGE, RMAP__RECORDS_PER_CHANGE);
+        if (!map_frames(w, &s)) map_at_any_price(w, (uint32_t)vpn, &s);
+        rmap__tlb_note_peak(host);
+    }
+    pthread_mutex_unlock(&host->lock);
+}

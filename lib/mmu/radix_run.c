@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file mmu/radix_run.c  Finding, making and locking runs: what every look at an entry goes through.
+ *
+ * Tables are only ever added while walks are possible (trim excludes them), so a descent needs no lock: it reads upper
+ * entries and takes one lock bit at the end.
+ */
+#include <sched.h>
+
+#include "mmu/radix_internal.h"
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define SPINS 100
+
+static void relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static __attribute__((noinline)) void lock_slow(rmap__slot *word, uint64_t bit)
+{
+    for (unsigned spins = 0;; spins++) {
+        if (!(atomic_load_explicit(word, memory_order_relaxed) & bit) &&
+            !(atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit)) {
+            return;
+        }
+        if (spins < SPINS) relax();
+        else sched_yield();
+    }
+}
+
+/* The lock bit of vpn's run: the n-th set bit of lock_bits for the n-th run of a leaf table. Mostly n = 0. */
+static inline uint64_t lock_bit(const struct rmap__radix_config *c, rmap_vpn_t vpn)
+{
+    uint64_t bits = c->lock_bits;
+    for (uint64_t n = (vpn & c->index_mask[0]) >> c->run_shift; n; n--) bits &= bits - 1;
+    return bits & (~bits + 1);
+}
+
+/* Lock vpn's run in `leaf`; `word` holds the lock bits. Acquire pairs with the release in run_unlock. */
+static inline int lock_run(const struct rmap__radix_config *c, rmap__slot *word, rmap__slot *leaf, rmap_vpn_t vpn,
+                           struct rmap_mmu_run *run)
+{
+    uint64_t bit = lock_bit(c, vpn);
+    if (!LIKELY(!(atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit))) lock_slow(word, bit);
+    run->count = (uint32_t)1 << c->run_shift;
+    run->first = vpn & ~((rmap_vpn_t)run->count - 1);
+    run->slots = leaf + (run->first & c->index_mask[0]);
+    run->cookie = word;
+    return 0;
+}
+
+/* `vpn` has an absent entry in `table`: where the next entry begins that is not absent, or the table's successor. */
+static rmap_vpn_t skip_absent(const struct rmap__radix_config *c, rmap__slot *table, unsigned level, rmap_vpn_t vpn,
+                              rmap_vpn_t end)
+{
+    uint64_t i = rmap__radix_index(c, level, vpn);
+    do {
+        vpn = ((vpn >> c->shift[level]) + 1) << c->shift[level];
+    } while (++i <= c->index_mask[level] && vpn < end && rmap__radix_is_absent(c, rmap__radix_load(&table[i])));
+    return vpn;
+}
+
+/* BLOCK is said of the first thing that lies in [vpn, end): a table before it is found first. */
+int rmap__radix_run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+{
+    struct rmap_radix *r = mmu;
+    const struct rmap__radix_config *c = r->config;
+    if (vpn >= end || vpn >= c->pages) return RMAP_ERR_RANGE;
+    if (end > c->pages) end = c->pages;
+
+again:;
+    rmap__slot *word = &r->lock, *table = r->root;
+    for (unsigned level = c->levels - 1; level > 0; level--) {
+        word = &table[rmap__radix_index(c, level, vpn)];
+        rmap_pte_t e = rmap__radix_load(word);
+        if (LIKELY(rmap__radix_is_table(c, e))) {
+            table = rmap__radix_table(c, e);
+            continue;
+        }
+        if (!rmap__radix_is_absent(c, e)) return RMAP_ERR_BLOCK;
+        vpn = skip_absent(c, table, level, vpn, end);
+        if (vpn >= end) return RMAP_ERR_ABSENT;
+        goto again;
+    }
+    return lock_run(c, word, table, vpn, run);
+}
+
+/*
+ * Put the reserved table of `below` where `e` was absent. When another thread was quicker, its table is taken and ours
+ * stays in the reservation. Release pairs with rmap__radix_load.
+ */
+static int install(struct rmap_radix *r, rmap__slot *word, rmap_pte_t *e, unsigned below, struct rmap_tables *t)
+{
+    const struct rmap__radix_config *c = r->config;
+    rmap__slot *table = t->table[below];
+    if (!table) return RMAP_ERR_NOMEM; /* not what reserve() left */
+    rmap_pte_t wanted = rmap__radix_table_entry(c, table);
+    while (rmap__radix_is_absent(c, *e)) {
+        if (!atomic_compare_exchange_weak_explicit(word, e, wanted, memory_order_acq_rel, memory_order_acquire)) continue;
+        *e = wanted;
+        t->table[below] = NULL;
+        t->count--;
+        atomic_fetch_add_explicit(&r->bytes, c->table_bytes[below], memory_order_relaxed);
+        break;
+    }
+    return 0;
+}
+
+int rmap__radix_run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
+{
+    struct rmap_radix *r = mmu;
+    const struct rmap__radix_config *c = r->config;
+    if (vpn >= c->pages) return RMAP_ERR_RANGE;
+
+    rmap__slot *word = &r->lock, *table = r->root;
+    for (unsigned level = c->levels - 1; level > 0; level--) {
+        word = &table[rmap__radix_index(c, level, vpn)];
+        rmap_pte_t e = rmap__radix_load(word);
+        if (rmap__radix_is_absent(c, e)) {
+            int error = install(r, word, &e, level - 1, t);
+            if (error) return error;
+        }
+        if (!rmap__radix_is_table(c, e)) return RMAP_ERR_BLOCK;
+        table = rmap__radix_table(c, e);
+    }
+    return lock_run(c, word, table, vpn, run);
+}
+
+void rmap__radix_run_unlock(void *mmu, struct rmap_mmu_run *run)
+{
+    const struct rmap_radix *r = mmu;
+    uint64_t bit = lock_bit(r->config, run->first);
+    rmap_pte_t before = atomic_fetch_and_explicit((rmap__slot *)run->cookie, ~bit, memory_order_release);
+    RMAP_ASSERT(before & bit);
+    (void)before;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file pager/evict.c  One batch of evictions: look, give slots, unmap from every space, write, free.
+ *
+ * Each stage works on the pages that are left of the batch; a page that fails goes back to the active list there and then,
+ * with everything about it as it must be: whatever was unmapped before is a swap entry whose page stays in the cache, and
+ * a frame is freed only after a walk that said DONE and a write that succeeded (C7, INV-5).
+ */
+#include <pager/pager_internal.h>
+
+static void put_back(struct rmap_pager *p, struct rmap_page *page)
+{
+    rmap__list_put(p, page, RMAP__LIST_ACTIVE);
+    rmap_page_unlock(p->r, page);
+    rmap_page_put(p->r, page);
+}
+
+static void fail(struct rmap_pager *p, struct rmap_page *page)
+{
+    p->stats.reclaim_failures++;
+    put_back(p, page);
+}
+
+/* A slot that nothing but this page's failed eviction wanted is given back; the page may be written to again. */
+static void fail_with_slot(struct rmap_pager *p, struct rmap_page *page)
+{
+    if ((rmap_page_flags(page) & RMAP_PAGE_DIRTY) && rmap_swap_get_ops()->count(p->swap, page->swap) == 0)
+        rmap_swap_cache_del(p->swap, page);
+    fail(p, page);
+}
+
+/* The oldest inactive pages, locked, sorted for neighbours. */
+static size_t gather_batch(struct rmap_pager *p, size_t n, uint64_t *scanned)
+{
+    struct rmap__batch *b = &p->batch;
+    size_t got = rmap__list_isolate(p, RMAP__LIST_INACTIVE, b->page, n), kept = 0;
+    *scanned += got;
+    for (size_t i = 0; i < got; i++) {
+        struct rmap_page *page = b->page[i];
+        if (rmap_page_try_lock(page)) {
+            b->page[kept++] = page;
+            continue;
+        }
+        p->stats.reclaim_failures++;
+        rmap__list_put(p, page, RMAP__LIST_ACTIVE);
+        rmap_page_put(p->r, page);
+    }
+    rmap_pages_sort(b->page, kept);
+    return kept;
+}
+
+/* Locked pages cannot go, and young ones get another round; this look changes nothing. */
+static size_t look(struct rmap_pager *p, size_t n, bool spare_young)
+{
+    struct rmap__batch *b = &p->batch;
+    size_t kept = 0;
+    rmap_referenced(p->r, b->page, n, RMAP_KEEP_ACCESSED, b->result);
+    for (size_t i = 0; i < n; i++) {
+        struct rmap_page *page = b->page[i];
+        if (b->result[i].locked) {
+            fail(p, page);
+        } else if (b->result[i].young && spare_young) {
+            p->stats.activated++;
+            put_back(p, page);
+        } else {
+            b->page[kept++] = page;
+        }
+    }
+    return kept;
+}
+
+/* Every page needs a slot that its entries can name. Frames in use that are not anonymous have none to get: a fault is just
+ * about to fill them. */
+static size_t give_slots(struct rmap_pager *p, size_t n)
+{
+    struct rmap__batch *b = &p->batch;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct rmap_page *page = b->page[i];
+        bool cached = rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE;
+        int rc = cached && !rmap_page_is_anon(page) ? 0 : rmap_swap_cache_add(p->swap, page);
+        if (rc == 0 || rc == RMAP_ERR_EXISTS) b->page[kept++] = page;
+        else fail(p, page);
+    }
+    return kept;
+}
+
+/* Unmap; results stay beside their pages. */
+static size_t unmap_batch(struct rmap_pager *p, size_t n, unsigned flags)
+{
+    struct rmap__batch *b = &p->batch;
+    size_t kept = 0;
+    rmap_unmap(p->r, b->page, n, flags, b->result);
+    for (size_t i = 0; i < n; i++) {
+        if (b->result[i].outcome == RMAP_DONE) {
+            b->page[kept] = b->page[i];
+            b->result[kept++] = b->result[i];
+        } else {
+            fail_with_slot(p, b->page[i]);
+        }
+    }
+    return kept;
+}
+
+static void write_dirty(struct rmap_pager *p, size_t n)
+{
+    struct rmap__batch *b = &p->batch;
+    size_t dirty = 0;
+    for (size_t i = 0; i < n; i++)
+        if (rmap_page_flags(b->page[i]) & RMAP_PAGE_DIRTY) b->dirty[dirty++] = b->page[i];
+    if (!dirty || rmap_swap_write(p->swap, b->dirty, dirty, b->written)) return;
+    for (size_t i = 0; i < dirty; i++) p->stats.swap_outs += b->written[i] == 0;
+}
+
+/* A clean page that nothing maps leaves the cache, and with that its frame is free. @return true if it was. */
+static bool free_page(struct rmap_pager *p, struct rmap_page *page, const struct rmap_result *result)
+{
+    if ((rmap_page_flags(page) & RMAP_PAGE_DIRTY) || rmap_swap_cache_del(p->swap, page)) {
+        fail(p, page);
+        return false;
+    }
+    const bool last = page->refcount == 1;
+    rmap_page_unlock(p->r, page);
+    rmap_page_put(p->r, page);
+    p->stats.evictions += last;
+    p->stats.shared_evictions += last && result->mapcount >= 2;
+    return last;
+}
+
+uint64_t rmap__evict(struct rmap_pager *p, size_t n, bool spare_young, uint64_t *scanned)
+{
+    uint64_t freed = 0;
+    n = gather_batch(p, n, scanned);
+    n = look(p, n, spare_young);
+    n = give_slots(p, n);
+    n = unmap_batch(p, n, spare_young ? RMAP_SPARE_YOUNG : 0);
+    write_dirty(p, n);
+    for (size_t i = 0; i < n; i++) freed += free_page(p, p->batch.page[i], &p->batch.result[i]);
+    return freed;
+}

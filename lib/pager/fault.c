@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/** @file pager/fault.c  The fault loop: see fault.h. */
+#include <pager/fault.h>
+
+#include <sched.h>
+
+#define ATTR(a) (1u << RMAP_ATTR_##a)
+/* More rounds than any sequence of steps takes; only somebody who keeps changing the entry can use them up. */
+#define ROUNDS_MAX 1000
+
+static rmap_pfn_t neighbour_frame(const struct rmap__fault_state *f, const struct rmap_mmu_run *run, rmap_vpn_t vpn)
+{
+    if (vpn < run->first || vpn - run->first >= run->count) return RMAP_PFN_NONE;
+    rmap_pte_t e = rmap_run_get(&f->m->mmu, run, (uint32_t)(vpn - run->first));
+    if (!rmap_pte_present(f->format, e) || rmap_pte_pfn(f->format, e) == f->s->p->zero_pfn) return RMAP_PFN_NONE;
+    return rmap_pte_pfn(f->format, e);
+}
+
+/* The frame behind the lower neighbour's, else the one before the upper neighbour's. */
+static rmap_pfn_t near_frame(const struct rmap__fault_state *f, const struct rmap_mmu_run *run)
+{
+    rmap_pfn_t below = f->vpn ? neighbour_frame(f, run, f->vpn - 1) : RMAP_PFN_NONE;
+    if (below != RMAP_PFN_NONE) return below + 1;
+    rmap_pfn_t above = neighbour_frame(f, run, f->vpn + 1);
+    return above != RMAP_PFN_NONE && above ? above - 1 : RMAP_PFN_NONE;
+}
+
+/* Accessed and dirty bits that the hardware sets meanwhile are seen in what the exchange took out, and put back. */
+void rmap__fault_add_attrs(const struct rmap__fault_state *f, const struct rmap_mmu_run *run, unsigned attrs)
+{
+    const uint32_t i = (uint32_t)(f->vpn - run->first);
+    rmap_pte_t e = rmap_run_get(&f->m->mmu, run, i);
+    unsigned has = rmap_pte_attrs(f->format, e), wanted = has | attrs;
+    while (wanted != has) {
+        for (unsigned a = 0; a < RMAP_ATTR_COUNT; a++)
+            if (wanted >> a & 1) e = rmap_pte_set(f->format, e, (enum rmap_pte_attr)a, true);
+        has = wanted;
+        wanted |= rmap_pte_attrs(f->format, rmap_run_exchange(&f->m->mmu, run, i, e));
+    }
+}
+
+void rmap__fault_finish(struct rmap__fault_state *f, struct rmap_mmu_run *run)
+{
+    rmap__fault_add_attrs(f, run, f->attrs | (f->access & RMAP_WRITE ? ATTR(DIRTY) | ATTR(SOFT_DIRTY) : 0));
+    if (f->touch) {
+        rmap_pfn_t pfn = rmap_pte_pfn(f->format, rmap_run_get(&f->m->mmu, run, (uint32_t)(f->vpn - run->first)));
+        unsigned char *at = rmap__frame_address(f->s->p, pfn) + f->touch->offset;
+        if (f->touch->write) memcpy(at, f->touch->bounce, f->touch->bytes);
+        else memcpy(f->touch->bounce, at, f->touch->bytes);
+    } else if (f->m->mmu.ops->update) {
+        f->m->mmu.ops->update(f->m->mmu.ctx, run, f->vpn, f->access);
+    }
+}
+
+bool rmap__fault_recheck(struct rmap__fault_state *f, struct rmap_mmu_run *run)
+{
+    const struct rmap_mmu_ops *o = f->m->mmu.ops;
+    if (o->run_find(f->m->mmu.ctx, f->vpn, f->vpn + 1, run)) return false;
+    rmap_pte_t e = rmap_run_get(&f->m->mmu, run, (uint32_t)(f->vpn - run->first));
+    rmap_pte_t seen = f->entry;
+    if (rmap_pte_present(f->format, e)) {
+        unsigned hardware = rmap_pte_attrs(f->format, e) & (ATTR(ACCESSED) | ATTR(DIRTY));
+        seen = rmap_pte_set(f->format, seen, RMAP_ATTR_ACCESSED, hardware & ATTR(ACCESSED));
+        seen = rmap_pte_set(f->format, seen, RMAP_ATTR_DIRTY, hardware & ATTR(DIRTY));
+    }
+    if (e == seen) {
+        f->entry = e;
+        return true;
+    }
+    o->run_unlock(f->m->mmu.ctx, run);
+    return false;
+}
+
+int rmap__fault_need(struct rmap__fault_state *f, unsigned n)
+{
+    if (f->spares >= n) return 0;
+    while (f->spares < n) {
+        int rc = rmap_page_alloc(f->m->r, f->near, &f->spare[f->spares]);
+        if (rc) return rc;
+        f->spares++;
+        f->near = RMAP_PFN_NONE;
+    }
+    return RMAP__FAULT_AGAIN;
+}
+
+/* Look at the entry; finish if it allows the access. */
+static int look(struct rmap__fault_state *f)
+{
+    const struct rmap_mmu_ops *o = f->m->mmu.ops;
+    struct rmap_mmu_run run;
+    f->entry = 0;
+    f->near = RMAP_PFN_NONE;
+    int rc = o->run_find(f->m->mmu.ctx, f->vpn, f->vpn + 1, &run);
+    if (rc) return rc == RMAP_ERR_ABSENT ? RMAP__FAULT_AGAIN : rc;
+    rc = RMAP__FAULT_AGAIN;
+    f->entry = rmap_run_get(&f->m->mmu, &run, (uint32_t)(f->vpn - run.first));
+    f->near = near_frame(f, &run);
+    if (rmap_pte_present(f->format, f->entry)) {
+        struct rmap_page *page = rmap_page_find(f->m->r, rmap_pte_pfn(f->format, f->entry));
+        if (!page) {
+            rc = RMAP_ERR_BAD_FRAME;
+        } else if (!(f->access & RMAP_WRITE) || rmap_pte_get(f->format, f->entry, RMAP_ATTR_WRITE)) {
+            rmap__fault_finish(f, &run);
+            rc = RMAP__FAULT_DONE;
+        } else if (page != f->s->p->zero) {
+            rmap_page_get(page);
+            f->page = page;
+        }
+    }
+    o->run_unlock(f->m->mmu.ctx, &run);
+    return rc;
+}
+
+static int step(struct rmap__fault_state *f)
+{
+    switch (rmap_pte_kind(f->format, f->entry)) {
+    case RMAP_PTE_NONE: return rmap__fault_new(f);
+    case RMAP_PTE_PRESENT: return f->page ? rmap__fault_cow(f) : rmap__fault_new(f);
+    case RMAP_PTE_SWAP: return rmap__fault_swap(f);
+    case RMAP_PTE_NO_ACCESS: {
+        int rc = rmap_protect(f->m, f->vpn, 1, RMAP_PROTECT_ACCESS);
+        return rc ? rc : RMAP__FAULT_AGAIN;
+    }
+    case RMAP_PTE_MIGRATION: return RMAP_ERR_BUSY;
+    case RMAP_PTE_POISON: return RMAP_ERR_POISON;
+    case RMAP_PTE_INVALID: break;
+    }
+    return RMAP_ERR_BAD_FRAME;
+}
+
+static int resolve(struct rmap__fault_state *f)
+{
+    for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+        int rc = look(f);
+        if (rc == RMAP__FAULT_DONE && round == 0) f->s->p->stats.faults_minor++;
+        if (rc == RMAP__FAULT_AGAIN) rc = step(f);
+        if (f->page) rmap_page_put(f->m->r, f->page);
+        f->page = NULL;
+        if (rc != RMAP__FAULT_AGAIN) return rc;
+        if (round > 16) sched_yield();
+    }
+    return RMAP_ERR_BUSY;
+}
+
+int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch)
+{
+    s->p->stats.faults++;
+    const struct rmap__region *r = rmap__region_find(&s->regions, vpn);
+    if (!r) return RMAP_ERR_ABSENT;
+    if (access & ~r->prot) return RMAP_ERR_ACCESS;
+    struct rmap__fault_state f = {
+        .s = s,
+        .m = rmap__space_member(s),
+        .format = s->mmu.ops->format,
+        .vpn = vpn,
+        .access = access,
+        .touch = touch,
+        .attrs = ATTR(ACCESSED) | (r->prot & RMAP_EXEC ? ATTR(EXEC) : 0) | (r->locked ? ATTR(LOCKED) : 0),
+    };
+    int rc = resolve(&f);
+    while (f.spares) rmap_page_put(f.m->r, rmap__fault_take(&f));
+    return rc;
+}
+
+int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access)
+{
+    if (!s) return RMAP_ERR_NULL_ARG;
+    if (!access || (access & ~(unsigned)(RMAP_READ | RMAP_WRITE | RMAP_EXEC))) return RMAP_ERR_INVALID;
+    int rc = rmap__space_range(s, vpn, 1);
+    if (rc || (rc = rmap__space_enter(s))) return rc;
+    rc = rmap__fault(s, vpn, access, NULL);
+    rmap__space_leave(s);
+    return rc;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file pager/frames.c  Page frames under a budget: the core's frame_ops.
+ *
+ * Free frames are a bit map. Neighbouring pages get neighbouring frames where that is possible, since an MMU that maps whole
+ * runs (host) needs fewer of them then: first the frame that the caller asked for, else the first frame of a wholly free
+ * cluster (which leaves room for the pages that follow), else any. Every frame that is handed out enters the active list
+ * at once, because the core allocates frames, too (a move that copies), which the pager would otherwise never see.
+ */
+#include <pager/pager_internal.h>
+
+#define CLUSTER_MASK (((uint64_t)1 << RMAP__CLUSTER) - 1)
+
+/* Is the cluster of `pfn` wholly free? [F] held. */
+static bool cluster_is_free(const struct rmap__frames *fs, rmap_pfn_t pfn)
+{
+    unsigned shift = pfn % 64 / RMAP__CLUSTER * RMAP__CLUSTER;
+    return (fs->free_map[pfn / 64] >> shift & CLUSTER_MASK) == CLUSTER_MASK;
+}
+
+static void set_free(struct rmap__frames *fs, rmap_pfn_t pfn)
+{
+    fs->free_map[pfn / 64] |= (uint64_t)1 << pfn % 64;
+    fs->free++;
+    fs->free_clusters += cluster_is_free(fs, pfn);
+}
+
+static void set_used(struct rmap__frames *fs, rmap_pfn_t pfn)
+{
+    fs->free_clusters -= cluster_is_free(fs, pfn);
+    fs->free_map[pfn / 64] &= ~((uint64_t)1 << pfn % 64);
+    fs->free--;
+    if (fs->total - fs->free > fs->used_peak) fs->used_peak = fs->total - fs->free;
+}
+
+/* A bit for each cluster of the word that is wholly free, at the cluster's lowest bit. */
+static uint64_t whole_clusters(uint64_t word)
+{
+    for (unsigned step = 1; step < RMAP__CLUSTER; step *= 2) word &= word >> step;
+    uint64_t lowest = 0;
+    for (unsigned i = 0; i < 64; i += RMAP__CLUSTER) lowest |= (uint64_t)1 << i;
+    return word & lowest;
+}
+
+/* First frame at or after the cursor that is free, or that begins a free cluster. [F] held; there is one. */
+static rmap_pfn_t search(struct rmap__frames *fs, bool cluster)
+{
+    for (uint64_t n = 0; n < fs->words; n++) {
+        uint64_t w = (fs->cursor + n) % fs->words;
+        uint64_t bits = cluster ? whole_clusters(fs->free_map[w]) : fs->free_map[w];
+        if (!bits) continue;
+        fs->cursor = w;
+        return w * 64 + (unsigned)__builtin_ctzll(bits);
+    }
+    return RMAP_PFN_NONE;
+}
+
+static int pick(struct rmap_pager *p, rmap_pfn_t near, rmap_pfn_t *out)
+{
+    struct rmap__frames *fs = &p->frames;
+    if (!fs->free) return RMAP_ERR_NO_FRAME;
+    rmap_pfn_t pfn = near < fs->total && rmap__frame_is_free(fs, near) ? near : search(fs, fs->free_clusters > 0);
+    set_used(fs, pfn);
+    struct rmap__frame *f = &fs->frame[pfn];
+    TAILQ_INSERT_HEAD(&fs->list[RMAP__LIST_ACTIVE], f, link);
+    f->list = RMAP__LIST_ACTIVE;
+    fs->listed[RMAP__LIST_ACTIVE]++;
+    *out = pfn;
+    return 0;
+}
+
+/* Direct reclaim, in the thread that needs a frame. Below the low mark it is worth a try; without any free frame a must. */
+static void refill(struct rmap_pager *p)
+{
+    pthread_mutex_lock(&p->frames.lock);
+    uint64_t free = p->frames.free;
+    bool needed = free == 0 || (free < p->low_frames && !p->frames.stuck);
+    pthread_mutex_unlock(&p->frames.lock);
+    if (!needed) return;
+    uint64_t freed = rmap__reclaim(p, p->low_frames - free + p->evict_batch);
+    pthread_mutex_lock(&p->frames.lock);
+    p->frames.stuck = freed == 0;
+    pthread_mutex_unlock(&p->frames.lock);
+}
+
+static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
+{
+    struct rmap_pager *p = ctx;
+    /* From inside a pager call the mutex is held already; the core's other callers come without it. */
+    int nested = rmap__pager_lock(p);
+    if (!p->reclaiming) refill(p);
+    pthread_mutex_lock(&p->frames.lock);
+    int rc = pick(p, near, out);
+    pthread_mutex_unlock(&p->frames.lock);
+    if (!nested) rmap__pager_unlock(p);
+    return rc;
+}
+
+static void frame_free(void *ctx, rmap_pfn_t pfn)
+{
+    struct rmap_pager *p = ctx;
+    struct rmap__frames *fs = &p->frames;
+    struct rmap__frame *f = &fs->frame[pfn];
+    pthread_mutex_lock(&fs->lock);
+    if (f->list != RMAP__LIST_NONE) {
+        TAILQ_REMOVE(&fs->list[f->list], f, link);
+        fs->listed[f->list]--;
+        f->list = RMAP__LIST_NONE;
+    }
+    RMAP_ASSERT(!rmap__frame_is_free(fs, pfn));
+    set_free(fs, pfn);
+    fs->stuck = false;
+    pthread_mutex_unlock(&fs->lock);
+}
+
+static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
+{
+    struct rmap_pager *p = ctx;
+    memcpy(rmap__frame_address(p, dst), rmap__frame_address(p, src), (size_t)1 << p->page_shift);
+}
+
+static void frame_clear(void *ctx, rmap_pfn_t pfn)
+{
+    struct rmap_pager *p = ctx;
+    memset(rmap__frame_address(p, pfn), 0, (size_t)1 << p->page_shift);
+}
+
+static void *frame_address(void *ctx, rmap_pfn_t pfn)
+{
+    return rmap__frame_address(ctx, pfn);
+}
+
+const struct rmap_frame_ops rmap__frame_ops = {
+    .struct_size = sizeof rmap__frame_ops,
+    .alloc = frame_alloc,
+    .free = frame_free,
+    .copy = frame_copy,
+    .clear = frame_clear,
+    .address = frame_address,
+};
+
+uint64_t rmap__frames_used(struct rmap_pager *p)
+{
+    pthread_mutex_lock(&p->frames.lock);
+    uint64_t used = p->frames.total - p->frames.free;
+    pthread_mutex_unlock(&p->frames.lock);
+    return used;
+}
+
+int rmap__frames_init(struct rmap_pager *p, uint64_t frames)
+{
+    struct rmap__frames *fs = &p->frames;
+    fs->total = frames;
+    fs->words = (frames + 63) / 64;
+    fs->frame = rmap__alloc(&p->alloc, frames * sizeof *fs->frame);
+    fs->free_map = rmap__alloc(&p->alloc, fs->words * sizeof *fs->free_map);
+    if (!fs->frame || !fs->free_map || pthread_mutex_init(&fs->lock, NULL)) {
+        rmap__free(&p->alloc, fs->frame, frames * sizeof *fs->frame);
+        rmap__free(&p->alloc, fs->free_map, fs->words * sizeof *fs->free_map);
+        return RMAP_ERR_NOMEM;
+    }
+    for (unsigned i = 0; i < RMAP__LISTS; i++) TAILQ_INIT(&fs->list[i]);
+    for (rmap_pfn_t pfn = 0; pfn < frames; pfn++) {
+        fs->frame[pfn].list = RMAP__LIST_NONE;
+        set_free(fs, pfn);
+    }
+    return 0;
+}
+
+void rmap__frames_fini(struct rmap_pager *p)
+{
+    struct rmap__frames *fs = &p->frames;
+    pthread_mutex_destroy(&fs->lock);
+    rmap__free(&p->alloc, fs->frame, fs->total * sizeof *fs->frame);
+    rmap__free(&p->alloc, fs->free_map, fs->words * sizeof *fs->free_map);
+}

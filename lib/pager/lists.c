@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/** @file pager/lists.c  The two generations of frames. A page that reclaim works on is *isolated*: on no list, referenced. */
+#include <pager/pager_internal.h>
+
+size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struct rmap_page **out, size_t max)
+{
+    struct rmap__frames *fs = &p->frames;
+    size_t n = 0;
+    pthread_mutex_lock(&fs->lock);
+    for (uint64_t left = fs->listed[list]; n < max && left; left--) {
+        struct rmap__frame *f = TAILQ_LAST(&fs->list[list], rmap__frame_list);
+        TAILQ_REMOVE(&fs->list[list], f, link);
+        if (!rmap_page_try_get(&f->page)) {
+            /* Just being handed out, or on its way back: not ours to touch. */
+            TAILQ_INSERT_HEAD(&fs->list[list], f, link);
+            continue;
+        }
+        f->list = RMAP__LIST_NONE;
+        fs->listed[list]--;
+        out[n++] = &f->page;
+    }
+    pthread_mutex_unlock(&fs->lock);
+    return n;
+}
+
+void rmap__list_put(struct rmap_pager *p, struct rmap_page *page, enum rmap__list_name list)
+{
+    struct rmap__frames *fs = &p->frames;
+    struct rmap__frame *f = (struct rmap__frame *)page;
+    pthread_mutex_lock(&fs->lock);
+    RMAP_ASSERT(f->list == RMAP__LIST_NONE);
+    TAILQ_INSERT_HEAD(&fs->list[list], f, link);
+    f->list = list;
+    fs->listed[list]++;
+    pthread_mutex_unlock(&fs->lock);
+}
+
+uint64_t rmap__list_count(struct rmap_pager *p, enum rmap__list_name list)
+{
+    pthread_mutex_lock(&p->frames.lock);
+    uint64_t n = p->frames.listed[list];
+    pthread_mutex_unlock(&p->frames.lock);
+    return n;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/** @file pager/map.c  map, unmap, advise. What can fail comes first: memory for regions, charges; then nothing can. */
+#include <pager/pager_internal.h>
+
+#define PROT_ALL ((unsigned)(RMAP_READ | RMAP_WRITE | RMAP_EXEC))
+#define MAP_FLAGS ((unsigned)(RMAP_MAP_FIXED | RMAP_MAP_NOREPLACE | RMAP_MAP_LOCKED | RMAP_MAP_SHARED))
+
+void rmap__trim(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
+{
+    if (s->mmu.ops->trim) s->mmu.ops->trim(s->mmu.ctx, first, end);
+}
+
+void rmap__unmap_range(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end, struct rmap__region_stock *stock)
+{
+    const struct rmap__region *r = rmap__region_from(&s->regions, first);
+    if (!r || r->first >= end) return;
+    rmap_zap(rmap__space_member(s), first, end - first, NULL);
+    rmap__commit_sub(s, rmap__regions_pages(&s->regions, first, end, true));
+    rmap__regions_cut(&s->regions, first, end, stock);
+    rmap__regions_remove(&s->regions, first, end);
+    rmap__trim(s, first, end);
+}
+
+static int map_locked(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsigned prot, unsigned flags)
+{
+    rmap_vpn_t first = *at;
+    int rc = flags & RMAP_MAP_FIXED ? 0 : rmap__regions_hole(&s->regions, *at, count, &first);
+    if (rc) return rc;
+    const rmap_vpn_t end = first + count;
+    const struct rmap__region *there = rmap__region_from(&s->regions, first);
+    if ((flags & RMAP_MAP_NOREPLACE) && there && there->first < end) return RMAP_ERR_EXISTS;
+
+    struct rmap__region_stock stock = {.count = 0};
+    if ((rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, end) + 1))) return rc;
+    const uint64_t charge = prot & RMAP_WRITE ? count : 0;
+    if (!(rc = rmap__commit_check(s->p, charge, rmap__regions_pages(&s->regions, first, end, true)))) {
+        rmap__unmap_range(s, first, end, &stock);
+        struct rmap__region *r = rmap__region_add(&s->regions, first, count, prot, &stock);
+        r->accounted = charge != 0;
+        r->locked = flags & RMAP_MAP_LOCKED;
+        rmap__commit_add(s, charge);
+        if (r->locked && (rc = rmap__populate(s, first, end))) rmap__unmap_range(s, first, end, &stock);
+        rmap__regions_merge(&s->regions, first, end);
+    }
+    rmap__stock_drop(&s->regions, &stock);
+    if (!rc) *at = first;
+    return rc;
+}
+
+int rmap_space_map(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsigned prot, unsigned flags)
+{
+    if (!s || !at) return RMAP_ERR_NULL_ARG;
+    if ((prot & ~PROT_ALL) || (flags & ~MAP_FLAGS)) return RMAP_ERR_INVALID;
+    if (flags & RMAP_MAP_SHARED) return RMAP_ERR_UNSUPPORTED;
+    if ((flags & RMAP_MAP_NOREPLACE) && !(flags & RMAP_MAP_FIXED)) return RMAP_ERR_INVALID;
+    if ((flags & RMAP_MAP_LOCKED) && prot == RMAP_NONE) return RMAP_ERR_INVALID;
+    int rc = rmap__space_range(s, flags & RMAP_MAP_FIXED ? *at : 0, count);
+    if (rc || (rc = rmap__space_enter(s))) return rc;
+    rc = map_locked(s, at, count, prot, flags);
+    rmap__space_leave(s);
+    return rc;
+}
+
+int rmap_space_unmap(struct rmap_space *s, rmap_vpn_t first, uint64_t count)
+{
+    if (!s) return RMAP_ERR_NULL_ARG;
+    int rc = rmap__space_range(s, first, count);
+    if (rc || (rc = rmap__space_enter(s))) return rc;
+    struct rmap__region_stock stock = {.count = 0};
+    rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, first + count));
+    if (!rc) rmap__unmap_range(s, first, first + count, &stock);
+    rmap__stock_drop(&s->regions, &stock);
+    rmap__space_leave(s);
+    return rc;
+}
+
+static int dontneed(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
+{
+    if (!rmap__regions_cover(&s->regions, first, end)) return RMAP_ERR_ABSENT;
+    const struct rmap__region *r;
+    RMAP__REGIONS_IN(r, &s->regions, first, end) if (r->locked) return RMAP_ERR_BUSY;
+    return rmap_zap(rmap__space_member(s), first, end - first, NULL);
+}
+
+int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t count, enum rmap_advice advice)
+{
+    if (!s) return RMAP_ERR_NULL_ARG;
+    if (advice != RMAP_ADVISE_DONTNEED) return RMAP_ERR_INVALID;
+    int rc = rmap__space_range(s, first, count);
+    if (rc || (rc = rmap__space_enter(s))) return rc;
+    rc = dontneed(s, first, first + count);
+    rmap__space_leave(s);
+    return rc;
+}

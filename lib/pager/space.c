@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file pager/space.c  The lives of spaces: create, exec, destroy.
+ *
+ * The provider is called without the pager mutex: making a window may block, and a fault that another thread resolves for
+ * the provider wants the mutex.
+ */
+#include <pager/pager_internal.h>
+
+int rmap__space_enter(struct rmap_space *s)
+{
+    if (!s) return RMAP_ERR_NULL_ARG;
+    int rc = rmap__pager_lock(s->p);
+    if (rc) return rc;
+    if (!s->dead) return 0;
+    rmap__pager_unlock(s->p);
+    return RMAP_ERR_DEAD;
+}
+
+void rmap__space_leave(struct rmap_space *s)
+{
+    rmap__pager_unlock(s->p);
+}
+
+int rmap__space_range(const struct rmap_space *s, rmap_vpn_t first, uint64_t count)
+{
+    return count && first < s->mmu.pages && count <= s->mmu.pages - first ? 0 : RMAP_ERR_RANGE;
+}
+
+static int client_fault(void *ctx, rmap_vpn_t vpn, unsigned access)
+{
+    return rmap_space_fault(ctx, vpn, access);
+}
+
+int rmap__space_alloc(struct rmap_pager *p, struct rmap_space **out)
+{
+    struct rmap_space *s = RMAP__NEW(&p->alloc, struct rmap_space);
+    if (!s) return RMAP_ERR_NOMEM;
+    s->p = p;
+    const struct rmap_mmu_client client = {.ctx = s, .fault = client_fault};
+    int rc = p->provider.create(p->provider.ctx, &client, &s->mmu);
+    if (rc) {
+        RMAP__DELETE(&p->alloc, s);
+        return rc;
+    }
+    rmap__regions_init(&s->regions, &p->alloc, s->mmu.pages);
+    if (!s->mmu.ops || !s->mmu.ops->format || s->mmu.ops->format->page_shift != p->page_shift) {
+        rmap__space_free(s);
+        return RMAP_ERR_INVALID;
+    }
+    *out = s;
+    return 0;
+}
+
+void rmap__space_free(struct rmap_space *s)
+{
+    const struct rmap_allocator *alloc = &s->p->alloc;
+    s->p->provider.destroy(s->p->provider.ctx, &s->mmu);
+    rmap__regions_clear(&s->regions);
+    RMAP__DELETE(alloc, s);
+}
+
+void rmap__space_list(struct rmap_space *s)
+{
+    struct rmap_pager_stats *stats = &s->p->stats;
+    LIST_INSERT_HEAD(&s->p->spaces, s, link);
+    if (++stats->spaces > stats->spaces_peak) stats->spaces_peak = stats->spaces;
+}
+
+void rmap__space_clear(struct rmap_space *s)
+{
+    rmap_zap(rmap__space_member(s), 0, s->mmu.pages, NULL);
+    rmap__commit_sub(s, s->charged);
+    rmap__regions_clear(&s->regions);
+}
+
+int rmap_space_create(struct rmap_pager *p, struct rmap_space **out)
+{
+    if (!p || !out) return RMAP_ERR_NULL_ARG;
+    struct rmap_space *s;
+    int rc = rmap__space_alloc(p, &s);
+    if (rc) return rc;
+    if (!(rc = rmap__pager_lock(p))) {
+        if (!(rc = rmap_member_init(p->r, rmap__space_member(s), &s->mmu))) rmap__space_list(s);
+        rmap__pager_unlock(p);
+    }
+    if (rc) rmap__space_free(s);
+    else *out = s;
+    return rc;
+}
+
+int rmap_space_exec(struct rmap_space *s)
+{
+    int rc = rmap__space_enter(s);
+    if (rc) return rc;
+    /* The new group is joined first, since that may fail. Until the old one is left both members name the same tables,
+     * but no page belongs to the new group yet, so no walk comes here through it. */
+    struct rmap_member *old = rmap__space_member(s), *fresh = &s->member[!s->current];
+    fresh->user = old->user;
+    if (!(rc = rmap_member_init(s->p->r, fresh, &s->mmu))) {
+        rmap__space_clear(s);
+        rmap__trim(s, 0, s->mmu.pages);
+        rc = rmap_member_leave(old);
+        RMAP_ASSERT(rc == 0);
+        s->current = !s->current;
+    }
+    rmap__space_leave(s);
+    return rc;
+}
+
+int rmap_space_destroy(struct rmap_space *s)
+{
+    int rc = rmap__space_enter(s);
+    if (rc) return rc;
+    rmap__space_clear(s);
+    rc = rmap_member_leave(rmap__space_member(s));
+    RMAP_ASSERT(rc == 0);
+    LIST_REMOVE(s, link);
+    s->p->stats.spaces--;
+    s->dead = true;
+    rmap__space_leave(s);
+    rmap__space_free(s);
+    return 0;
+}
+
+struct rmap_member *rmap_space_member(struct rmap_space *s)
+{
+    return s ? rmap__space_member(s) : NULL;
+}
+
+void rmap_space_set_user(struct rmap_space *s, void *user)
+{
+    if (s) s->user = user;
+}
+
+void *rmap_space_user(const struct rmap_space *s)
+{
+    return s ? s->user : NULL;
+}

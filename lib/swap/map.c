@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/** @file swap/map.c  The slot map as an object: made, bound to its instance, given devices, destroyed. */
+#include <swap/swap_internal.h>
+
+int rmap_swap_create(const struct rmap_swap_options *options, struct rmap_swap **out)
+{
+    if (!options || !out) return RMAP_ERR_NULL_ARG;
+    if (options->struct_size != sizeof *options) return RMAP_ERR_STRUCT_SIZE;
+    if (options->page_shift < RMAP__SWAP_SHIFT_MIN || options->page_shift > RMAP__SWAP_SHIFT_MAX) return RMAP_ERR_INVALID;
+
+    struct rmap_allocator alloc;
+    int rc = rmap__swap_allocator(options->alloc, &alloc);
+    if (rc) return rc;
+    struct rmap_swap *s = RMAP__NEW(&alloc, struct rmap_swap);
+    if (!s) return RMAP_ERR_NOMEM;
+    if (pthread_mutex_init(&s->lock, NULL) != 0) {
+        RMAP__DELETE(&alloc, s);
+        return RMAP_ERR_NOMEM;
+    }
+    s->alloc = alloc;
+    s->page_shift = options->page_shift;
+    s->count_max = UINT32_MAX;
+    s->stats.metadata_bytes = sizeof *s;
+    *out = s;
+    return 0;
+}
+
+int rmap_swap_bind(struct rmap_swap *s, struct rmap *r)
+{
+    if (!s || !r) return RMAP_ERR_NULL_ARG;
+    if (s->r) return RMAP_ERR_EXISTS;
+    s->r = r;
+    return 0;
+}
+
+int rmap_swap_destroy(struct rmap_swap *s)
+{
+    if (!s) return RMAP_ERR_NULL_ARG;
+    pthread_mutex_lock(&s->lock);
+    bool used = s->stats.slots_used != 0;
+    pthread_mutex_unlock(&s->lock);
+    if (used) return RMAP_ERR_BUSY;
+
+    struct rmap_allocator alloc = s->alloc;
+    for (unsigned i = 0; i < s->device_count; i++) rmap_device_destroy(s->devices[i].device);
+    rmap__slots_fini(s);
+    pthread_mutex_destroy(&s->lock);
+    RMAP__DELETE(&alloc, s);
+    return 0;
+}
+
+static int device_check(const struct rmap_swap *s, const struct rmap_device *device)
+{
+    const struct rmap_device_ops *ops = device->ops;
+    if (!ops) return RMAP_ERR_NULL_ARG;
+    if (ops->struct_size != sizeof *ops) return RMAP_ERR_STRUCT_SIZE;
+    if (!ops->write || !ops->read || !ops->get_stats || !ops->destroy) return RMAP_ERR_NULL_ARG;
+    if (device->page_shift != s->page_shift) return RMAP_ERR_INVALID;
+    if (device->slots == 0 || device->slots > (uint64_t)1 << RMAP_SWP_SLOT_BITS) return RMAP_ERR_INVALID;
+    return 0;
+}
+
+/* Give the device the next number. @return 0; EXISTS; OVERFLOW. */
+static int publish(struct rmap_swap *s, struct rmap__swap_device added)
+{
+    for (unsigned i = 0; i < s->device_count; i++)
+        if (s->devices[i].device == added.device) return RMAP_ERR_EXISTS;
+    if (s->device_count == RMAP__SWAP_DEVICES_MAX) return RMAP_ERR_OVERFLOW;
+
+    s->devices[s->device_count++] = added;
+    s->stats.slots_total += added.slots;
+    s->stats.metadata_bytes += added.room * sizeof(*added.chunks);
+    return 0;
+}
+
+int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device)
+{
+    if (!s || !device) return RMAP_ERR_NULL_ARG;
+    int rc = device_check(s, device);
+    if (rc) return rc;
+
+    struct rmap__swap_device added = {.device = device, .slots = (uint32_t)device->slots};
+    added.room = (added.slots + RMAP__CHUNK_SLOTS - 1) >> RMAP__CHUNK_SHIFT;
+    size_t table_bytes = added.room * sizeof(*added.chunks);
+    added.chunks = rmap__alloc(&s->alloc, table_bytes);
+    if (!added.chunks) return RMAP_ERR_NOMEM;
+
+    pthread_mutex_lock(&s->lock);
+    rc = publish(s, added);
+    pthread_mutex_unlock(&s->lock);
+    if (rc) rmap__free(&s->alloc, added.chunks, table_bytes);
+    return rc;
+}
+
+int rmap_swap_get_stats(struct rmap_swap *s, struct rmap_swap_stats *out)
+{
+    if (!s || !out) return RMAP_ERR_NULL_ARG;
+    pthread_mutex_lock(&s->lock);
+    *out = s->stats;
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+void rmap__swap_set_count_max(struct rmap_swap *s, uint32_t max)
+{
+    pthread_mutex_lock(&s->lock);
+    s->count_max = max;
+    pthread_mutex_unlock(&s->lock);
+}

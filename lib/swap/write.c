@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/** @file swap/write.c  Swap-out: dirty cached pages to their slots, in batches of neighbours. */
+#include <swap/swap_internal.h>
+
+#include <stdatomic.h>
+
+/* Pages of one device on their way, slots ascending. */
+struct batch {
+    struct rmap_io io[RMAP__IO_BATCH];
+    uint64_t checksum[RMAP__IO_BATCH];
+    uint32_t page[RMAP__IO_BATCH]; /* place in the caller's array */
+    size_t n;
+};
+
+static rmap_swp_t entry_of(const struct rmap_page *page)
+{
+    return atomic_load_explicit(&page->swap, memory_order_relaxed);
+}
+
+static void sift_down(struct rmap_page **pages, size_t at, size_t n)
+{
+    for (size_t kid; (kid = 2 * at + 1) < n; at = kid) {
+        if (kid + 1 < n && entry_of(pages[kid + 1]) > entry_of(pages[kid])) kid++;
+        if (entry_of(pages[at]) >= entry_of(pages[kid])) return;
+        struct rmap_page *tmp = pages[at];
+        pages[at] = pages[kid];
+        pages[kid] = tmp;
+    }
+}
+
+/* Heap sort by slot: in place, bounded, and without the memory that qsort may ask for. */
+static void sort_by_slot(struct rmap_page **pages, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;) sift_down(pages, i, n);
+    for (size_t end = n; end-- > 1;) {
+        struct rmap_page *tmp = pages[0];
+        pages[0] = pages[end];
+        pages[end] = tmp;
+        sift_down(pages, 0, end);
+    }
+}
+
+/* All locked, all cached here? */
+static int pages_check(struct rmap_swap *s, struct rmap_page **pages, size_t n)
+{
+    int rc = 0;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < n && !rc; i++) {
+        if (!pages[i]) rc = RMAP_ERR_NULL_ARG;
+        else if (!(rmap_page_flags(pages[i]) & RMAP_PAGE_LOCKED) || !rmap__slot_of_page(s, pages[i])) rc = RMAP_ERR_INVALID;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/*
+ * Decide what happens to one page, [m] held: false if nothing (its result is set). DIRTY goes before the data are looked
+ * at, so that whoever sets it from here on is heard; the old content counts as lost from here on, too.
+ */
+static bool begin_page(struct rmap_swap *s, struct rmap_page *page, int *result)
+{
+    struct rmap__slot *slot = rmap__slot_find_live(s, entry_of(page));
+    bool bad = rmap__slot_state(slot) & RMAP__SLOT_BAD;
+    *result = bad ? RMAP_ERR_IO_WRITE : 0;
+    if (bad) return false;
+    if ((rmap__slot_state(slot) & RMAP__SLOT_WRITTEN) && !(rmap_page_flags(page) & RMAP_PAGE_DIRTY)) return false;
+
+    rmap_page_set_flags(page, RMAP_PAGE_WRITEBACK);
+    rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
+    slot->index_state &= ~(uint64_t)RMAP__SLOT_WRITTEN;
+    slot->version++;
+    return true;
+}
+
+/* The device's answer for one page, [m] held. Only a failed device spoils a slot, a lack of memory does not. */
+static int end_page(struct rmap_swap *s, struct rmap_page *page, int error, uint64_t checksum)
+{
+    struct rmap__slot *slot = rmap__slot_find_live(s, entry_of(page));
+    if (error && error != RMAP_ERR_NOMEM) error = RMAP_ERR_IO_WRITE;
+    if (!error) {
+        slot->checksum = checksum;
+        slot->index_state |= RMAP__SLOT_WRITTEN;
+        s->stats.writes++;
+    } else {
+        rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
+        s->stats.write_errors++;
+    }
+    if (error == RMAP_ERR_IO_WRITE) {
+        slot->index_state |= RMAP__SLOT_BAD;
+        s->stats.slots_bad++;
+    }
+    rmap_page_clear_flags(page, RMAP_PAGE_WRITEBACK);
+    return error;
+}
+
+/* Collect pages of the first one's device. @return how many pages were dealt with, in the batch or by their result. */
+static size_t batch_fill(struct rmap_swap *s, struct batch *b, struct rmap_page **pages, size_t n, int *results)
+{
+    size_t i;
+    b->n = 0;
+    pthread_mutex_lock(&s->lock);
+    for (i = 0; i < n && b->n < RMAP__IO_BATCH; i++) {
+        rmap_swp_t entry = entry_of(pages[i]);
+        if (rmap_swp_device(entry) != rmap_swp_device(entry_of(pages[0]))) break;
+        if (!begin_page(s, pages[i], &results[i])) continue;
+        b->io[b->n] = (struct rmap_io){.slot = rmap_swp_slot(entry), .error = RMAP_ERR_IO_WRITE};
+        b->page[b->n++] = (uint32_t)i;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return i;
+}
+
+static size_t write_some(struct rmap_swap *s, struct rmap_page **pages, size_t n, int *results)
+{
+    struct batch b;
+    size_t dealt = batch_fill(s, &b, pages, n, results);
+    if (!b.n) return dealt;
+
+    for (size_t i = 0; i < b.n; i++) {
+        struct rmap_page *page = pages[b.page[i]];
+        int rc = rmap__swap_address(s, page, &b.io[i].data); /* it had one when it entered the cache */
+        RMAP_ASSERT(!rc);
+        (void)rc;
+        b.checksum[i] = rmap__swap_checksum(b.io[i].data, s->page_shift, entry_of(page));
+    }
+    struct rmap_device *device = s->devices[rmap_swp_device(entry_of(pages[0])) - 1].device;
+    device->ops->write(device, b.io, b.n);
+
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < b.n; i++)
+        results[b.page[i]] = end_page(s, pages[b.page[i]], b.io[i].error, b.checksum[i]);
+    pthread_mutex_unlock(&s->lock);
+    return dealt;
+}
+
+int rmap_swap_write(struct rmap_swap *s, struct rmap_page **pages, size_t n, int *results)
+{
+    if (!s || !pages || !results) return RMAP_ERR_NULL_ARG;
+    int rc = pages_check(s, pages, n);
+    if (rc) return rc;
+    sort_by_slot(pages, n);
+    for (size_t i = 1; i < n; i++)
+        if (pages[i] == pages[i - 1]) return RMAP_ERR_INVALID;
+
+    for (size_t done = 0; done < n;) done += write_some(s, pages + done, n - done, results + done);
+    return 0;
+}

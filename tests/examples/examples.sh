@@ -1,0 +1,129 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The examples do what they say, and refuse nonsense with one line on stderr and status 2, leaving nothing behind.
+# Usage: examples.sh PROJECT_ROOT HELLO_RMAP SQLITE_BRANCHES
+set -u
+root=$1 hello=$2 branches=$3
+. "$root/tests/support/tap.sh"
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+TMPDIR=$work/tmp
+export TMPDIR
+mkdir "$TMPDIR"
+
+hello_follows_the_fork()
+{
+    "$hello" > "$work/out" || return 1
+    cat "$work/out"
+    [ "$(grep -c 'parent at page 7' "$work/out")" -eq 1 ] && grep -q 'child at page 8, writable' "$work/out"
+}
+
+left_behind() { find "$TMPDIR" -mindepth 1 | grep .; }
+
+# RESULT, the last line, is JSON that says ok and has the promised fields above 0.
+result_holds() # python_condition... on r
+{
+    tail -n 1 "$work/out" | python3 -c '
+import json, sys
+line = sys.stdin.readline()
+assert line.startswith("RESULT "), line
+r = json.loads(line[len("RESULT "):])
+assert r["ok"] is True, r
+assert 0 < r["peak_frame_bytes"] <= r["budget_bytes"] < r["image_bytes"], r
+assert r["bytes_per_mapping"] == 0, r
+for condition in sys.argv[1:]:
+    assert eval(condition, {"r": r}), (condition, r)
+' "$@"
+}
+runs() # arguments... -- conditions...
+{
+    arguments=
+    while [ "$1" != -- ]; do
+        arguments="$arguments $1"
+        shift
+    done
+    shift
+    # shellcheck disable=SC2086
+    "$branches" $arguments > "$work/out" 2> "$work/err" || { tail -n 20 "$work/out" "$work/err"; return 1; }
+    result_holds "$@" && ! left_behind
+}
+writes_a_drawing()
+{
+    "$branches" --branches 3 --svg "$work/run.svg" "$work/small.sqlite" --memory 2M > "$work/out" 2>&1 || return 1
+    grep -q '<svg' "$work/run.svg" && grep -q '</svg>' "$work/run.svg"
+}
+same_work_for_the_same_seed()
+{
+    for run in 1 2; do
+        "$branches" --branches 5 --seed 77 --memory 2M "$work/small.sqlite" > "$work/out" 2> /dev/null || return 1
+        tail -n 1 "$work/out" | grep -o '"\(seed\|virtual_bytes\|moves_reindexed\|cow_copies\)":[0-9]*' > "$work/run$run"
+    done
+    cat "$work/run1"
+    [ -s "$work/run1" ] && cmp "$work/run1" "$work/run2"
+}
+refuses() # arguments...
+{
+    "$branches" "$@" > "$work/out" 2> "$work/err"
+    status=$?
+    echo "status $status"
+    cat "$work/out" "$work/err"
+    [ $status -eq 2 ] && [ "$(wc -l < "$work/err")" -eq 1 ] && ! left_behind
+}
+
+# small.sqlite: 6 MiB in 20,000 rows with an index. wal.sqlite: the same in WAL mode. Beside them what is no database.
+make_images()
+{
+    python3 - "$work" <<'END'
+import sqlite3, sys
+for name, mode in (("small", "delete"), ("wal", "wal")):
+    db = sqlite3.connect(f"{sys.argv[1]}/{name}.sqlite")
+    db.execute(f"pragma journal_mode={mode}")
+    db.execute("create table text(id integer primary key, word text, body text)")
+    db.executemany("insert into text(word, body) values(?, ?)", ((f"w{i % 997}", f"line {i} " * 20) for i in range(20000)))
+    db.execute("create index words on text(word)")
+    db.commit()
+    db.close()
+END
+    : > "$work/empty"
+    head -c 100000 /dev/zero | tr '\0' 'x' > "$work/noise"
+    head -c 50000 "$work/small.sqlite" > "$work/truncated"
+}
+check "hello_rmap follows two pages through a fork, a write and an exit" hello_follows_the_fork
+check "images can be made" make_images
+
+check "sqlite_branches: 8 branches of the built image, swap file" runs --branches 8 -- 'r["branches_checked"] >= 8' \
+    'r["evictions"] > 0' 'r["shared_evictions"] > 0' 'r["swap_ins"] > 0' 'r["cow_copies"] > 0' 'r["forks_of_forks"] > 0' \
+    'r["moves_reindexed"] > 0' 'r["moves_copied"] > 0'
+check "sqlite_branches: 6 branches of an image given, lz4" runs "$work/small.sqlite" --branches 6 --memory 2M --swap lz4 -- \
+    'r["branches"] == 6' 'r["swap_ins"] > 0' 'r["lz4_bytes_peak"] > 0'
+check "sqlite_branches: one branch" runs "$work/small.sqlite" --branches 1 --memory 3M -- 'r["branches_checked"] >= 1'
+check "sqlite_branches: the same work for the same seed" same_work_for_the_same_seed
+check "sqlite_branches draws the run" writes_a_drawing
+check "an image in WAL mode is refused, or converted in a copy" sh -c '
+    before=$(cksum < "$1"); "$2" "$1" --branches 2 --memory 2M; status=$?
+    [ "$(cksum < "$1")" = "$before" ] && { [ $status -eq 0 ] || [ $status -eq 2 ]; }' - "$work/wal.sqlite" "$branches"
+
+check "refused: a file that is not there" refuses "$work/absent"
+check "refused: an empty file" refuses "$work/empty"
+check "refused: a file that is no database" refuses "$work/noise"
+check "refused: a truncated database" refuses "$work/truncated"
+check "refused: a directory" refuses "$work"
+check "refused: two images" refuses "$work/small.sqlite" "$work/small.sqlite"
+check "refused: an unknown option" refuses --nonsense
+check "refused: no branches" refuses --branches 0
+check "refused: branches that are no number" refuses --branches many
+check "refused: a size that is no size" refuses --memory 24Q
+check "refused: a budget of the image's size or more" refuses "$work/small.sqlite" --memory 1G
+check "refused: a budget below 64 frames" refuses "$work/small.sqlite" --memory 255K
+check "refused: an unknown kind of swap" refuses --swap tape
+check "refused: a seed that is no number" refuses --seed x
+check "refused: a drawing that cannot be written" refuses "$work/small.sqlite" --memory 2M --branches 2 --svg "$work/absent/run.svg"
+if [ "$(id -u)" -eq 0 ]; then
+    skip "refused: an unreadable file" "root reads everything"
+else
+    cp "$work/small.sqlite" "$work/unreadable"
+    chmod 000 "$work/unreadable"
+    check "refused: an unreadable file" refuses "$work/unreadable"
+fi
+finish
