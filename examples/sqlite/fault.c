@@ -48,17 +48,20 @@ static bool access_is_write(void *address, void *signal_context)
 #endif
 }
 
+static void say(const char *text)
+{
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+
+    (void)ignored;
+}
+
 static void die_of_swap(int error)
 {
-    static const char lead[] = "\nsqlite_branches: a page cannot be brought back: ";
-    const char *text = memory_error_text(error);
-    ssize_t ignored;
-
     temporary_remove();
-    ignored = write(STDERR_FILENO, lead, sizeof lead - 1);
-    ignored = write(STDERR_FILENO, text, strlen(text));
-    ignored = write(STDERR_FILENO, "\n", 1);
-    (void)ignored;
+    say(isatty(STDERR_FILENO) ? "\r\033[K" : "");
+    say("sqlite_branches: a page is out of reach: ");
+    say(memory_error_text(error));
+    say("\n");
     _exit(EXIT_RUN_FAILED);
 }
 

@@ -308,17 +308,20 @@ size_t memory_size(const struct branch_memory *memory)
 
 enum memory_fault_result memory_fault(struct store *store, void *address, bool is_write, int *error)
 {
+    struct rmap_device_stats device = {0};
+
     *error = rmap_host_fault(store->host, address, is_write ? RMAP_WRITE : RMAP_READ);
-    switch (*error) {
-    case 0:
-    case RMAP_ERR_BUSY: /* the retry will find it done */
-        return MEMORY_FAULT_RESOLVED;
-    case RMAP_ERR_ABSENT:
-    case RMAP_ERR_ACCESS:
+    if (*error == RMAP_ERR_ABSENT || *error == RMAP_ERR_ACCESS)
         return MEMORY_FAULT_FOREIGN;
-    default:
-        return MEMORY_FAULT_FAILED;
-    }
+    /*
+     * The pager survives a swap that no longer takes pages, in ever fewer
+     * frames.  A full disk will not get better here: say so, and stop.
+     */
+    rmap_device_get_stats(store->swap, &device);
+    if (!*error && device.errors)
+        *error = RMAP_ERR_IO_WRITE;
+    /* BUSY passes: the retry will find it done. */
+    return *error && *error != RMAP_ERR_BUSY ? MEMORY_FAULT_FAILED : MEMORY_FAULT_RESOLVED;
 }
 
 /* Bytes that one fork adds with `present` pages, in a world that has done nothing else. */

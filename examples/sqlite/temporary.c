@@ -1,5 +1,7 @@
 #include "temporary.h"
 
+#include "progress.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -76,6 +78,7 @@ void fail(int status, const char *format, ...)
     va_list arguments;
 
     fflush(stdout);
+    progress_end();
     fputs("sqlite_branches: ", stderr);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);

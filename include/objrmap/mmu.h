@@ -20,7 +20,7 @@
 enum rmap_mmu_cap {
     /** No translation is ever cached: flush is not called. */
     RMAP_MMU_NO_TLB = 1 << 0,
-    /** An entry whose accessed attribute is clear is cached nowhere: its flush is elided (S6). */
+    /** An entry whose accessed attribute is clear is cached nowhere: its flush is elided (S6). Ageing flushes, to keep it so. */
     RMAP_MMU_ACCESSED_EXACT = 1 << 1,
     /** A cleared accessed attribute is set again only after a flush of the entry; ageing flushes for it. */
     RMAP_MMU_ACCESSED_NEEDS_FLUSH = 1 << 2,

@@ -3,12 +3,12 @@
  * @file objrmap/radix.h  A supplied MMU: multi-level page tables in memory, geometry and entry format as data.
  *
  * Tables have the layout that the hardware expects, so an emulator or a guest's MMU can walk them: an upper entry holds
- * the table's physical frame in the format's payload field, and the root's is rmap_radix_root(). By default "physical" is
- * the pointer itself (identity); table hooks put them elsewhere, in guest memory say.
+ * the table's physical frame in the format's payload field, and the root's is rmap_radix_root(). By default "physical"
+ * is the pointer itself (identity); table hooks put them elsewhere, in guest memory say.
  *
  * Any number of threads may call the ops; trim and destroy as struct rmap_mmu_ops says. A hardware walker may read the
- * tables and set accessed or dirty bits at any time. Where an architecture sign-extends addresses, the page numbers of the
- * upper half are those of the high addresses: a space that has only low ones uses half of rmap_mmu.pages.
+ * tables and set accessed or dirty bits at any time. Where an architecture sign-extends addresses, the page numbers of
+ * the upper half are those of the high addresses: a space that has only low ones uses half of rmap_mmu.pages.
  */
 #ifndef OBJRMAP_RADIX_H
 #define OBJRMAP_RADIX_H
@@ -23,8 +23,8 @@ struct rmap_radix_geometry {
     unsigned bits[5];                      /**< index bits of each level, leaf first */
     uint64_t table_present, table_mask;    /**< an upper entry that points to a table: (e & mask) == present */
     /**
-     * Software bits of an upper entry that points to a leaf table: the n-th lowest locks the n-th run of 512 slots in that
-     * table. One bit if a leaf table has at most 512 entries. Not used with one level.
+     * Software bits of an upper entry that points to a leaf table: the n-th lowest locks the n-th run of 512 slots in
+     * that table. One bit if a leaf table has at most 512 entries. Not used with one level.
      */
     uint64_t lock_bit;
 };
@@ -40,9 +40,9 @@ RMAP_API extern const struct rmap_radix_geometry rmap_radix_aarch64_64k;
 RMAP_API extern const struct rmap_radix_geometry rmap_radix_soft;        /**< 2 levels of 512: 1 GiB of 4 KiB pages */
 
 /**
- * Where tables live. NULL hooks: the allocator, with pointer = physical address. All hooks are required. Tables are at least
- * a page (the root: 64 bytes). alloc is called by create and reserve; free also by trim, under the group lock; to_phys and
- * to_ptr on every descent, possibly under group and run locks. All but alloc must not block.
+ * Where tables live. NULL hooks: the allocator, with pointer = physical address. All hooks are required. Tables are at
+ * least a page (the root: 64 bytes). alloc is called by create and reserve; free also by trim, under the group lock;
+ * to_phys and to_ptr on every descent, possibly under group and run locks. All but alloc must not block.
  */
 struct rmap_radix_table_ops {
     size_t struct_size;
@@ -66,7 +66,9 @@ struct rmap_radix_options {
 
 struct rmap_radix;
 
-/** Make empty tables; the result is a complete MMU. @return 0; NULL_ARG; STRUCT_SIZE; INVALID (geometry or format); NOMEM. */
+/**
+ * Make empty tables; the result is a complete MMU. @return 0; NULL_ARG; STRUCT_SIZE; INVALID (geometry, format); NOMEM.
+ */
 RMAP_API int rmap_radix_create(const struct rmap_radix_options *options, struct rmap_mmu *out);
 /** Free all tables, whatever entries they hold. Nobody may use the MMU any more. NULL ctx is allowed. */
 RMAP_API void rmap_radix_destroy(struct rmap_mmu *mmu);
@@ -76,8 +78,9 @@ RMAP_API uint64_t rmap_radix_root(const struct rmap_mmu *mmu);
 RMAP_API rmap_pte_t rmap_radix_peek(const struct rmap_mmu *mmu, rmap_vpn_t vpn);
 
 /**
- * A provider that makes a radix MMU for each space of a pager. `options` is copied; `provider->ctx` is allocated. The spaces
- * share flush_ctx: a flush hook that must know its space needs a provider of the embedder's, on rmap_radix_create.
+ * A provider that makes a radix MMU for each space of a pager. `options` is copied; `provider->ctx` is allocated. The
+ * spaces share flush_ctx: a flush hook that must know its space needs a provider of the embedder's, on
+ * rmap_radix_create.
  * @return as rmap_radix_create. fini may come before the last space is destroyed.
  */
 RMAP_API int rmap_radix_provider_init(const struct rmap_radix_options *options, struct rmap_mmu_provider *out);

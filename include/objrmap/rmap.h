@@ -49,7 +49,7 @@ struct rmap_result {
     unsigned young : 1;     /**< an accessed entry was met */
     unsigned dirty : 1;     /**< a dirty entry was met */
     unsigned locked : 1;    /**< a locked entry was met */
-    unsigned tightened : 1; /**< the page's owner was moved down after wasted visits */
+    unsigned tightened : 1; /**< the page's owner, by unmap its slot's, was moved down after a walk that wasted steps */
 };
 
 enum rmap_verb_flag {
@@ -98,8 +98,9 @@ struct rmap_zapped {
 /**
  * Remove the entries of [first, first + count) in one space: counts lowered and pages freed after the flush. Dirty goes to
  * the page's DIRTY flag (a page that others still map keeps its contents' state).
- * => Space lock held (exclusively if the range is also being unmapped for good). Takes run locks. Cannot fail half-way.
- * @return 0; NULL_ARG; DEAD; RANGE. `out` may be NULL.
+ * => Space lock held (exclusively if the range is also being unmapped for good). Takes run locks. Cannot fail half-way, but
+ *    for a huge entry, at which it stops: `out` says how much was removed before it.
+ * @return 0; NULL_ARG; DEAD; RANGE; BLOCK. `out` may be NULL.
  */
 RMAP_API int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rmap_zapped *out);
 
@@ -116,7 +117,7 @@ enum rmap_protect_flag {
 /**
  * Change attributes of all entries of a range in one space (mprotect, mlock), flush. Write is never granted here: the next
  * write fault does, if the page is exclusive.
- * => Space lock held exclusively. @return 0; NULL_ARG; DEAD; RANGE; INVALID (flags).
+ * => Space lock held exclusively. @return 0; NULL_ARG; DEAD; RANGE; INVALID (flags); BLOCK (done up to a huge entry).
  */
 RMAP_API int rmap_protect(struct rmap_member *m, rmap_vpn_t first, uint64_t count, unsigned flags);
 

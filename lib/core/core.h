@@ -152,8 +152,8 @@ void rmap__member_remove(struct rmap_member *m);
 /** page.owner := tag (a reference is taken, the old one dropped). Page lock held or page unknown to others. */
 void rmap__page_set_owner(struct rmap_page *page, struct rmap__tag *tag);
 void rmap__page_set_index(struct rmap_page *page, rmap_vpn_t index);
-/** mapcount += 1. @return 0 or OVERFLOW. */
-int rmap__page_count_up(struct rmap_page *page);
+/** mapcount += 1; *first: it was 0, so the mappings' reference is due. @return 0 or OVERFLOW. */
+int rmap__page_count_up(struct rmap_page *page, bool *first);
 /** mapcount -= n and STABLE cleared in one step; the last one drops the mappings' reference. Never under a run lock. */
 void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n);
 /** Swap entries of the page's slot, 0 without one. */

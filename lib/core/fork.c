@@ -16,7 +16,8 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     if (!parent->node) return RMAP_ERR_DEAD;
     int err = rmap__mmu_check(mmu);
     if (err) return err;
-    if (mmu->ops->format != parent->mmu.ops->format || mmu->pages < parent->mmu.pages) return RMAP_ERR_INVALID;
+    if (child == parent || mmu->ops->format != parent->mmu.ops->format || mmu->pages < parent->mmu.pages)
+        return RMAP_ERR_INVALID;
     if (parent->forking) return RMAP_ERR_BUSY;
     struct rmap *r = parent->r;
     struct rmap__spare spare;
@@ -64,7 +65,8 @@ static int copy_mapping(struct rmap_fork *f, const struct rmap_mmu_run *from, ui
         rmap_pte_t old = rmap__run_modify(&m->mmu, from, i, e, rmap_pte_set(fmt, e, RMAP_ATTR_WRITE, false));
         rmap_gather_flush(&f->gather, m, from->first + i, old, RMAP_FLUSH_WRITE);
     }
-    int err = rmap__page_count_up(page);
+    bool first;
+    int err = rmap__page_count_up(page, &first);
     if (!err) ++*counted;
     return err;
 }
@@ -75,7 +77,7 @@ static int copy_swap(struct rmap_fork *f, rmap_vpn_t vpn, rmap_swp_t entry)
     struct rmap_slot_home home;
     if (!r->swap) return RMAP_ERR_BAD_FRAME;
     int err = r->swap->dup(r->swap_ctx, entry, 1);
-    if (err) return err;
+    if (err) return err == RMAP_ERR_ABSENT ? RMAP_ERR_BAD_FRAME : err; /* the slot is dead: ABSENT means the range's end here */
     if (f->parent->moved && !r->swap->get_home(r->swap_ctx, entry, &home) && home.index != vpn)
         atomic_fetch_add_explicit(&f->child->moved, 1, memory_order_relaxed);
     f->copied_swap++;
@@ -166,7 +168,8 @@ void rmap_fork_abort(struct rmap_fork *f)
     struct rmap_member *child = f->child;
     rmap_gather_finish(&f->gather);
     rmap_zap(child, 0, child->mmu.pages, NULL);
-    rmap__member_remove(child);
+    /* First the mark: with the child its closed epoch may go, to which walks re-home while they see the mark. */
     atomic_store_explicit(&f->parent->forking, 0, memory_order_release);
+    rmap__member_remove(child);
     f->state = 0;
 }

@@ -263,7 +263,7 @@ static int reserve_destination(struct move *mv)
 static int move_range(struct move *mv)
 {
     struct rmap *r = mv->m->r;
-    int err = reserve_destination(mv);
+    int err = 0;
     for (uint64_t at = 0; at < mv->count && !err;) {
         mv->shared = mv->busy = NULL;
         if ((err = take_off(mv, &at))) return err == RMAP_ERR_ABSENT ? 0 : err;
@@ -281,18 +281,20 @@ static int move_range(struct move *mv)
     return err;
 }
 
-static bool range_is_empty(struct rmap_member *m, rmap_vpn_t first, uint64_t count)
+/* @return 0 if the range holds no entry; EXISTS; BLOCK. */
+static int check_empty(struct rmap_member *m, rmap_vpn_t first, uint64_t count)
 {
     const struct rmap_mmu_ops *o = m->mmu.ops;
     struct rmap_mmu_run run;
-    bool empty = true;
-    for (rmap_vpn_t at = first; empty && at < first + count && !o->run_find(m->mmu.ctx, at, first + count, &run);) {
+    int err = 0;
+    for (rmap_vpn_t at = first; at < first + count && !err;) {
+        if ((err = o->run_find(m->mmu.ctx, at, first + count, &run))) return err == RMAP_ERR_ABSENT ? 0 : err;
         if (at < run.first) at = run.first;
-        for (; empty && at < first + count && at < run.first + run.count; at++)
-            empty = !rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first));
+        for (; at < first + count && at < run.first + run.count && !err; at++)
+            if (rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first))) err = RMAP_ERR_EXISTS;
         o->run_unlock(m->mmu.ctx, &run);
     }
-    return empty;
+    return err;
 }
 
 int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t count, struct rmap_moved *out)
@@ -301,17 +303,18 @@ int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t co
     if (!m->node) return RMAP_ERR_DEAD;
     if (rmap__range_check(&m->mmu, from, count) || rmap__range_check(&m->mmu, to, count)) return RMAP_ERR_RANGE;
     if (from < to + count && to < from + count) return RMAP_ERR_INVALID;
-    if (!range_is_empty(m, to, count)) return RMAP_ERR_EXISTS;
+    int err = check_empty(m, to, count);
+    if (err) return err;
     struct move mv = {.m = m, .from = from, .to = to, .count = count};
     rmap_gather_init(&mv.gather, m->r);
-    int err = move_range(&mv);
-    if (err) { /* back: all that has moved is ours alone now, and its tables are still there */
+    if (out) *out = mv.done;
+    if ((err = reserve_destination(&mv))) return err;
+    if ((err = move_range(&mv))) { /* back: all that has moved is ours alone now, and its tables are still there */
         struct move back = {.m = m, .from = to, .to = from, .count = count};
         rmap_gather_init(&back.gather, m->r);
         int undo = move_range(&back);
         RMAP_ASSERT(undo == 0);
         (void)undo;
-        if (out) *out = (struct rmap_moved){0};
         return err;
     }
     struct rmap *r = m->r;

@@ -55,11 +55,11 @@ int rmap_protect(struct rmap_member *m, rmap_vpn_t first, uint64_t count, unsign
     const struct rmap_mmu_ops *o = m->mmu.ops;
     const rmap_vpn_t end = first + count;
     struct rmap_mmu_run run;
-    for (rmap_vpn_t at = first; at < end && !o->run_find(m->mmu.ctx, at, end, &run);) {
+    for (rmap_vpn_t at = first; at < end && !(err = o->run_find(m->mmu.ctx, at, end, &run));) {
         if (at < run.first) at = run.first;
         for (; at < end && at < run.first + run.count; at++) protect_entry(&g, m, &run, (uint32_t)(at - run.first), flags);
         o->run_unlock(m->mmu.ctx, &run);
     }
     rmap_gather_finish(&g);
-    return 0;
+    return err == RMAP_ERR_ABSENT ? 0 : err;
 }

@@ -129,12 +129,14 @@ uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page)
     return rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE ? r->swap->count(r->swap_ctx, page->swap) : 0;
 }
 
-int rmap__page_count_up(struct rmap_page *page)
+int rmap__page_count_up(struct rmap_page *page, bool *first)
 {
-    uint32_t before = atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_acq_rel);
-    if ((before & RMAP_MAPCOUNT_MAX) != RMAP_MAPCOUNT_MAX) return 0;
-    atomic_fetch_sub_explicit(&page->mapcount, 1, memory_order_acq_rel);
-    return RMAP_ERR_OVERFLOW;
+    uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
+    do /* never beyond the maximum, not even for a moment: the next bit is STABLE */
+        if ((was & RMAP_MAPCOUNT_MAX) == RMAP_MAPCOUNT_MAX) return RMAP_ERR_OVERFLOW;
+    while (!atomic_compare_exchange_weak_explicit(&page->mapcount, &was, was + 1, memory_order_acq_rel, memory_order_relaxed));
+    *first = (was & RMAP_MAPCOUNT_MAX) == 0;
+    return 0;
 }
 
 void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n)
@@ -174,7 +176,7 @@ int rmap_page_map_new(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t 
 {
     if (!m || !page) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
-    if (vpn >= RMAP_VPN_MAX) return RMAP_ERR_RANGE;
+    if (vpn >= m->mmu.pages) return RMAP_ERR_RANGE;
     if (rmap_page_is_anon(page) || (rmap_page_flags(page) & RMAP_PAGE_SPECIAL) || rmap_page_mapcount(page))
         return RMAP_ERR_INVALID;
     rmap__page_set_owner(page, m->open_tag);
@@ -195,8 +197,8 @@ int rmap_page_map_swapin(struct rmap_member *m, struct rmap_page *page, rmap_swp
     struct rmap_slot_home home;
     int err = m->r->swap->get_home(m->r->swap_ctx, entry, &home);
     if (err) return err;
-    bool first = rmap_page_mapcount(page) == 0;
-    if ((err = rmap__page_count_up(page))) return err;
+    bool first; /* as the raise itself saw it: whoever lowers to 0 meanwhile drops the reference of that 0 */
+    if ((err = rmap__page_count_up(page, &first))) return err;
     if (first) rmap_page_get(page);
     /* First mapper: nobody else has it present, it is ours. Later ones widen the bound to the slot's, which covers all
      * that hold entries of it: also when this is the last entry, or a present mapper would be lost (model rule 11). */
@@ -210,9 +212,10 @@ int rmap_page_dup(struct rmap_member *m, struct rmap_page *const *pages, size_t 
     if (!m || (!pages && n)) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
     uint64_t counted = 0;
+    bool first;
     for (size_t i = 0; i < n; i++) {
         if (!rmap__page_counted(pages[i])) continue;
-        if (rmap__page_count_up(pages[i])) {
+        if (rmap__page_count_up(pages[i], &first)) {
             while (i--)
                 if (rmap__page_counted(pages[i])) atomic_fetch_sub_explicit(&pages[i]->mapcount, 1, memory_order_acq_rel);
             return RMAP_ERR_OVERFLOW;

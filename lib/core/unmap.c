@@ -37,10 +37,11 @@ static enum rmap_reason unmap_visit(struct rmap__walk *w, struct rmap__walk_page
 }
 
 /* The page is unmapped now; it is its slot's home that the next look-up will use, if this walk made all its entries. */
-static void unmap_tighten(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
+static bool unmap_tighten(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
 {
-    if (p->fresh_slot)
-        w->r->swap->set_home(w->r->swap_ctx, p->page->swap, rmap__tag_owner(to->tag), p->index, false);
+    if (!p->fresh_slot || rmap__tag_find(rmap__owner_tag(rmap_page_owner(p->page))) == to->tag) return false;
+    w->r->swap->set_home(w->r->swap_ctx, p->page->swap, rmap__tag_owner(to->tag), p->index, false);
+    return true;
 }
 
 int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, struct rmap_result *results)

@@ -18,7 +18,6 @@
  * are. Otherwise every candidate is visited, and mapcount = hits decides (INV-5). Source: DESIGN 5, model rule 7.
  */
 #include <core/walk.h>
-#include <stdlib.h>
 
 /* ---- bounds for tightening ---- */
 
@@ -166,10 +165,9 @@ static void page_end(struct rmap__walk *w, struct rmap__walk_page *p)
         bool all = rmap_page_mapcount(p->page) == res->hits;
         page_close(w, p, all ? RMAP_DONE : RMAP_INCOMPLETE, RMAP_REASON_NONE);
     }
-    if (res->outcome == RMAP_DONE && p->low && res->visits > res->hits && w->visitor->tighten) {
+    if (res->outcome == RMAP_DONE && p->low && res->nodes > res->hits && w->visitor->tighten) {
         struct rmap__epoch *to = p->low_ep ? p->low_ep : rmap__member_epoch(p->low->member, p->seen_forking);
-        w->visitor->tighten(w, p, to);
-        res->tightened = 1;
+        res->tightened = w->visitor->tighten(w, p, to);
     }
 }
 
@@ -200,10 +198,12 @@ static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
     for (unsigned i = 0; i < w->pages; i++) count_page(w->r, w->visitor, w->page[i].result);
 }
 
-void rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
+bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
 {
     (void)w;
+    if (rmap__tag_find(rmap__owner_tag(rmap_page_owner(p->page))) == to->tag) return false;
     rmap__page_set_owner(p->page, to->tag);
+    return true;
 }
 
 /* May page b follow page a in one cluster? */
@@ -233,7 +233,8 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
                                                        .result = &results[j]};
         }
         if (owner) walk_cluster(&w, rmap__owner_tag(owner));
-        else results[i].outcome = rmap_page_mapcount(pages[i]) ? RMAP_INCOMPLETE : RMAP_DONE; /* not anonymous */
+        for (size_t k = i; !owner && k < j; k++) /* not anonymous */
+            results[k].outcome = rmap_page_mapcount(pages[k]) ? RMAP_INCOMPLETE : RMAP_DONE;
         if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);
     }
     rmap_gather_finish(&gather);
@@ -242,17 +243,30 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
 
 /* ---- sorting a batch ---- */
 
-static int pages_compare(const void *a, const void *b)
+static bool page_before(const struct rmap_page *x, const struct rmap_page *y)
 {
-    const struct rmap_page *x = *(struct rmap_page *const *)a, *y = *(struct rmap_page *const *)b;
     rmap_owner_t ox = rmap_page_owner(x), oy = rmap_page_owner(y);
-    if (ox != oy) return ox < oy ? -1 : 1;
-    rmap_vpn_t ix = rmap_page_index(x), iy = rmap_page_index(y);
-    return ix < iy ? -1 : ix > iy;
+    return ox != oy ? ox < oy : rmap_page_index(x) < rmap_page_index(y);
 }
 
+static void swap_pages(struct rmap_page **a, struct rmap_page **b)
+{
+    struct rmap_page *page = *a;
+    *a = *b;
+    *b = page;
+}
+
+/* Heap sort: in place and bounded; qsort may allocate. */
 void rmap_pages_sort(struct rmap_page **pages, size_t n)
 {
-    if (!pages || n < 2) return;
-    qsort(pages, n, sizeof *pages, pages_compare);
+    if (!pages) return;
+    for (size_t first = n / 2, end = n; end > 1;) {
+        if (first) first--; /* the heap is being built from behind */
+        else swap_pages(&pages[0], &pages[--end]);
+        for (size_t at = first, kid; (kid = 2 * at + 1) < end; at = kid) {
+            if (kid + 1 < end && page_before(pages[kid], pages[kid + 1])) kid++;
+            if (!page_before(pages[at], pages[kid])) break;
+            swap_pages(&pages[at], &pages[kid]);
+        }
+    }
 }

@@ -39,8 +39,11 @@ struct rmap__visitor {
     rmap__visit_fn *visit;
     /** Before any entry of the page is touched; a reason ends its walk at once. May be NULL. */
     enum rmap_reason (*begin)(struct rmap__walk *w, struct rmap__walk_page *p);
-    /** A complete walk wasted visits: pages of this epoch would have been found at once. Group lock held shared. */
-    void (*tighten)(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
+    /**
+     * A complete walk wasted steps: pages of this epoch would have been found at once. Group lock held shared.
+     * @return true if something was moved there.
+     */
+    bool (*tighten)(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
 };
 
 struct rmap__walk {
@@ -62,6 +65,6 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
                      unsigned flags, struct rmap_result *results);
 
 /** The usual tightening: the page itself moves down. */
-void rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
+bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
 
 #endif

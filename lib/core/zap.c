@@ -58,7 +58,7 @@ int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rma
     const struct rmap_mmu_ops *o = m->mmu.ops;
     const rmap_vpn_t end = first + count;
     struct rmap_mmu_run run;
-    for (rmap_vpn_t at = first; at < end && !o->run_find(m->mmu.ctx, at, end, &run);) {
+    for (rmap_vpn_t at = first; at < end && !(err = o->run_find(m->mmu.ctx, at, end, &run));) {
         if (at < run.first) at = run.first;
         struct rmap_zapped before = z.done;
         /* A run may be as long as the gather: stop where it is full, and come back. */
@@ -71,5 +71,5 @@ int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rma
     }
     rmap_gather_finish(&z.gather);
     if (out) *out = z.done;
-    return 0;
+    return err == RMAP_ERR_ABSENT ? 0 : err;
 }

@@ -44,8 +44,8 @@ const struct rmap_pte_format rmap_pte_format_x86_64 = {
  *          kind     pfn     sd lk D A   U X W R V             R, U fixed (W without R is reserved)
  *
  * A no-access page cannot be a present entry here: V with R = W = X = 0 means "pointer to the next table", not "no
- * permission", so the frame would be taken for a page table. Hence no-access is V = 0 with a kind, which lies in bits that
- * are reserved only while V = 1. Harts that do not set A and D themselves (Svade) fault; the handler then sets them.
+ * permission", so the frame would be taken for a page table. Hence no-access is V = 0 with a kind, which lies in bits
+ * that are reserved only while V = 1. Harts without hardware A and D (Svade) fault; the handler then sets them.
  */
 const struct rmap_pte_format rmap_pte_format_riscv = {
     .name = "riscv",

@@ -72,7 +72,8 @@ struct rmap_mmu_provider rmap_host_provider(struct rmap_host *host)
 static void refill(struct rmap_host *host)
 {
     struct rmap__records records;
-    rmap__records_alloc(&host->alloc, REFILL, &records); /* fewer will do: update() drops projections for their records */
+    /* Fewer will do: update() drops projections for their records. */
+    rmap__records_alloc(&host->alloc, REFILL, &records);
     pthread_mutex_lock(&host->lock);
     rmap__records_add(host, &records);
     pthread_mutex_unlock(&host->lock);

@@ -2,8 +2,8 @@
 /**
  * @file mmu/host_flush.c  Forgetting translations: exactly where that is possible, more where it is not, never less.
  *
- * A PROT_NONE mapping is laid over what must go. madvise(DONTNEED) would not do: the translation would come back from the
- * memfd without a fault that we see, and show the frame's next user.
+ * A PROT_NONE mapping is laid over what must go. madvise(DONTNEED) would not do: the translation would come back from
+ * the memfd without a fault that we see, and show the frame's next user.
  */
 #include "mmu/host_impl.h"
 
@@ -14,8 +14,8 @@ static bool lay_gap(struct rmap__window *w, uint32_t first, uint32_t end)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
     w->host->forgotten++;
-    return mmap(w->base + rmap__window_bytes(w->host, first), rmap__window_bytes(w->host, end - first), PROT_NONE, flags, -1,
-                0) != MAP_FAILED;
+    return mmap(w->base + rmap__window_bytes(w->host, first), rmap__window_bytes(w->host, end - first), PROT_NONE,
+                flags, -1, 0) != MAP_FAILED;
 }
 
 void rmap__host_take_ballast(struct rmap_host *host)
@@ -31,8 +31,8 @@ void rmap__host_drop_ballast(struct rmap_host *host)
     host->ballast = NULL;
 }
 
-/* A process that others filled up to one VMA more than the limit is refused every mmap, even one that frees VMAs. Unmapping
- * is not refused, but would open a window's addresses to anybody: the ballast goes instead. */
+/* A process that others filled up to one VMA more than the limit is refused every mmap, even one that frees VMAs.
+ * Unmapping is not refused, but would open a window's addresses to anybody: the ballast goes instead. */
 static bool lay_gap_without_ballast(struct rmap__window *w)
 {
     rmap__host_drop_ballast(w->host);
@@ -45,10 +45,11 @@ void rmap__window_forget_all(struct rmap__window *w)
 {
     const uint32_t pages = w->host->pages;
     if (!lay_gap(w, 0, pages) && !lay_gap_without_ballast(w)) {
-        /* Only a limit on address space that shrank under us refuses this. Changing the protection of whole mappings asks for
-         * nothing; the kernel then keeps more VMAs than we count, until they are mapped over. */
+        /* Only a limit on address space that shrank under us refuses this. Changing the protection of whole mappings
+         * asks for nothing; the kernel then keeps more VMAs than we count, until they are mapped over. */
         w->host->forgotten++;
-        if (mprotect(w->base, rmap__window_bytes(w->host, pages), PROT_NONE) != 0) abort(); /* stale memory stays visible */
+        /* Going on would leave memory visible that is somebody else's. */
+        if (mprotect(w->base, rmap__window_bytes(w->host, pages), PROT_NONE) != 0) abort();
     }
     rmap__tlb_cut(w, 0, pages);
 }
@@ -90,7 +91,8 @@ static void record_read_only(struct rmap__window *w, uint32_t first, uint32_t en
 static bool make_read_only(struct rmap__window *w, uint32_t first, uint32_t end)
 {
     w->host->forgotten++;
-    return mprotect(w->base + rmap__window_bytes(w->host, first), rmap__window_bytes(w->host, end - first), PROT_READ) == 0;
+    return mprotect(w->base + rmap__window_bytes(w->host, first), rmap__window_bytes(w->host, end - first),
+                    PROT_READ) == 0;
 }
 
 /* One call serves projections that touch each other, whatever their frames; never a gap, which would become readable. */
@@ -145,8 +147,10 @@ void rmap__window_flush(void *window, const struct rmap_flush_range *ranges, siz
             if (ranges[i].kind != RMAP_FLUSH_ALL || i + 1 == n || !continues(w, end, &ranges[i + 1])) break;
             i++;
         }
-        if (ranges[i].kind == RMAP_FLUSH_WRITE) forget_write(w, first, end);
-        else rmap__window_forget(w, first, end);
+        if (ranges[i].kind == RMAP_FLUSH_WRITE)
+            forget_write(w, first, end);
+        else
+            rmap__window_forget(w, first, end);
     }
     rmap__tlb_note_peak(host);
     host->stats.flush_calls += host->forgotten - calls;

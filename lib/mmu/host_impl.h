@@ -3,16 +3,17 @@
  * @file mmu/host_impl.h  Insides of the host MMU: windows, and the records of what is projected into them.
  *
  * The truth about a window is its radix tables. Its mappings are a TLB, and these records say exactly what is in it: a
- * *projection* is a stretch of pages that shows contiguous frames with one protection, which is what the kernel keeps as
- * one VMA. What lies between projections is a gap (PROT_NONE), a VMA as well. `vmas` counts both, in all windows; if
- * windows happen to be neighbours the kernel may need fewer, never more.
+ * *projection* is a stretch of pages that shows contiguous frames with one protection, which is what the kernel keeps
+ * as one VMA. What lies between projections is a gap (PROT_NONE), a VMA as well. `vmas` counts both, in all windows;
+ * if windows happen to be neighbours the kernel may need fewer, never more.
  *
  *     host.c         create, destroy, fault, statistics        host_window.c  a space's window and its MMU operations
  *     host_tlb.c     the tree of records: cut, put, count      host_room.c    staying below the limit: the clock hand
  *     host_update.c  projecting, fault-around                  host_flush.c   forgetting: flush, and what cannot fail
  *
- * Locks: one mutex per host, inside run locks. It guards whatever is marked [H], and every mmap, mprotect and munmap in a
- * window is done under it, so that records and kernel agree. Nothing is allocated and no other lock taken below it.
+ * Locks: one mutex per host, inside run locks. It guards whatever is marked [H], and every mmap, mprotect and munmap
+ * in a window is done under it, so that records and kernel agree. Nothing is allocated and no other lock taken below
+ * it.
  */
 #ifndef RMAP_MMU_HOST_IMPL_H
 #define RMAP_MMU_HOST_IMPL_H
@@ -30,8 +31,8 @@
 
 /* One access, or one flush of one range, adds at most two: it splits a gap or a projection into three. */
 #define RMAP__VMAS_PER_CHANGE 2
-/* One instruction may need four pages at once (two operands, each across a page boundary), anywhere. With less than this
- * beside the empty windows it would never complete. */
+/* One instruction may need four pages at once (two operands, each across a page boundary), anywhere. With less than
+ * this beside the empty windows it would never complete. */
 #define RMAP__VMAS_TO_WORK (4 * RMAP__VMAS_PER_CHANGE)
 /* Records that one change may need before it gives any back. */
 #define RMAP__RECORDS_PER_CHANGE 2
@@ -40,7 +41,7 @@
 
 struct rmap__projection {
     union {
-        RB_ENTRY(rmap__projection) link;   /* in a window's tree */
+        RB_ENTRY(rmap__projection) link;     /* in a window's tree */
         SLIST_ENTRY(rmap__projection) spare; /* in the host's stock */
     };
     uint32_t first, count; /* pages of the window */
@@ -50,17 +51,20 @@ struct rmap__projection {
 RB_HEAD(rmap__projections, rmap__projection);
 SLIST_HEAD(rmap__records, rmap__projection);
 
-static inline uint32_t rmap__projection_end(const struct rmap__projection *p) { return p->first + p->count; }
+static inline uint32_t rmap__projection_end(const struct rmap__projection *p)
+{
+    return p->first + p->count;
+}
 
 /* A space's window; the `ctx` of its struct rmap_mmu. [c] constant after creation. */
 struct rmap__window {
-    struct rmap_host *host;         /* [c] */
-    struct rmap_mmu tables;         /* [c] the radix that holds the entries */
-    struct rmap_mmu_client client;  /* [c] */
-    unsigned char *base;            /* [c] */
-    RB_ENTRY(rmap__window) link;    /* [H] */
-    struct rmap__projections tlb;   /* [H] */
-    uint64_t refused;               /* [H] updates that the kernel did not let happen */
+    struct rmap_host *host;        /* [c] */
+    struct rmap_mmu tables;        /* [c] the radix that holds the entries */
+    struct rmap_mmu_client client; /* [c] */
+    unsigned char *base;           /* [c] */
+    RB_ENTRY(rmap__window) link;   /* [H] */
+    struct rmap__projections tlb;  /* [H] */
+    uint64_t refused;              /* [H] updates that the kernel did not let happen */
 };
 RB_HEAD(rmap__windows, rmap__window);
 

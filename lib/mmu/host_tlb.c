@@ -9,9 +9,15 @@ static int compare(const struct rmap__projection *a, const struct rmap__projecti
 }
 RB_GENERATE_INTERNAL(rmap__projections, rmap__projection, link, compare, static __attribute__((unused)))
 
-static struct rmap__projection *prev(struct rmap__projection *p) { return RB_PREV(rmap__projections, NULL, p); }
+static struct rmap__projection *prev(struct rmap__projection *p)
+{
+    return RB_PREV(rmap__projections, NULL, p);
+}
 
-struct rmap__projection *rmap__tlb_next(struct rmap__projection *p) { return RB_NEXT(rmap__projections, NULL, p); }
+struct rmap__projection *rmap__tlb_next(struct rmap__projection *p)
+{
+    return RB_NEXT(rmap__projections, NULL, p);
+}
 
 struct rmap__projection *rmap__tlb_before(struct rmap__window *w, uint32_t page)
 {
@@ -28,8 +34,9 @@ struct rmap__projection *rmap__tlb_find(struct rmap__window *w, uint32_t page)
 }
 
 /*
- * Gaps that touch p: 0 … 2. With p in the tree there are, around it, 1 + gaps VMAs; with p's pages taken out there is one
- * (a single gap). So adding or removing p changes the count by its gaps, and changing its bounds by the difference.
+ * Gaps that touch p: 0 … 2. With p in the tree there are, around it, 1 + gaps VMAs; with p's pages taken out there is
+ * one (a single gap). So adding or removing p changes the count by its gaps, and changing its bounds by the
+ * difference.
  */
 static unsigned gaps(struct rmap__window *w, struct rmap__projection *p)
 {
@@ -71,11 +78,14 @@ void rmap__tlb_cut(struct rmap__window *w, uint32_t first, uint32_t end)
     for (; p && p->first < end; p = after) {
         after = rmap__tlb_next(p);
         uint32_t p_end = rmap__projection_end(p);
-        bool head = p->first < first, tail = p_end > end;
+        bool head = p->first<first, tail = p_end> end;
         rmap_pfn_t tail_pfn = p->pfn + (end - p->first);
-        if (head) resize(w, p, p->first, first);
-        else if (tail) resize(w, p, end, p_end);
-        else discard(w, p);
+        if (head)
+            resize(w, p, p->first, first);
+        else if (tail)
+            resize(w, p, end, p_end);
+        else
+            discard(w, p);
         if (head && tail) insert(w, end, p_end, tail_pfn, p->writable);
     }
 }
@@ -93,11 +103,15 @@ void rmap__tlb_put(struct rmap__window *w, uint32_t first, uint32_t end, rmap_pf
     bool with_b = b && b->first == end && b->pfn == pfn + (end - first) && b->writable == writable;
     if (with_b) {
         end = rmap__projection_end(b);
-        if (with_a) discard(w, b);
-        else resize(w, b, first, end);
+        if (with_a)
+            discard(w, b);
+        else
+            resize(w, b, first, end);
     }
-    if (with_a) resize(w, a, a->first, end);
-    else if (!with_b) insert(w, first, end, pfn, writable);
+    if (with_a)
+        resize(w, a, a->first, end);
+    else if (!with_b)
+        insert(w, first, end, pfn, writable);
 }
 
 void rmap__tlb_note_peak(struct rmap_host *host)

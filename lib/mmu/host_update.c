@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file mmu/host_update.c  Projecting: a fault was resolved, the kernel is told, for as many neighbours as go in one call.
+ * @file mmu/host_update.c  Projecting: a fault was resolved, the kernel is told, for as many neighbours as go in one
+ * call.
  *
  * Two rules keep the attributes true although host mappings have no accessed and dirty bits that we could read: only an
  * entry that is *accessed* is projected, and only one that is *dirty* is projected writable. The first access and the
@@ -10,8 +11,8 @@
 
 #include <sys/mman.h>
 
-/* A stretch that is projected as it should be is mapped again if it is at most this long and more lies behind it: one call
- * costs about as much as a few faults on pages that were there. Longer ones end the fault-around. */
+/* A stretch that is projected as it should be is mapped again if it is at most this long and more lies behind it: one
+ * call costs about as much as a few faults on pages that were there. Longer ones end the fault-around. */
 #define ISLAND_PAGES 16
 
 /* What the entries say, around the faulting page: pages [first, end) show frames from `pfn` on. */
@@ -30,25 +31,30 @@ static bool projectable(const struct rmap_host *host, rmap_pte_t e, rmap_pfn_t *
     return *pfn < host->memory->frames;
 }
 
-static bool agrees(const struct rmap__window *w, const struct rmap_mmu_run *run, rmap_vpn_t page, rmap_pfn_t pfn, bool writable)
+static bool agrees(const struct rmap__window *w, const struct rmap_mmu_run *run, rmap_vpn_t page, rmap_pfn_t pfn,
+                   bool writable)
 {
     rmap_pfn_t its_pfn;
     bool its_writable;
-    return projectable(w->host, rmap_run_get(&w->tables, run, (uint32_t)(page - run->first)), &its_pfn, &its_writable) &&
+    return projectable(w->host, rmap_run_get(&w->tables, run, (uint32_t)(page - run->first)), &its_pfn,
+                       &its_writable) &&
            its_pfn == pfn && its_writable == writable;
 }
 
 /* The longest stretch around `vpn` that one projection can show. Reads entries only: the run is locked. */
-static bool find_stretch(const struct rmap__window *w, const struct rmap_mmu_run *run, rmap_vpn_t vpn, struct stretch *s)
+static bool find_stretch(const struct rmap__window *w, const struct rmap_mmu_run *run, rmap_vpn_t vpn,
+                         struct stretch *s)
 {
     rmap_pfn_t pfn;
     bool writable;
-    if (!projectable(w->host, rmap_run_get(&w->tables, run, (uint32_t)(vpn - run->first)), &pfn, &writable)) return false;
+    if (!projectable(w->host, rmap_run_get(&w->tables, run, (uint32_t)(vpn - run->first)), &pfn, &writable))
+        return false;
 
     rmap_vpn_t run_end = run->first + run->count;
     if (run_end > w->host->pages) run_end = w->host->pages;
     rmap_vpn_t first = vpn, end = vpn + 1;
-    while (first > run->first && pfn >= vpn - (first - 1) && agrees(w, run, first - 1, pfn - (vpn - (first - 1)), writable))
+    while (first > run->first && pfn >= vpn - (first - 1) &&
+           agrees(w, run, first - 1, pfn - (vpn - (first - 1)), writable))
         first--;
     while (end < run_end && agrees(w, run, end, pfn + (end - vpn), writable)) end++;
     *s = (struct stretch){(uint32_t)first, (uint32_t)end, pfn - (vpn - first), writable};
@@ -75,8 +81,10 @@ static bool leave_out_projected(struct rmap__window *w, uint32_t page, struct st
             continue;
         }
         at = p->first > s->first ? p->first : s->first;
-        if (!shown(p, s)) first = at;
-        else if (rmap__projection_end(p) - at > ISLAND_PAGES) break;
+        if (!shown(p, s))
+            first = at;
+        else if (rmap__projection_end(p) - at > ISLAND_PAGES)
+            break;
     }
     for (uint32_t at = page + 1; at < s->end;) {
         p = rmap__tlb_find(w, at);
@@ -86,8 +94,10 @@ static bool leave_out_projected(struct rmap__window *w, uint32_t page, struct st
         }
         uint32_t from = p->first;
         at = rmap__projection_end(p) < s->end ? rmap__projection_end(p) : s->end;
-        if (!shown(p, s)) end = at;
-        else if (at - from > ISLAND_PAGES) break;
+        if (!shown(p, s))
+            end = at;
+        else if (at - from > ISLAND_PAGES)
+            break;
     }
     s->pfn += first - s->first;
     s->first = first;
@@ -110,8 +120,8 @@ static bool map_frames(struct rmap__window *w, const struct stretch *s)
 }
 
 /*
- * The kernel has no VMA left although we are below our limit: others in the process use them. Give ours back, then map. A
- * mapping that failed may have left a hole in the window, which forgetting all of it closes.
+ * The kernel has no VMA left although we are below our limit: others in the process use them. Give ours back, then
+ * map. A mapping that failed may have left a hole in the window, which forgetting all of it closes.
  */
 static void map_at_any_price(struct rmap__window *w, uint32_t page, struct stretch *s)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file mmu/host_window.c  A space's window: made and unmade, found by address, its table operations handed to a radix. */
+/** @file mmu/host_window.c  A space's window: made and unmade, found by address, its table operations handed to a
+ * radix. */
 #include "base/alloc.h"
 #include "mmu/host_impl.h"
 
@@ -11,7 +12,10 @@ static int compare(const struct rmap__window *a, const struct rmap__window *b)
 }
 RB_GENERATE_INTERNAL(rmap__windows, rmap__window, link, compare, static __attribute__((unused)))
 
-struct rmap__window *rmap__window_next(struct rmap__window *w) { return RB_NEXT(rmap__windows, NULL, w); }
+struct rmap__window *rmap__window_next(struct rmap__window *w)
+{
+    return RB_NEXT(rmap__windows, NULL, w);
+}
 
 struct rmap__window *rmap__window_find(struct rmap_host *host, uintptr_t addr)
 {
@@ -25,7 +29,10 @@ struct rmap__window *rmap__window_find(struct rmap_host *host, uintptr_t addr)
 
 /* ---- table operations ---- */
 
-static struct rmap_mmu *tables_of(void *window) { return &((struct rmap__window *)window)->tables; }
+static struct rmap_mmu *tables_of(void *window)
+{
+    return &((struct rmap__window *)window)->tables;
+}
 
 static int run_find(void *window, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
 {
@@ -103,7 +110,6 @@ int rmap__host_init_tables(struct rmap_host *host)
 
 /* ---- making and unmaking ---- */
 
-
 /* Reserve addresses and enter the window into the host. Takes the lock. */
 static int open_window(struct rmap__window *w, struct rmap__records *records)
 {
@@ -112,8 +118,8 @@ static int open_window(struct rmap__window *w, struct rmap__records *records)
     pthread_mutex_lock(&host->lock);
     if (host->stats.windows + 1 + RMAP__VMAS_TO_WORK <= host->stats.vma_limit) {
         rmap__host_make_room(host, 1, 0);
-        void *base = mmap(NULL, rmap__window_bytes(host, host->pages), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                          -1, 0);
+        void *base = mmap(NULL, rmap__window_bytes(host, host->pages), PROT_NONE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         error = base == MAP_FAILED ? RMAP_ERR_SYSTEM : 0;
         if (!error) {
             w->base = base;

@@ -2,16 +2,16 @@
 /**
  * @file mmu/radix_geometry.c  The supplied geometries.
  *
- * Upper entries are recognised exactly: anything else that the hardware would use (a huge page, a table of somebody else's)
- * is a block. The widths are whole address spaces: where addresses are sign-extended, the upper half of the page numbers is
- * the half with the high addresses.
+ * Upper entries are recognised exactly: anything else that the hardware would use (a huge page, a table of somebody
+ * else's) is a block. The widths are whole address spaces: where addresses are sign-extended, the upper half of the
+ * page numbers is the half with the high addresses.
  */
 #include <objrmap/radix.h>
 
 #define BIT(n) ((uint64_t)1 << (n))
 #define BITS(high, low) ((~(uint64_t)0 >> (63 - (high))) & (~(uint64_t)0 << (low)))
 
-/* Table: P, W, U, and PS clear; permissions are decided by leaves. Bit 9 is free for software at every level (8 is not). */
+/* Table: P, W, U, and PS clear; leaves decide permissions. Bit 9 is free for software at every level (8 is not). */
 const struct rmap_radix_geometry rmap_radix_x86_64 = {
     .name = "x86-64",
     .format = &rmap_pte_format_x86_64,
@@ -42,8 +42,9 @@ const struct rmap_radix_geometry rmap_radix_sv48 = {
 };
 
 /*
- * Table: bits 1:0 = 3; 1 is a block. Bits 58:51 and 11:2 of table descriptors are ignored by the hardware: room for one lock
- * bit for each run of 512, of which a leaf table has 1, 4 or 16. 48-bit virtual addresses (T0SZ = 16) in all three.
+ * Table: bits 1:0 = 3; 1 is a block. Bits 58:51 and 11:2 of table descriptors are ignored by the hardware: room for one
+ * lock bit for each run of 512, of which a leaf table has 1, 4 or 16. All have 48-bit virtual addresses
+ * (T0SZ = 16).
  */
 const struct rmap_radix_geometry rmap_radix_aarch64_4k = {
     .name = "aarch64-4k",

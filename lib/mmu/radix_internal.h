@@ -2,15 +2,17 @@
 /**
  * @file mmu/radix_internal.h  The radix MMU's objects and its few descending steps.
  *
- * A *config* is everything that the spaces of one embedder share: the geometry made into shifts and masks, the hooks, and
- * the ops table that their struct rmap_mmu points to. A *radix* is one space's tables.
+ * A *config* is everything that the spaces of one embedder share: the geometry made into shifts and masks, the hooks,
+ * and the ops table that their struct rmap_mmu points to. A *radix* is one space's tables.
  *
  *     rmap_mmu.ops ─▶ config.ops                  upper entry: [ table's frame | lock bits | table_present ]
  *     rmap_mmu.ctx ─▶ radix ─▶ config                               │
  *                       └────▶ root ─▶ … ─▶ table of level 1 ─entry─┴─▶ leaf table: one or more runs of ≤ 512 slots
  *
- * Run locks are bits in the upper entry that points to the leaf table, set and cleared by atomic or/and alone, because a
- * hardware walker may set accessed bits in the same word. A geometry of one level has no such entry: radix.lock serves.
+ * Run locks are bits in the upper entry that points to the leaf table, set and cleared by atomic or/and alone, because
+ * a hardware walker may set accessed bits in the same word. A geometry of one level has no such entry: radix.lock
+ * serves.
+ *
  * Letters: [a] atomic, [c] constant after creation.
  */
 #ifndef RMAP_MMU_RADIX_INTERNAL_H
@@ -33,12 +35,12 @@ struct rmap__radix_config {
     unsigned levels;
     bool identity; /* no table hooks: a table's physical address is its pointer */
     uint8_t page_shift, payload_shift, run_shift;
-    uint8_t phys_rotate; /* left: page_shift - payload_shift, modulo 64 */
-    uint8_t shift[RMAP__RADIX_LEVELS];         /* of a vpn to the index in a table of the level */
-    uint32_t index_mask[RMAP__RADIX_LEVELS];   /* entries - 1 */
-    uint64_t payload_mask, present_mask;       /* of the format */
-    uint64_t table_mask, table_present;        /* of the geometry */
-    uint64_t lock_bits;                        /* lowest first, one for each run of a leaf table */
+    uint8_t phys_rotate;                     /* left: page_shift - payload_shift, modulo 64 */
+    uint8_t shift[RMAP__RADIX_LEVELS];       /* of a vpn to the index in a table of the level */
+    uint32_t index_mask[RMAP__RADIX_LEVELS]; /* entries - 1 */
+    uint64_t payload_mask, present_mask;     /* of the format */
+    uint64_t table_mask, table_present;      /* of the geometry */
+    uint64_t lock_bits;                      /* lowest first, one for each run of a leaf table */
     rmap_vpn_t pages;
     struct rmap_radix_table_ops tables;
     void *tables_ctx;
@@ -80,7 +82,10 @@ static inline rmap__slot *rmap__radix_table(const struct rmap__radix_config *c, 
     return c->identity ? (rmap__slot *)(uintptr_t)phys : c->tables.to_ptr(c->tables_ctx, phys);
 }
 /** Acquire pairs with the release that installed the table: its zeroes are seen. */
-static inline rmap_pte_t rmap__radix_load(rmap__slot *slot) { return atomic_load_explicit(slot, memory_order_acquire); }
+static inline rmap_pte_t rmap__radix_load(rmap__slot *slot)
+{
+    return atomic_load_explicit(slot, memory_order_acquire);
+}
 
 /* ---- radix_config.c ---- */
 /** Check the options and make a config with one reference. @return as rmap_radix_create. */

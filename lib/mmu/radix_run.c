@@ -28,8 +28,10 @@ static __attribute__((noinline)) void lock_slow(rmap__slot *word, uint64_t bit)
             !(atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit)) {
             return;
         }
-        if (spins < SPINS) relax();
-        else sched_yield();
+        if (spins < SPINS)
+            relax();
+        else
+            sched_yield();
     }
 }
 
@@ -101,7 +103,8 @@ static int install(struct rmap_radix *r, rmap__slot *word, rmap_pte_t *e, unsign
     if (!table) return RMAP_ERR_NOMEM; /* not what reserve() left */
     rmap_pte_t wanted = rmap__radix_table_entry(c, table);
     while (rmap__radix_is_absent(c, *e)) {
-        if (!atomic_compare_exchange_weak_explicit(word, e, wanted, memory_order_acq_rel, memory_order_acquire)) continue;
+        if (!atomic_compare_exchange_weak_explicit(word, e, wanted, memory_order_acq_rel, memory_order_acquire))
+            continue;
         *e = wanted;
         t->table[below] = NULL;
         t->count--;

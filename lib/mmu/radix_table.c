@@ -15,8 +15,10 @@ rmap_pte_t rmap__radix_table_entry(const struct rmap__radix_config *c, rmap__slo
 void rmap__radix_table_free(const struct rmap__radix_config *c, unsigned level, rmap__slot *table)
 {
     size_t bytes = c->table_bytes[level];
-    if (c->identity) c->alloc.free(c->alloc.ctx, table, bytes, bytes);
-    else c->tables.free(c->tables_ctx, table, bytes);
+    if (c->identity)
+        c->alloc.free(c->alloc.ctx, table, bytes, bytes);
+    else
+        c->tables.free(c->tables_ctx, table, bytes);
 }
 
 rmap__slot *rmap__radix_table_new(const struct rmap__radix_config *c, unsigned level)

@@ -2,8 +2,8 @@
 /**
  * @file mmu/radix_trim.c  Freeing tables that hold nothing.
  *
- * A processor may cache upper entries too, so a table is taken out of its upper entry, the range it served is flushed, and
- * only then is its memory given back. A few tables share one flush.
+ * A processor may cache upper entries too, so a table is taken out of its upper entry, the range it served is flushed,
+ * and only then is its memory given back. A few tables share one flush.
  */
 #include "mmu/radix_internal.h"
 

@@ -57,7 +57,9 @@ int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page)
         rmap_owner_get(slot->owner);
         slot->index_state |= rmap_page_index(page) << RMAP__SLOT_INDEX_SHIFT;
         if (bad) rmap__slot_detach(s, bad, page);
-        rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
+        /* ORPHAN: whatever becomes of the caller's plan, its unlock shall look. The last mapping may be going right now, by
+         * somebody who sees no SWAPCACHE yet. */
+        rmap_page_set_flags(page, RMAP_PAGE_DIRTY | RMAP_PAGE_ORPHAN);
         rmap__slot_attach(s, entry, page);
     }
     pthread_mutex_unlock(&s->lock);

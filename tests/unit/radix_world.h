@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/radix_world.h  The worlds of the radix tests: every geometry, with its tables in ordinary memory (pointer =
- * physical address) and in a guest's memory (hooks; physical address 0x40000000 and up).
+ * @file unit/radix_world.h  The worlds of the radix tests: every geometry, with its tables in ordinary memory (pointer
+ * = physical address) and in a guest's memory (hooks; physical address 0x40000000 and up).
  */
 #ifndef RMAP_TESTS_UNIT_RADIX_WORLD_H
 #define RMAP_TESTS_UNIT_RADIX_WORLD_H

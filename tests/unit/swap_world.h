@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/swap_world.h  The world of the swap map's tests: 64 frames of 512 bytes, one member, no page tables.
+ * @file unit/swap_world.h  The world of the swap map's tests: 160 frames of 512 bytes, one member, no page tables.
  *
  * Mappings are counted as a fault handler counts them (rmap_page_map_new, rmap_page_unmap), without entries to go with
  * them: the slot map never looks at any.
@@ -18,7 +18,7 @@
 
 #define SHIFT 9
 #define PAGE ((size_t)1 << SHIFT)
-#define FRAMES 64
+#define FRAMES 160
 #define FIRST_PFN 100
 
 struct world {

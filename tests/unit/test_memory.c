@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_memory.c  Frame memory: file and view are one thing, bad arguments and refusals leave nothing behind. */
+/** @file unit/test_memory.c  Frame memory: file and view are one thing, bad arguments and refusals leave nothing
+ * behind. */
 #include <objrmap/memory.h>
 
 #include "support/test.h"
@@ -95,7 +96,7 @@ RMAP_TEST(memory, bad_arguments_are_refused_and_change_nothing)
     CHECK_ERR(rmap_memory_init(&mem, 0, 12), RMAP_ERR_RANGE);
     CHECK_ERR(rmap_memory_init(&mem, (uint64_t)1 << 51, 12), RMAP_ERR_RANGE); /* 2^63 bytes */
     CHECK_ERR(rmap_memory_init(&mem, UINT64_MAX, 12), RMAP_ERR_RANGE);
-    CHECK_ERR(rmap_memory_init(&mem, (uint64_t)1 << 50, 12), RMAP_ERR_SYSTEM); /* countable, but no address space is so large */
+    CHECK_ERR(rmap_memory_init(&mem, (uint64_t)1 << 50, 12), RMAP_ERR_SYSTEM); /* no address space is so large */
     CHECK_EQ(mem.fd, 77);
     CHECK_EQ(mem.frames, 88);
     CHECK_EQ(next_descriptor(), next);

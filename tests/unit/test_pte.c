@@ -80,8 +80,8 @@ RMAP_TEST(pte, riscv_bits_are_those_of_the_manual)
 }
 
 /*
- * Arm ARM, "VMSAv8-64 page descriptors", stage 1: 1:0 = 3, AttrIndx 4:2, AP[2:1] 7:6, SH 9:8, AF 10, nG 11, PXN 53, UXN 54,
- * software 58:55. Fixed bits: 3 + user 0x40 + inner shareable 0x300 + nG 0x800 = 0xb43, and PXN.
+ * Arm ARM, "VMSAv8-64 page descriptors", stage 1: 1:0 = 3, AttrIndx 4:2, AP[2:1] 7:6, SH 9:8, AF 10, nG 11, PXN 53, UXN
+ * 54, software 58:55. Fixed bits: 3 + user 0x40 + inner shareable 0x300 + nG 0x800 = 0xb43, and PXN.
  */
 RMAP_TEST(pte, aarch64_bits_are_those_of_the_manual)
 {

@@ -7,7 +7,8 @@
 RMAP_TEST(radix, geometries_cover_what_the_architectures_say)
 {
     static const uint64_t pages[] = {UINT64_C(1) << 36, 1 << 27, UINT64_C(1) << 36, UINT64_C(1) << 36,
-                                     UINT64_C(1) << 34, UINT64_C(1) << 32, 1 << 18, 1 << 16, 1 << 11, UINT64_C(1) << 45};
+                                     UINT64_C(1) << 34, UINT64_C(1) << 32, 1 << 18, 1 << 16, 1 << 11,
+                                     UINT64_C(1) << 45};
     static const size_t root_bytes[] = {4096, 4096, 4096, 4096, 64, 512, 4096, 64, 16384, 4096};
     EACH_WORLD(w) {
         unsigned n = (world_ - 1) / 2;
@@ -143,7 +144,7 @@ RMAP_TEST(radix, find_looks_no_farther_than_end_and_refuses_ranges_outside)
     }
 }
 
-/* A bit of an upper entry that is neither ours nor the frame's; x86 and AArch64 (HAFT) hardware sets it to say "accessed". */
+/* A bit of an upper entry that is neither ours nor the frame's: x86 and AArch64 (HAFT) hardware sets it on access. */
 static uint64_t foreign_bit(const struct rmap_radix_geometry *g)
 {
     if (g->format == &rmap_pte_format_riscv) return 1 << 9;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_radix_threads.c  Radix tables under two threads: one makes what both want, run locks exclude. F5, F6. */
+/** @file unit/test_radix_threads.c  Radix tables under two threads: one makes what both want, run locks exclude. */
 #include "unit/radix_world.h"
 
 #include <pthread.h>
@@ -95,7 +95,9 @@ static void *count_locked(void *arg)
     return NULL;
 }
 
-/* both threads lock page 3's run (by pages 3 and 4) and add to a plain counter; then each a run of its own, where there are two */
+/*
+ * both lock page 3's run (by pages 3 and 4) and add to a plain counter; then each a run of its own, where there are two
+ */
 RMAP_TEST(radix_threads, a_run_lock_excludes_and_runs_of_one_table_do_not_hinder_each_other)
 {
     enum { ROUNDS = 50000 };
@@ -208,7 +210,7 @@ RMAP_TEST(radix_threads, a_maker_that_comes_too_late_takes_the_rivals_tables_and
     }
 }
 
-/* A processor that sets the accessed bit of the upper entry as it walks, and one that expects it to stay until it clears it. */
+/* A processor that sets the accessed bit of the upper entry as it walks, and checks that only it clears it. */
 struct walker {
     uint64_t *word;
     _Atomic bool stop;

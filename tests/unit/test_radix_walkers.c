@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/test_radix_walkers.c  Page-table walkers written from the architectures' manuals find in our tables exactly what
- * was set: same frames, same permissions, faults elsewhere. They know nothing of the library's formats and geometries.
+ * @file unit/test_radix_walkers.c  Page-table walkers written from the architectures' manuals find in our tables
+ * exactly what was set: same frames, same permissions, faults elsewhere. They know nothing of the library's formats and
+ * geometries.
  */
 #include "unit/radix_world.h"
 
@@ -57,8 +58,8 @@ static struct translation walk_riscv(struct world *w, uint64_t va, int levels)
 }
 
 /*
- * Arm ARM D8, stage 1, EL0, T0SZ = 16, TTBR0. A granule of 2^g bytes resolves g - 3 bits a level; the first level takes what
- * is left of 48. Output addresses have 48 bits.
+ * Arm ARM D8, stage 1, EL0, T0SZ = 16, TTBR0. A granule of 2^g bytes resolves g - 3 bits a level; the first level takes
+ * what is left of 48. Output addresses have 48 bits.
  */
 static struct translation walk_aarch64(struct world *w, uint64_t va, int granule)
 {
@@ -101,8 +102,8 @@ struct machine {
 };
 
 /*
- * 300 pages at random addresses, a quarter of them neighbours of others, among them the first and the last page; a third of
- * the entries are not present. The walkers see the tables also while a run is locked.
+ * 300 pages at random addresses, a quarter of them neighbours of others, among them the first and the last page; a
+ * third of the entries are not present. The walkers see the tables also while a run is locked.
  */
 static void agree(struct machine m, bool in_guest)
 {
@@ -174,7 +175,7 @@ MACHINE(aarch64_4k, &rmap_radix_aarch64_4k, walk_4k, 48, 12, 48)
 MACHINE(aarch64_16k, &rmap_radix_aarch64_16k, walk_16k, 48, 14, 48)
 MACHINE(aarch64_64k, &rmap_radix_aarch64_64k, walk_64k, 48, 16, 48)
 
-/* One address of each, worked out by hand: which word of which table names which next one. Guest memory from 0x40000000. */
+/* One address of each, worked out by hand: which word of which table names which next one. Root at 0x40000000. */
 RMAP_TEST(radix_walkers, x86_64_tables_of_one_page_word_by_word)
 {
     struct world w;
@@ -209,7 +210,7 @@ RMAP_TEST(radix_walkers, aarch64_64k_tables_of_one_page_word_by_word)
 {
     struct world w;
     world_init(&w, &rmap_radix_aarch64_64k, true);
-    /* 0x0000040060050000: level 1 index 1 (bits 47:42), level 2 index 3 (41:29), level 3 index 5 (28:16) → frame 0x1234 */
+    /* 0x40060050000: level 1 index 1 (bits 47:42), level 2 index 3 (41:29), level 3 index 5 (28:16) → frame 0x1234 */
     set_entry(&w.mmu, 0x4006005, rmap_pte_make(w.g->format, 0x1234, 1u << RMAP_ATTR_WRITE | 1u << RMAP_ATTR_EXEC));
     uint64_t two = read64(&w, 0x40000000 + 8 * 1);
     CHECK_EQ(two & 0xffff, 3);

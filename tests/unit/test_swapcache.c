@@ -348,3 +348,16 @@ RMAP_TEST(swapcache, verify_sees_what_is_wrong)
     w.ops->put(w.s, gone, 1);
     world_end(&w);
 }
+
+/* The last mapping goes between the evictor's lock and its cache_add; then the evictor gives up: nothing may be left over. */
+RMAP_TEST(swapcache, a_page_unmapped_before_it_was_added_is_freed)
+{
+    world_begin(&w, 10);
+    struct rmap_page *page = mapped_page(&w, 5, 1);
+    unmap(&w, page);
+    CHECK_OK(rmap_swap_cache_add(w.s, page));
+    release(&w, page);
+    CHECK_EQ(w.frames_used, 0);
+    CHECK_EQ(stats_of(&w).slots_used, 0);
+    world_end(&w);
+}

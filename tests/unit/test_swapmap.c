@@ -179,7 +179,7 @@ RMAP_TEST(swapmap, a_page_enters_the_cache_with_its_home)
     uint32_t refs = refs_of(owner), page_refs = page->refcount;
     rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
     CHECK_OK(rmap_swap_cache_add(w.s, page));
-    CHECK_EQ(rmap_page_flags(page), RMAP_PAGE_LOCKED | RMAP_PAGE_SWAPCACHE | RMAP_PAGE_DIRTY);
+    CHECK_EQ(rmap_page_flags(page), RMAP_PAGE_LOCKED | RMAP_PAGE_SWAPCACHE | RMAP_PAGE_DIRTY | RMAP_PAGE_ORPHAN);
     CHECK_EQ(page->swap, rmap_swp_make(1, 0));
     CHECK_EQ(page->refcount, page_refs + 1);
     CHECK_EQ(refs_of(owner), refs + 1);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/** @file property/ops.c  Choosing: which operation, which space, which pages. */
+#include "property/ops.h"
+
+static const struct {
+    unsigned weight;
+    op_fn *run;
+} table[] = {
+    {10, op_map},      {5, op_unmap},    {7, op_protect},    {10, op_move},          {2, op_lock},     {4, op_unlock},
+    {4, op_dontneed},  {3, op_create},   {6, op_fork},       {1, op_exec},           {4, op_destroy},  {14, op_read},
+    {24, op_write},    {8, op_fault},    {24, op_processor}, {2, op_rest},           {4, op_reclaim},  {3, op_referenced},
+    {3, op_write_protect}, {4, op_swap_out}, {2, op_pin},    {2, op_misuse},
+};
+#define OPS (sizeof table / sizeof *table)
+
+void ops_random(struct game *g)
+{
+    unsigned sum = 0, i = 0;
+    for (unsigned k = 0; k < OPS; k++) sum += table[k].weight;
+    uint64_t at = game_below(g, sum);
+    while (at >= table[i].weight) at -= table[i++].weight;
+    table[i].run(g);
+}
+
+bool ops_judge(struct game *g, int rc, int expected, unsigned env)
+{
+    game_note_more(g, " = %s", rc ? rmap_error_name(rc) + sizeof "RMAP_ERR" : "0");
+    if (rc == expected) return rc == 0;
+    bool excused = !expected && (((env & ENV_FRAMES) && rc == RMAP_ERR_NO_FRAME) ||
+                                 ((env & ENV_DEVICE) && g->c.errors &&
+                                  (rc == RMAP_ERR_IO_READ || rc == RMAP_ERR_CORRUPT || rc == RMAP_ERR_NOMEM)));
+    if (!excused) game_fail(g, "returned %s, expected %s", rmap_error_name(rc), rmap_error_name(expected));
+    return false;
+}
+
+int ops_any_space(struct game *g)
+{
+    unsigned live[ORACLE_SPACES], n = 0;
+    for (unsigned s = 0; s < ORACLE_SPACES; s++)
+        if (g->space[s]) live[n++] = s;
+    return n ? (int)live[game_below(g, n)] : -1;
+}
+
+rmap_vpn_t ops_any_page(struct game *g, unsigned s)
+{
+    rmap_vpn_t v = game_below(g, ORACLE_PAGES);
+    for (unsigned tries = 0; tries < 4 && !g->o.space[s].page[v].mapped; tries++) v = game_below(g, ORACLE_PAGES);
+    return v;
+}
+
+void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *count)
+{
+    struct rmap_region_info regions[ORACLE_PAGES];
+    size_t n = oracle_regions(&g->o.space[s], regions);
+    uint64_t way = game_below(g, 40);
+    if (way == 0) { /* nonsense: beyond the end, empty, wrapping */
+        static const uint64_t odd[] = {0, 1, ORACLE_PAGES - 1, ORACLE_PAGES, ORACLE_PAGES + 1, UINT64_MAX, UINT64_MAX - 7};
+        *first = odd[game_below(g, 7)];
+        *count = odd[game_below(g, 7)];
+    } else if (way < 8 || !n) { /* anywhere */
+        *first = game_below(g, ORACLE_PAGES);
+        *count = 1 + game_below(g, ORACLE_PAGES - *first < 16 ? ORACLE_PAGES - *first : 16);
+    } else { /* in a region: all of it, or a part */
+        const struct rmap_region_info *r = &regions[game_below(g, n)];
+        bool all = game_chance(g, 1, 4);
+        *first = r->first + (all ? 0 : game_below(g, r->count));
+        *count = all ? r->count : 1 + game_below(g, r->first + r->count - *first);
+    }
+}
+
+unsigned ops_any_prot(struct game *g)
+{
+    static const unsigned common[] = {RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE, RMAP_READ,
+                                      RMAP_READ | RMAP_WRITE | RMAP_EXEC, RMAP_READ | RMAP_EXEC, RMAP_NONE};
+    return game_chance(g, 1, 16) ? (unsigned)game_below(g, 9) : common[game_below(g, 7)]; /* 8: no such bit */
+}
+
+void ops_touch(struct game *g, unsigned s, rmap_vpn_t first, uint64_t count)
+{
+    g->space_touched = (int)s;
+    g->first_touched = first;
+    g->count_touched = count;
+}
