@@ -78,7 +78,8 @@ void rmap__tlb_cut(struct rmap__window *w, uint32_t first, uint32_t end)
     for (; p && p->first < end; p = after) {
         after = rmap__tlb_next(p);
         uint32_t p_end = rmap__projection_end(p);
-        bool head = p->first<first, tail = p_end> end;
+        bool head = p->first < first;
+        bool tail = p_end > end;
         rmap_pfn_t tail_pfn = p->pfn + (end - p->first);
         if (head)
             resize(w, p, p->first, first);

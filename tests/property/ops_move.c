@@ -28,11 +28,12 @@ static struct cost cost_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t
     return c;
 }
 
-static void check_cost(struct game *g, const struct cost *must)
+static void check_cost(struct game *g, const struct cost *must, bool populates)
 {
     struct rmap_pager_stats st;
     rmap_pager_get_stats(g->p, &st);
     const struct rmap_pager_stats *b = &g->before;
+    if (!populates && st.swap_ins != b->swap_ins) game_fail(g, "a move read from swap");
     if (st.evictions != b->evictions || st.reclaim_failures != b->reclaim_failures) return; /* reclaim changed what was there */
     uint64_t reindexed = st.moves_reindexed - b->moves_reindexed, copied = st.moves_copied - b->moves_copied,
              swap = st.moves_swap - b->moves_swap;
@@ -40,8 +41,6 @@ static void check_cost(struct game *g, const struct cost *must)
         game_fail(g, "moved %llu, copied %llu, left %llu on swap; must be %llu, %llu, %llu", (unsigned long long)reindexed,
                   (unsigned long long)copied, (unsigned long long)swap, (unsigned long long)must->reindexed,
                   (unsigned long long)must->copied, (unsigned long long)must->swap);
-    if (st.swap_ins != b->swap_ins && !must->copied && !g->scan.frame[0].locked)
-        if (st.faults == b->faults) game_fail(g, "a move read from swap");
 }
 
 void op_move(struct game *g)
@@ -63,6 +62,7 @@ void op_move(struct game *g)
     rmap_vpn_t place = hint, got = hint;
     int expected = oracle_move_check(&g->o, (unsigned)s, from, count, new_count, flags, &place);
     struct cost must = {0};
+    const bool populates = !expected && o->page[from].locked;
     if (!expected && place != from) must = cost_of(g, (unsigned)s, from, count < new_count ? count : new_count);
     game_note(g, "move s%d %lld+%lld to %lld+%lld flags %#x", s, (long long)from, (long long)count, (long long)hint,
               (long long)new_count, flags);
@@ -70,11 +70,11 @@ void op_move(struct game *g)
     ops_touch(g, (unsigned)s, place, new_count);
     if (must.pinned && (rc == RMAP_ERR_PINNED || rc == RMAP_ERR_NO_FRAME)) expected = rc;
 
-    if (ops_judge(g, rc, expected, must.copied || (!expected && o->page[from].locked) ? ENV_FAULT : 0)) {
+    if (ops_judge(g, rc, expected, must.copied || populates ? ENV_FAULT : 0)) {
         if (must.pinned) game_fail(g, "a page that is shared and pinned was moved");
         if (got != place) game_fail(g, "moved to %lld, expected %lld", (long long)got, (long long)place);
         oracle_move(o, from, count, new_count, flags, place);
-        check_cost(g, &must);
+        check_cost(g, &must, populates);
     } else {
         if (got != hint) game_fail(g, "failed, but *to became %lld", (long long)got);
         /* What was at a fixed target is gone by the time that the entries cannot be moved. */

@@ -198,6 +198,40 @@ static inline struct rmap_page *swap_in(struct world *w, rmap_swp_t entry)
     w->ops->put(w->s, entry, 1);
     return page;
 }
+/* Locked, cached, one entry, unmapped, dirty: ready to be written. */
+static inline struct rmap_page *outgoing(struct world *w, rmap_vpn_t vpn, unsigned seed)
+{
+    struct rmap_page *page = mapped_page(w, vpn, seed);
+    CHECK_OK(rmap_swap_cache_add(w->s, page));
+    CHECK_OK(w->ops->dup(w->s, page->swap, 1));
+    unmap(w, page);
+    return page;
+}
+/* Without ORPHAN: the core sets it whenever a locked cached page is unmapped, for its unlock to look. */
+static inline unsigned flags_of(const struct rmap_page *page)
+{
+    return rmap_page_flags(page) & ~(unsigned)RMAP_PAGE_ORPHAN;
+}
+static inline void leave(struct world *w, struct rmap_page *page)
+{
+    CHECK_OK(rmap_swap_cache_del(w->s, page));
+    release(w, page);
+}
+/* Read the sole entry back, compare, and let page and slot go. */
+static inline void check_content(struct world *w, rmap_swp_t entry, unsigned seed)
+{
+    struct rmap_page *page = swap_in(w, entry);
+    CHECK(holds(w, page, seed));
+    unmap(w, page);
+    release(w, page);
+}
+static inline uint32_t refs_of(rmap_owner_t owner) { return rmap__owner_tag(owner)->refs; }
+static inline struct rmap_slot_home home_of(struct world *w, rmap_swp_t entry)
+{
+    struct rmap_slot_home home = {0};
+    CHECK_OK(w->ops->get_home(w->s, entry, &home));
+    return home;
+}
 static inline struct rmap_swap_stats stats_of(struct world *w)
 {
     struct rmap_swap_stats st;

@@ -2,9 +2,6 @@
 /** @file unit/test_swapcache.c  Pages in the swap cache: clean copies, orphans, stealing, leaving. World: swap_world.h. */
 #include "unit/swap_world.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 static struct world w;
 
 /* A mapped page with a clean copy in a slot of count 0, unlocked; we hold a reference. */
@@ -97,46 +94,6 @@ RMAP_TEST(swapcache, an_orphan_taken_out_is_no_orphan_any_more)
     CHECK_OK(rmap_swap_cache_del(w.s, page));
     CHECK_EQ(rmap_page_flags(page), RMAP_PAGE_LOCKED | RMAP_PAGE_DIRTY);
     release(&w, page);
-    world_end(&w);
-}
-
-struct race {
-    struct rmap_page *page;
-    rmap_swp_t entry;
-    _Atomic unsigned round, done;
-};
-static void *putter(void *arg)
-{
-    struct race *race = arg;
-    for (unsigned n = 1; n <= 2000; n++) {
-        while (race->round != n) sched_yield();
-        w.ops->put(w.s, race->entry, 1);
-        race->done = n;
-    }
-    return NULL;
-}
-
-/* 2,000 times: one thread drops the last entry while another unlocks the page. Whoever comes last frees it, nobody twice. */
-RMAP_TEST(swapcache, the_last_put_races_the_unlock)
-{
-    static struct race race;
-    pthread_t thread;
-    race.round = race.done = 0;
-    world_begin(&w, 10);
-    CHECK_EQ(pthread_create(&thread, NULL, putter, &race), 0);
-    unsigned failed = 0;
-    for (unsigned n = 1; n <= 2000; n++) {
-        race.entry = evict(&w, mapped_page(&w, 5, n));
-        race.page = new_page(&w);
-        CHECK_OK(rmap_swap_cache_load(w.s, race.entry, race.page));
-        race.round = n;
-        for (volatile unsigned spin = n % 97; spin; spin--) {}
-        release(&w, race.page);
-        while (race.done != n) sched_yield();
-        failed += w.frames_used != 0 || stats_of(&w).slots_used != 0;
-    }
-    pthread_join(thread, NULL);
-    CHECK_EQ(failed, 0);
     world_end(&w);
 }
 
@@ -288,64 +245,6 @@ RMAP_TEST(swapcache, find_gives_the_page_with_a_reference)
     CHECK(rmap_page_try_lock(page));
     unmap(&w, page);
     release(&w, page);
-    world_end(&w);
-}
-
-/* verify() tells: each of its words is provoked by one wrong field. */
-RMAP_TEST(swapcache, verify_sees_what_is_wrong)
-{
-    world_begin(&w, 10);
-    char text[128];
-    struct rmap_page *page = clean_copy(5, 1);
-    rmap_swp_t gone = evict(&w, mapped_page(&w, 6, 2));
-    struct rmap__slot *slot = rmap__slot_find(w.s, page->swap), *out = rmap__slot_find(w.s, gone);
-    struct rmap__slot_chunk *chunk = w.s->devices[0].chunks[0];
-    const struct {
-        void *field;
-        size_t bytes;
-        uint32_t flip; /* in its low bits: bytes are in little-endian order */
-        const char *says;
-    } wrong[] = {
-#define WRONG(field, flip, says) {(void *)&(field), sizeof(field), flip, says}
-        WRONG(slot->count, 1, "spare"),
-        WRONG(slot->index_state, RMAP__SLOT_WRITTEN, "INV-7"),
-        WRONG(slot->index_state, RMAP__SLOT_LIVE, "dead"),
-        WRONG(slot->index_state, RMAP__SLOT_BAD, "bad"),
-        WRONG(out->index_state, RMAP__SLOT_WRITTEN, "without content"),
-        WRONG(out->count, 1, "INV-3"),
-        WRONG(out->count, 2, "entries"),
-        WRONG(chunk->slots[5].index_state, RMAP__SLOT_LIVE, "live and free"),
-        WRONG(chunk->slots[5].count, 1, "left in it"),
-        WRONG(chunk->slots[500].index_state, 1, "end"),
-        WRONG(chunk->free[0], 1u << 6, "not free"),
-        WRONG(chunk->nfree, 1, "free"),
-        WRONG(chunk->spare, 2, "spare"),
-        WRONG(w.s->devices[0].nfree, 1, "free"),
-        WRONG(w.s->stats.cached, 2, "cached"),
-        WRONG(w.s->stats.slots_used, 8, "used"),
-        WRONG(w.s->stats.slots_bad, 8, "bad"),
-        WRONG(w.s->spare, 8, "spare"),
-        WRONG(page->index_flags, RMAP_PAGE_SWAPCACHE, "SWAPCACHE"),
-        WRONG(page->swap, 1, "another slot"),
-#undef WRONG
-    };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        unsigned char saved[8];
-        uint32_t low;
-        memcpy(saved, wrong[i].field, wrong[i].bytes);
-        memcpy(&low, wrong[i].field, sizeof low);
-        low ^= wrong[i].flip;
-        memcpy(wrong[i].field, &low, sizeof low);
-        text[0] = 0;
-        CHECK_ERR(rmap_swap_verify(w.s, text, sizeof text), RMAP_ERR_VERIFY);
-        memcpy(wrong[i].field, saved, wrong[i].bytes);
-        if (!strstr(text, wrong[i].says)) TEST_FAIL("case %zu: \"%s\" lacks \"%s\"", i, text, wrong[i].says);
-        world_verify(&w);
-    }
-    CHECK(rmap_page_try_lock(page));
-    unmap(&w, page);
-    release(&w, page);
-    w.ops->put(w.s, gone, 1);
     world_end(&w);
 }
 

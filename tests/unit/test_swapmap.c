@@ -4,17 +4,6 @@
 
 static struct world w;
 
-static uint32_t refs_of(rmap_owner_t owner)
-{
-    return rmap__owner_tag(owner)->refs;
-}
-static struct rmap_slot_home home_of(rmap_swp_t entry)
-{
-    struct rmap_slot_home home = {0};
-    CHECK_OK(w.ops->get_home(w.s, entry, &home));
-    return home;
-}
-
 /* ---- the object ---- */
 
 RMAP_TEST(swapmap, is_created_bound_and_destroyed)
@@ -184,7 +173,7 @@ RMAP_TEST(swapmap, a_page_enters_the_cache_with_its_home)
     CHECK_EQ(page->refcount, page_refs + 1);
     CHECK_EQ(refs_of(owner), refs + 1);
 
-    struct rmap_slot_home home = home_of(page->swap);
+    struct rmap_slot_home home = home_of(&w, page->swap);
     CHECK_EQ(home.owner, owner);
     CHECK_EQ(home.index, 77);
     CHECK_EQ(home.moved, false);
@@ -277,107 +266,5 @@ RMAP_TEST(swapmap, says_nomem_only_if_no_slot_can_be_had)
     for (unsigned i = 0; i < 19; i++) w.ops->put(w.s, entry[i], 1);
     unmap(&w, page);
     release(&w, page);
-    world_end(&w);
-}
-
-/* ---- entries ---- */
-
-RMAP_TEST(swapmap, counts_entries)
-{
-    world_begin(&w, 10);
-    rmap_swp_t entry = evict(&w, mapped_page(&w, 5, 1));
-    CHECK_EQ(w.ops->count(w.s, entry), 1);
-    CHECK_OK(w.ops->dup(w.s, entry, 0));
-    CHECK_OK(w.ops->dup(w.s, entry, 1000));
-    CHECK_EQ(w.ops->count(w.s, entry), 1001);
-    CHECK_EQ(stats_of(&w).entries, 1001);
-    CHECK_ERR(rmap_swap_destroy(w.s), RMAP_ERR_BUSY);
-    w.ops->put(w.s, entry, 0);
-    w.ops->put(w.s, entry, 1000);
-    CHECK_EQ(w.ops->count(w.s, entry), 1);
-    world_verify(&w);
-    w.ops->put(w.s, entry, 1); /* C8: the last one frees the slot, and its content */
-    CHECK_EQ(w.ops->count(w.s, entry), 0);
-    CHECK_EQ(stats_of(&w).entries, 0);
-    CHECK_EQ(stats_of(&w).slots_used, 0);
-    CHECK_EQ(w.dev.discards, 1);
-    world_end(&w);
-}
-
-/* C6. The real limit first, then a small one. */
-RMAP_TEST(swapmap, a_count_overflows_with_an_error_and_never_wraps)
-{
-    world_begin(&w, 10);
-    rmap_swp_t entry = evict(&w, mapped_page(&w, 5, 1));
-    CHECK_OK(w.ops->dup(w.s, entry, UINT32_MAX - 1));
-    CHECK_EQ(w.ops->count(w.s, entry), UINT32_MAX);
-    CHECK_ERR(w.ops->dup(w.s, entry, 1), RMAP_ERR_OVERFLOW);
-    CHECK_ERR(w.ops->dup(w.s, entry, UINT32_MAX), RMAP_ERR_OVERFLOW);
-    CHECK_EQ(w.ops->count(w.s, entry), UINT32_MAX);
-    CHECK_EQ(stats_of(&w).entries, UINT32_MAX);
-    w.ops->put(w.s, entry, UINT32_MAX - 1);
-    rmap__swap_set_count_max(w.s, 3);
-    CHECK_OK(w.ops->dup(w.s, entry, 2));
-    CHECK_ERR(w.ops->dup(w.s, entry, 1), RMAP_ERR_OVERFLOW);
-    w.ops->put(w.s, entry, 3);
-    world_end(&w);
-}
-
-/* C3, H2: an entry that was looked at before its slot was freed, and entries that never were one. */
-RMAP_TEST(swapmap, dead_and_invented_entries_are_absent)
-{
-    world_begin(&w, 1500);
-    rmap_swp_t freed = evict(&w, mapped_page(&w, 5, 1));
-    w.ops->put(w.s, freed, 1);
-    const rmap_swp_t entries[] = {0, freed, rmap_swp_make(1, 1), rmap_swp_make(1, 1023), rmap_swp_make(1, 1024),
-                                  rmap_swp_make(1, 1499), rmap_swp_make(1, 1500), rmap_swp_make(1, (1 << 26) - 1),
-                                  rmap_swp_make(0, 3), rmap_swp_make(2, 0), rmap_swp_make(63, 0), UINT32_MAX};
-    struct rmap_page *page = new_page(&w);
-    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-        struct rmap_slot_home home;
-        CHECK_ERR(w.ops->dup(w.s, entries[i], 1), RMAP_ERR_ABSENT);
-        CHECK_EQ(w.ops->count(w.s, entries[i]), 0);
-        CHECK_ERR(w.ops->get_home(w.s, entries[i], &home), RMAP_ERR_ABSENT);
-        CHECK_EQ(rmap_swap_cache_find(w.s, entries[i]), NULL);
-        CHECK_ERR(rmap_swap_cache_load(w.s, entries[i], page), RMAP_ERR_ABSENT);
-    }
-    CHECK_EQ(rmap_swap_cache_find(NULL, freed), NULL);
-    CHECK_EQ(rmap_page_flags(page), RMAP_PAGE_LOCKED);
-    CHECK_EQ(w.dev.reads, 0);
-    release(&w, page);
-    world_end(&w);
-}
-
-/* A second member's epoch becomes the home at page number 2^52 - 1, with the mark; state and contents stay. */
-RMAP_TEST(swapmap, a_slot_can_be_given_another_home)
-{
-    struct rmap_member other = {0};
-    world_begin(&w, 10);
-    CHECK_OK(rmap_member_init(w.r, &other, &(struct rmap_mmu){&empty_mmu_ops, NULL, 1 << 20}));
-    rmap_owner_t a = rmap_member_home(&w.m), b = rmap_member_home(&other);
-    rmap_swp_t entry = evict(&w, mapped_page(&w, 5, 9));
-    uint32_t refs_a = refs_of(a), refs_b = refs_of(b);
-    w.ops->set_home(w.s, entry, b, RMAP_VPN_MAX - 1, true);
-    struct rmap_slot_home home = home_of(entry);
-    CHECK_EQ(home.owner, b);
-    CHECK_EQ(home.index, RMAP_VPN_MAX - 1);
-    CHECK_EQ(home.moved, true);
-    CHECK_EQ(home.cached, NULL);
-    CHECK_EQ(refs_of(a), refs_a - 1);
-    CHECK_EQ(refs_of(b), refs_b + 1);
-    w.ops->set_home(w.s, entry, b, 6, false); /* the same owner: its reference must not fall to 0 between */
-    CHECK_EQ(refs_of(b), refs_b + 1);
-    home = home_of(entry);
-    CHECK_EQ(home.index, 6);
-    CHECK_EQ(home.moved, false);
-    world_verify(&w);
-
-    struct rmap_page *page = swap_in(&w, entry);
-    CHECK(holds(&w, page, 9));
-    CHECK_EQ(rmap_page_index(page), 6);
-    unmap(&w, page);
-    release(&w, page);
-    CHECK_EQ(refs_of(b), refs_b);
-    CHECK_OK(rmap_member_leave(&other));
     world_end(&w);
 }

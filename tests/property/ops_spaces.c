@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/** @file property/ops_spaces.c  create, fork, exec, destroy. */
+#include "property/ops.h"
+#include "property/tlb_mmu.h"
+
+static int free_number(const struct game *g)
+{
+    for (int s = 0; s < ORACLE_SPACES; s++)
+        if (!g->space[s]) return s;
+    return -1;
+}
+
+static void give_number(struct game *g, int s, struct rmap_space *space)
+{
+    g->space[s] = space;
+    if (g->c.mmu == GAME_TLB) tlb_mmu_of(&rmap_space_member(space)->mmu)->space = s;
+}
+
+void op_create(struct game *g)
+{
+    int s = free_number(g);
+    if (s < 0) return;
+    game_note(g, "create s%d", s);
+    struct rmap_space *space = NULL;
+    ops_judge(g, rmap_space_create(g->p, &space), 0, 0);
+    give_number(g, s, space);
+    g->o.space[s] = (struct oracle_space){.live = true};
+    if (game_chance(g, 3, 4)) { /* something to begin with */
+        rmap_vpn_t at = game_below(g, 30);
+        uint64_t count = 1 + game_below(g, 30);
+        unsigned prot = RMAP_READ | RMAP_WRITE;
+        if (oracle_map_check(&g->o, (unsigned)s, &at, count, prot, 0)) return;
+        game_note_more(g, ", map %lld+%lld", (long long)at, (long long)count);
+        ops_judge(g, rmap_space_map(space, &at, count, prot, 0), 0, 0);
+        oracle_map(&g->o.space[s], at, count, prot, 0);
+    }
+}
+
+static bool maps_pinned(const struct game *g, unsigned s)
+{
+    for (unsigned v = 0; v < ORACLE_PAGES; v++) {
+        const struct scan_entry *e = &g->scan.entry[s][v];
+        if (e->kind != RMAP_PTE_PRESENT && e->kind != RMAP_PTE_NO_ACCESS) continue;
+        if (rmap_page_pins(rmap_page_find(g->r, e->pfn))) return true;
+    }
+    return false;
+}
+
+void op_fork(struct game *g)
+{
+    int parent = ops_any_space(g), child = free_number(g);
+    if (parent < 0 || child < 0) return;
+    int expected = oracle_fork_check(&g->o, (unsigned)parent);
+    if (!expected && maps_pinned(g, (unsigned)parent)) expected = RMAP_ERR_PINNED;
+    game_note(g, "fork s%d -> s%d", parent, child);
+    struct rmap_space *space = NULL;
+    int rc = rmap_space_fork(g->space[parent], &space);
+    ops_touch(g, (unsigned)parent, 0, ORACLE_PAGES);
+    if (!ops_judge(g, rc, expected, 0)) {
+        if (space) game_fail(g, "a failed fork gave a child");
+        return;
+    }
+    give_number(g, child, space);
+    oracle_fork(&g->o, (unsigned)parent, (unsigned)child);
+    if (rmap_space_user(space)) game_fail(g, "a child inherits the embedder's pointer");
+    struct rmap_pager_stats st;
+    rmap_pager_get_stats(g->p, &st);
+    if (st.frames_used != g->before.frames_used || st.swap_ins != g->before.swap_ins) game_fail(g, "fork took frames");
+}
+
+void op_exec(struct game *g)
+{
+    int s = ops_any_space(g);
+    if (s < 0) return;
+    game_note(g, "exec s%d", s);
+    ops_judge(g, rmap_space_exec(g->space[s]), 0, 0);
+    g->o.space[s] = (struct oracle_space){.live = true};
+    if (rmap_group_members(game_member(g, (unsigned)s)) != 1) game_fail(g, "not alone after exec");
+}
+
+void op_destroy(struct game *g)
+{
+    int s = ops_any_space(g);
+    if (s < 0) return;
+    game_note(g, "destroy s%d", s);
+    ops_judge(g, rmap_space_destroy(g->space[s]), 0, 0);
+    g->space[s] = NULL;
+    g->o.space[s] = (struct oracle_space){0};
+}

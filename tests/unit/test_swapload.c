@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/** @file unit/test_swapload.c  Swap-in: failing devices, checksums, slots that change meanwhile. World: unit/swap_world.h. */
+#include "unit/swap_world.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+static struct world w;
+
+/* ---- failing reads (C5) ---- */
+
+RMAP_TEST(swapload, a_failed_read_changes_nothing)
+{
+    static const struct {
+        int answer, error;
+    } cases[] = {{RMAP_ERR_IO_READ, RMAP_ERR_IO_READ}, {0, RMAP_ERR_IO_READ},           {77, RMAP_ERR_IO_READ},
+                 {RMAP_ERR_NOMEM, RMAP_ERR_NOMEM},     {RMAP_ERR_CORRUPT, RMAP_ERR_CORRUPT}};
+    world_begin(&w, 10);
+    rmap_swp_t entry = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = new_page(&w);
+    w.dev.fail_all_reads = true;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        w.dev.read_error = cases[i].answer;
+        CHECK_ERR(rmap_swap_cache_load(w.s, entry, page), cases[i].error);
+        CHECK_EQ(page->refcount, 1);
+        CHECK_EQ(flags_of(page), RMAP_PAGE_LOCKED);
+        CHECK_EQ(page->swap, 0);
+        CHECK_EQ(w.ops->count(w.s, entry), 1);
+    }
+    struct rmap_swap_stats st = stats_of(&w);
+    CHECK_EQ(st.read_errors, 4);
+    CHECK_EQ(st.checksum_errors, 1);
+    CHECK_EQ(st.reads, 0);
+    release(&w, page);
+    w.dev.fail_all_reads = false;
+    check_content(&w, entry, 1);
+    world_end(&w);
+}
+
+/* C5: one bit on the way (once: a second read is right), one bit on the device (for ever), two slots exchanged. */
+RMAP_TEST(swapload, checksums_find_what_the_device_does_not)
+{
+    world_begin(&w, 10);
+    rmap_swp_t a = evict(&w, mapped_page(&w, 5, 1)), b = evict(&w, mapped_page(&w, 6, 2));
+    struct rmap_page *page = new_page(&w);
+    w.dev.spoil_read_at = w.dev.reads + 1;
+    CHECK_ERR(rmap_swap_cache_load(w.s, a, page), RMAP_ERR_CORRUPT);
+    CHECK_OK(rmap_swap_cache_load(w.s, a, page));
+    CHECK(holds(&w, page, 1));
+    CHECK_OK(rmap_swap_cache_del(w.s, page));
+    release(&w, page);
+
+    page = new_page(&w);
+    w.dev.slot[0][PAGE - 1] ^= 1;
+    CHECK_ERR(rmap_swap_cache_load(w.s, a, page), RMAP_ERR_CORRUPT);
+    CHECK_ERR(rmap_swap_cache_load(w.s, a, page), RMAP_ERR_CORRUPT);
+    w.dev.slot[0][PAGE - 1] ^= 1;
+
+    unsigned char *first = w.dev.slot[0];
+    w.dev.slot[0] = w.dev.slot[1];
+    w.dev.slot[1] = first;
+    CHECK_ERR(rmap_swap_cache_load(w.s, a, page), RMAP_ERR_CORRUPT);
+    CHECK_ERR(rmap_swap_cache_load(w.s, b, page), RMAP_ERR_CORRUPT);
+    w.dev.slot[1] = w.dev.slot[0];
+    w.dev.slot[0] = first;
+    CHECK_EQ(stats_of(&w).checksum_errors, 5);
+    release(&w, page);
+    check_content(&w, a, 1);
+    check_content(&w, b, 2);
+    world_end(&w);
+}
+
+/* Two slots with the same content, exchanged: only the place in the checksum tells. */
+RMAP_TEST(swapload, a_checksum_covers_the_place)
+{
+    static unsigned char page[PAGE];
+    CHECK_NE(rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)), rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 1)));
+    CHECK_NE(rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)), rmap__swap_checksum(page, SHIFT, rmap_swp_make(2, 0)));
+    CHECK_EQ(rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)), rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)));
+}
+
+/* H6: the file behind the map is cut, then made long again by somebody else: an error each time, never zeroes. */
+RMAP_TEST(swapload, a_file_truncated_under_us_is_an_error_never_zeroes)
+{
+    struct rmap_device *d;
+    int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+    if (fd < 0) TEST_SKIP("/tmp has no nameless files");
+    world_begin(&w, 0);
+    CHECK_OK(rmap_device_file_create(&w.alloc.a, fd, true, 10, SHIFT, &d));
+    CHECK_OK(rmap_swap_add(w.s, d));
+    rmap_swp_t a = evict(&w, mapped_page(&w, 5, 1)), b = evict(&w, mapped_page(&w, 6, 2));
+    struct rmap_page *page = new_page(&w);
+    CHECK_EQ(ftruncate(fd, (off_t)(PAGE + PAGE / 2)), 0);
+    CHECK_ERR(rmap_swap_cache_load(w.s, b, page), RMAP_ERR_IO_READ);
+    CHECK_EQ(ftruncate(fd, (off_t)(2 * PAGE)), 0);
+    CHECK_ERR(rmap_swap_cache_load(w.s, b, page), RMAP_ERR_CORRUPT);
+    release(&w, page);
+    check_content(&w, a, 1);
+    w.ops->put(w.s, b, 1);
+    world_end(&w);
+}
+
+/* The page left its slot before it was written, entries remain: no zeroes for them either. */
+RMAP_TEST(swapload, a_slot_that_was_never_written_cannot_be_loaded)
+{
+    world_begin(&w, 10);
+    struct rmap_page *page = outgoing(&w, 5, 1);
+    rmap_swp_t entry = page->swap;
+    w.ops->forget(w.s, page);
+    release(&w, page);
+    page = new_page(&w);
+    CHECK_ERR(rmap_swap_cache_load(w.s, entry, page), RMAP_ERR_IO_READ);
+    CHECK_EQ(w.dev.reads, 0);
+    release(&w, page);
+    w.ops->put(w.s, entry, 1);
+    world_end(&w);
+}
+
+RMAP_TEST(swapload, load_wants_a_new_page)
+{
+    world_begin(&w, 10);
+    rmap_swp_t entry = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = mapped_page(&w, 6, 2), *fresh = new_page(&w), foreign;
+    CHECK_ERR(rmap_swap_cache_load(NULL, entry, fresh), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_swap_cache_load(w.s, entry, NULL), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_swap_cache_load(w.s, entry, page), RMAP_ERR_INVALID);
+    rmap_page_unlock(w.r, fresh);
+    CHECK_ERR(rmap_swap_cache_load(w.s, entry, fresh), RMAP_ERR_INVALID);
+    CHECK(rmap_page_try_lock(fresh));
+    memcpy(&foreign, fresh, sizeof foreign);
+    CHECK_ERR(rmap_swap_cache_load(w.s, entry, &foreign), RMAP_ERR_UNKNOWN_PAGE);
+    w.no_address = true;
+    CHECK_ERR(rmap_swap_cache_load(w.s, entry, fresh), RMAP_ERR_UNSUPPORTED);
+    w.no_address = false;
+    CHECK_EQ(w.dev.reads, 0);
+    unmap(&w, page);
+    release(&w, page);
+    release(&w, fresh);
+    w.ops->put(w.s, entry, 1);
+    world_end(&w);
+}
+
+/* ---- what happens to the slot during a read ---- */
+
+static rmap_swp_t racing;
+static struct rmap_page *other;
+
+static void free_slot(struct faulty_device *f)
+{
+    (void)f;
+    w.ops->put(w.s, racing, 1);
+}
+static void load_too(struct faulty_device *f)
+{
+    (void)f;
+    other = new_page(&w);
+    CHECK_OK(rmap_swap_cache_load(w.s, racing, other));
+}
+static void rewrite(struct faulty_device *f)
+{
+    int result;
+    load_too(f);
+    fill(&w, other, 77);
+    rmap_page_set_flags(other, RMAP_PAGE_DIRTY);
+    CHECK_OK(rmap_swap_write(w.s, &other, 1, &result));
+    CHECK_OK(result);
+    CHECK_OK(rmap_swap_cache_del(w.s, other));
+    release(&w, other);
+}
+static void reuse_slot(struct faulty_device *f)
+{
+    free_slot(f);
+    CHECK_EQ(evict(&w, mapped_page(&w, 8, 88)), racing);
+}
+/* Fails the read, too: that the slot is gone is the answer, not the error. */
+static void free_slot_and_fail(struct faulty_device *f)
+{
+    free_slot(f);
+}
+
+/* C3 */
+RMAP_TEST(swapload, a_slot_freed_during_its_read_is_absent)
+{
+    world_begin(&w, 10);
+    racing = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = new_page(&w);
+    w.dev.during_read = free_slot;
+    CHECK_ERR(rmap_swap_cache_load(w.s, racing, page), RMAP_ERR_ABSENT);
+    CHECK_EQ(flags_of(page), RMAP_PAGE_LOCKED);
+    racing = evict(&w, mapped_page(&w, 5, 1));
+    w.dev.during_read = free_slot_and_fail;
+    w.dev.fail_all_reads = true;
+    CHECK_ERR(rmap_swap_cache_load(w.s, racing, page), RMAP_ERR_ABSENT);
+    CHECK_EQ(stats_of(&w).read_errors, 0);
+    release(&w, page);
+    world_end(&w);
+}
+
+/* Freed, taken for another page and written during the read: what the slot holds *now* is read, not a mixture. */
+RMAP_TEST(swapload, a_slot_reused_during_its_read_is_read_again)
+{
+    world_begin(&w, 1);
+    racing = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = new_page(&w);
+    w.dev.during_read = reuse_slot;
+    CHECK_OK(rmap_swap_cache_load(w.s, racing, page));
+    CHECK(holds(&w, page, 88));
+    CHECK_EQ(rmap_page_index(page), 8);
+    CHECK_EQ(w.dev.reads, 2);
+    w.ops->put(w.s, racing, 1);
+    release(&w, page);
+    world_end(&w);
+}
+
+RMAP_TEST(swapload, a_slot_rewritten_during_its_read_is_read_again)
+{
+    world_begin(&w, 10);
+    racing = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = new_page(&w);
+    w.dev.during_read = rewrite;
+    CHECK_OK(rmap_swap_cache_load(w.s, racing, page));
+    CHECK(holds(&w, page, 77));
+    w.ops->put(w.s, racing, 1);
+    release(&w, page);
+    world_end(&w);
+}
+
+/* C1: two faults read the same entry; the second to come back is told to use the first one's page. */
+RMAP_TEST(swapload, the_second_of_two_loads_is_told_that_it_exists)
+{
+    world_begin(&w, 10);
+    racing = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = new_page(&w);
+    w.dev.during_read = load_too;
+    CHECK_ERR(rmap_swap_cache_load(w.s, racing, page), RMAP_ERR_EXISTS);
+    CHECK_EQ(flags_of(page), RMAP_PAGE_LOCKED);
+    CHECK_EQ(rmap_swap_cache_find(w.s, racing), other);
+    CHECK(holds(&w, other, 1));
+    CHECK_ERR(rmap_swap_cache_load(w.s, racing, page), RMAP_ERR_EXISTS); /* at once, too */
+    rmap_page_put(w.r, other);
+    w.ops->put(w.s, racing, 1);
+    release(&w, other);
+    release(&w, page);
+    world_end(&w);
+}
