@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * sqlite_branches.c - a real SQLite database branched many ways, copy on
  * write, inside a fixed memory budget, in one ordinary process; and the
@@ -26,12 +27,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define BUILT_IMAGE_BYTES ((size_t)32 << 20)
-#define BUDGET_DEFAULT ((size_t)24 << 20)
-#define BUDGET_FRAMES_MIN 64
 
 /* Branches are made in the first BIRTH_ROUNDS rounds, so that even the last ones work. */
 #define ROUNDS 10
@@ -67,6 +65,12 @@ static bool is_open(const struct branch *branch)
     return branch->db != NULL;
 }
 
+/* The first failure is the one to tell; the others may follow from it. */
+static void note_failure(struct run *run, bool failed, const char *what, const char *why)
+{
+    if (failed && !run->failure[0]) snprintf(run->failure, sizeof run->failure, "%s: %s", what, why);
+}
+
 static void tick(struct run *run, const char *activity)
 {
     double seconds = progress_seconds();
@@ -87,13 +91,14 @@ static void tick(struct run *run, const char *activity)
 static void check(struct run *run, struct branch *branch, int number)
 {
     struct tablehash hash;
-    char *message = NULL;
+    char *message = NULL, name[32];
 
     if (branch_check(branch, &hash, &message)) {
         reference_submit(run->reference, number, &branch->log, hash);
         run->submitted++;
-    } else if (!run->failure[0]) {
-        snprintf(run->failure, sizeof run->failure, "branch %d: %s", number, message ? message : "out of memory");
+    } else {
+        snprintf(name, sizeof name, "branch %d", number);
+        note_failure(run, true, name, message ? message : "out of memory");
     }
     sqlite3_free(message);
     run->checked++;
@@ -109,8 +114,7 @@ static void make_branch(struct run *run, int round)
     if (number % 4 >= 2)
         for (int try = 0; try < 8 && parent == &run->root; try++) {
             struct branch *other = &run->branches[random_below(&run->random, (uint64_t)number)];
-            if (is_open(other))
-                parent = other;
+            if (is_open(other)) parent = other;
         }
     branch_init_fork(branch, parent);
     branch->random = run->options.seed * UINT64_C(1000003) + (uint64_t)number;
@@ -136,14 +140,11 @@ static void work_round(struct run *run, int round)
     int due = (run->options.branches * (round + 1) + BIRTH_ROUNDS - 1) / BIRTH_ROUNDS;
 
     work_on(run, &run->root, WORKLOAD_SMALL);
-    while (run->count < due && run->count < run->options.branches)
-        make_branch(run, round);
+    while (run->count < due && run->count < run->options.branches) make_branch(run, round);
     for (int i = 0; i < run->count; i++) {
         struct branch *branch = &run->branches[i];
-        if (!is_open(branch))
-            continue;
-        if (i % ROLES == ROLE_REOPEN && round % 3 == 0)
-            branch_reopen(branch);
+        if (!is_open(branch)) continue;
+        if (i % ROLES == ROLE_REOPEN && round % 3 == 0) branch_reopen(branch);
         work_on(run, branch, i % ROLES == ROLE_GROW ? WORKLOAD_GROW : WORKLOAD_SMALL);
         if (i % ROLES == ROLE_CLOSE && round >= run->born[i] + CLOSE_AFTER_ROUNDS) {
             check(run, branch, i + 1);
@@ -153,8 +154,17 @@ static void work_round(struct run *run, int round)
     }
 }
 
+/* What two branches say may agree while the books beneath do not. */
+static void verify(struct run *run)
+{
+    int error = store_verify(run->store);
+
+    note_failure(run, error, "the pager's books", memory_error_text(error));
+}
+
 static void check_all(struct run *run)
 {
+    verify(run);
     run->series.checks_begin = progress_seconds();
     store_sample(run->store, &run->report.gauges);
     check(run, &run->root, 0);
@@ -164,42 +174,7 @@ static void check_all(struct run *run)
             check(run, &run->branches[i], i + 1);
             run->report.virtual_bytes += memory_size(run->branches[i].memory);
         }
-}
-
-/* The budget is judged against the image that the user named, before it is touched further. */
-static void settle_budget(struct run *run)
-{
-    const size_t least = (size_t)BUDGET_FRAMES_MIN * MEMORY_PAGE_BYTES, image = run->image.bytes;
-    size_t budget = run->options.memory;
-
-    if (!budget)
-        budget = image / 4 * 3 < BUDGET_DEFAULT ? image / 4 * 3 : BUDGET_DEFAULT;
-    budget -= budget % MEMORY_PAGE_BYTES;
-    if (budget < least && !run->options.memory)
-        fail(EXIT_BAD_INPUT, "the image of %zu bytes is too small: 3/4 of it must be %zu bytes or more", image, least);
-    if (budget < least)
-        fail(EXIT_BAD_INPUT, "--memory %zu is too small: %zu bytes at least", run->options.memory, least);
-    if (budget >= image)
-        fail(EXIT_BAD_INPUT, "--memory %zu is no limit for an image of %zu bytes: it must be smaller",
-             run->options.memory, image);
-    run->report.budget_bytes = budget;
-}
-
-/* Found out now and not after a minute; the user's image must survive a slip. */
-static void settle_picture(const struct options *options)
-{
-    struct stat image, picture;
-    int file;
-
-    if (!options->svg)
-        return;
-    if (options->image && stat(options->image, &image) == 0 && stat(options->svg, &picture) == 0 &&
-        image.st_dev == picture.st_dev && image.st_ino == picture.st_ino)
-        fail(EXIT_BAD_INPUT, "--svg %s would overwrite the image", options->svg);
-    file = open(options->svg, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0)
-        fail(EXIT_BAD_INPUT, "--svg %s cannot be written: %s", options->svg, strerror(errno));
-    close(file);
+    verify(run);
 }
 
 static void prepare(struct run *run)
@@ -207,25 +182,22 @@ static void prepare(struct run *run)
     int reset;
 
     temporary_create();
-    progress_show("preparing the image");
     if (run->options.image)
         image_adopt(&run->image, run->options.image);
     else
         image_build(&run->image, BUILT_IMAGE_BYTES);
-    settle_budget(run);
-    settle_picture(&run->options);
+    run->report.budget_bytes = options_settle_budget(&run->options, run->image.bytes);
+    options_settle_picture(&run->options);
     run->branches = calloc((size_t)run->options.branches, sizeof *run->branches);
     run->born = calloc((size_t)run->options.branches, sizeof *run->born);
-    if (!run->branches || !run->born)
-        fail(EXIT_RUN_FAILED, "out of memory for %d branches", run->options.branches);
+    if (!run->branches || !run->born) fail(EXIT_RUN_FAILED, "out of memory for %d branches", run->options.branches);
     run->random = run->options.seed;
     /* Building must not count as a cost of running. */
     sqlite3_memory_highwater(1);
     reset = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
     if (reset >= 0 && write(reset, "5", 1) != 1)
         progress_show("the peak of the resident set includes the image's preparation");
-    if (reset >= 0)
-        close(reset);
+    if (reset >= 0) close(reset);
 }
 
 static void start(struct run *run)
@@ -239,8 +211,7 @@ static void start(struct run *run)
     struct script script;
     int error = store_open(&options, &run->store);
 
-    if (error)
-        fail(EXIT_RUN_FAILED, "cannot start the pager: %s", memory_error_text(error));
+    if (error) fail(EXIT_RUN_FAILED, "cannot start the pager: %s", memory_error_text(error));
     fault_handler_install(run->store);
     run->reference = reference_start(run->image.path);
     /* Room for the tables of ours and a few transactions: a grower is soon out of it. */
@@ -255,18 +226,15 @@ static void start(struct run *run)
 static void judge(struct run *run)
 {
     struct report *report = &run->report;
-    char message[sizeof run->failure];
+    char message[400];
     struct rusage usage;
 
     for (int judged; (judged = reference_judged(run->reference)) < run->submitted; usleep(20000))
         progress_show("waiting for the reference: %d of %d judged", judged, run->submitted);
     report->branches_checked = reference_finish(run->reference, message, sizeof message);
-    if (!run->failure[0])
-        memcpy(run->failure, message, sizeof message);
+    note_failure(run, message[0], "against plain SQLite", message);
     store_stats(run->store, &report->stats);
-    if (!run->failure[0] && report->stats.peak_frame_bytes > report->budget_bytes)
-        snprintf(run->failure, sizeof run->failure, "frames reached %llu bytes, above the budget",
-                 (unsigned long long)report->stats.peak_frame_bytes);
+    note_failure(run, report->stats.peak_frame_bytes > report->budget_bytes, "frames", "above the budget");
     report->ok = !run->failure[0] && report->branches_checked == run->count;
     report->seed = run->options.seed;
     report->branches = run->count;
@@ -277,25 +245,26 @@ static void judge(struct run *run)
     report->seconds = progress_seconds();
 }
 
-static void stop(struct run *run)
+static int stop(struct run *run)
 {
+    int error;
+
     for (int i = 0; i < run->count; i++)
-        if (is_open(&run->branches[i]))
-            branch_fini(&run->branches[i]);
+        if (is_open(&run->branches[i])) branch_fini(&run->branches[i]);
     branch_fini(&run->root);
     fault_handler_remove();
-    store_close(run->store);
+    error = store_close(run->store);
     image_fini(&run->image);
     free(run->branches);
     free(run->born);
+    return error;
 }
 
 static bool draw(struct run *run)
 {
     char title[128];
 
-    if (!run->options.svg)
-        return true;
+    if (!run->options.svg) return true;
     snprintf(title, sizeof title, "%d branches of a %.0f MiB SQLite database in %.1f MiB of frames", run->count,
              (double)run->image.bytes / (1 << 20), (double)run->report.budget_bytes / (1 << 20));
     return svg_write(&run->series, run->options.svg, title, run->report.budget_bytes);
@@ -306,24 +275,22 @@ int main(int count, char **arguments)
     static struct run run;
     int error;
 
+    progress_seconds();
     options_parse(&run.options, count, arguments);
     prepare(&run);
     start(&run);
-    for (int round = 0; round < ROUNDS; round++)
-        work_round(&run, round);
+    for (int round = 0; round < ROUNDS; round++) work_round(&run, round);
     check_all(&run);
     judge(&run);
     error = memory_measure_mapping(&run.report.bytes_per_mapping);
-    stop(&run);
+    note_failure(&run, error, "bytes per mapping", memory_error_text(error));
+    error = stop(&run);
+    note_failure(&run, error, "the pager does not end", memory_error_text(error));
     progress_end();
-    if (error && !run.failure[0])
-        snprintf(run.failure, sizeof run.failure, "bytes per mapping not measured: %s", memory_error_text(error));
-    if (!draw(&run) && !run.failure[0])
-        snprintf(run.failure, sizeof run.failure, "--svg %s: %s", run.options.svg, strerror(errno));
+    note_failure(&run, !draw(&run), run.options.svg, strerror(errno));
     run.report.ok = run.report.ok && !run.failure[0];
     report_table(&run.report);
-    if (run.failure[0])
-        fprintf(stderr, "sqlite_branches: %s\n", run.failure);
+    if (run.failure[0]) fprintf(stderr, "sqlite_branches: %s\n", run.failure);
     report_result(&run.report);
     return run.report.ok ? EXIT_SUCCESS : EXIT_RUN_FAILED;
 }

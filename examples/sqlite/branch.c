@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "branch.h"
 
 #include "temporary.h"
@@ -9,21 +10,18 @@
 
 static void must(int error, const char *what)
 {
-    if (error)
-        fail(EXIT_RUN_FAILED, "%s: %s", what, memory_error_text(error));
+    if (error) fail(EXIT_RUN_FAILED, "%s: %s", what, memory_error_text(error));
 }
 
 static void open_connection(struct branch *branch, size_t used)
 {
     branch->db = connection_open_memory(memory_base(branch->memory), used, memory_size(branch->memory));
-    if (!branch->db)
-        fail(EXIT_RUN_FAILED, "SQLite does not open a branch's memory");
+    if (!branch->db) fail(EXIT_RUN_FAILED, "SQLite does not open a branch's memory");
 }
 
 static void close_connection(struct branch *branch)
 {
-    if (!connection_close(branch->db))
-        fail(EXIT_RUN_FAILED, "a statement is still open on a branch's memory");
+    if (!connection_close(branch->db)) fail(EXIT_RUN_FAILED, "a statement is still open on a branch's memory");
     branch->db = NULL;
 }
 
@@ -44,8 +42,7 @@ static void load_image(struct branch_memory *memory, const char *path)
         must(memory_load(memory, offset, block, (size_t)got), "cannot load the image");
         offset += (size_t)got;
     }
-    if (got < 0)
-        fail(EXIT_RUN_FAILED, "cannot read %s: %s", path, strerror(errno));
+    if (got < 0) fail(EXIT_RUN_FAILED, "cannot read %s: %s", path, strerror(errno));
     close(file);
 }
 
@@ -85,8 +82,7 @@ static void grow(struct branch *branch)
 {
     size_t size = memory_size(branch->memory), larger = whole_pages(size + size / 16), used;
 
-    if (!sqlite3_get_autocommit(branch->db))
-        connection_run(branch->db, "ROLLBACK");
+    if (!sqlite3_get_autocommit(branch->db)) connection_run(branch->db, "ROLLBACK");
     used = connection_used(branch->db);
     close_connection(branch);
     if (larger > branch->range_limit)
@@ -101,8 +97,7 @@ static bool run_once(struct branch *branch, const struct script *script)
 {
     for (int i = 0; i < script->count; i++) {
         struct outcome outcome = connection_run(branch->db, script->statements[i]);
-        if ((outcome.code & 0xff) == SQLITE_FULL)
-            return false;
+        if ((outcome.code & 0xff) == SQLITE_FULL) return false;
         oplog_append(&branch->log, OPLOG_STATEMENT, outcome, script->statements[i]);
     }
     return true;
@@ -110,8 +105,7 @@ static bool run_once(struct branch *branch, const struct script *script)
 
 void branch_run(struct branch *branch, const struct script *script)
 {
-    while (!run_once(branch, script))
-        grow(branch);
+    while (!run_once(branch, script)) grow(branch);
 }
 
 bool branch_check(struct branch *branch, struct tablehash *hash, char **message)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * branch.h - one branch of the database: its memory, the connection that has
  * the memory open in place, and the log of all that was done to it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "connection.h"
 
 #include "tablehash.h"
@@ -95,8 +96,7 @@ bool connection_close(sqlite3 *db)
     /* A busy statement must be seen here: the close would only say that one is left. */
     sqlite3_stmt *open = db ? sqlite3_next_stmt(db, NULL) : NULL;
 
-    while (open && !sqlite3_stmt_busy(open))
-        open = sqlite3_next_stmt(db, open);
+    while (open && !sqlite3_stmt_busy(open)) open = sqlite3_next_stmt(db, open);
     return !open && sqlite3_close(db) == SQLITE_OK;
 }
 
@@ -106,14 +106,11 @@ struct outcome connection_run(sqlite3 *db, const char *sql)
     struct tablehash_state *rows = tablehash_begin();
     sqlite3_stmt *statement = NULL;
 
-    if (!rows)
-        return outcome;
+    if (!rows) return outcome;
     outcome.code = sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     if (outcome.code == SQLITE_OK) {
-        while ((outcome.code = sqlite3_step(statement)) == SQLITE_ROW)
-            tablehash_row(rows, statement);
-        if (!sqlite3_stmt_readonly(statement))
-            outcome.digest = (uint64_t)sqlite3_changes(db);
+        while ((outcome.code = sqlite3_step(statement)) == SQLITE_ROW) tablehash_row(rows, statement);
+        if (!sqlite3_stmt_readonly(statement)) outcome.digest = (uint64_t)sqlite3_changes(db);
         sqlite3_finalize(statement);
     }
     outcome.digest ^= tablehash_end(rows).low;
@@ -130,8 +127,7 @@ bool connection_intact(sqlite3 *db, char **message)
         sqlite3_step(statement) == SQLITE_ROW) {
         const char *text = (const char *)sqlite3_column_text(statement, 0);
         intact = text && sqlite3_stricmp(text, "ok") == 0 && sqlite3_step(statement) == SQLITE_DONE;
-        if (!intact)
-            *message = sqlite3_mprintf("%s", text ? text : "no answer");
+        if (!intact) *message = sqlite3_mprintf("%s", text ? text : "no answer");
     } else {
         *message = sqlite3_mprintf("%s", sqlite3_errmsg(db));
     }

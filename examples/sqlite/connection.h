@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * connection.h - how this example speaks to SQLite, the same for branches and
  * references: hardened against hostile schemas, small caches, and every
@@ -6,10 +7,10 @@
 #ifndef EXAMPLES_SQLITE_CONNECTION_H
 #define EXAMPLES_SQLITE_CONNECTION_H
 
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sqlite3.h>
 
 /* The extended result code, and a digest of the rows, or of what changed. */
 struct outcome {

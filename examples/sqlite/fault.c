@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "fault.h"
 
 #include "memory.h"
@@ -35,8 +36,7 @@ static bool access_is_write(void *address, void *signal_context)
             memcpy(&syndrome, at, sizeof syndrome);
             return (syndrome.esr & 64) != 0;
         }
-        if (record.magic == 0 || record.size == 0)
-            return true;
+        if (record.magic == 0 || record.size == 0) return true;
     }
 #else
     /* Not told: a read first; the same address again was a write. */

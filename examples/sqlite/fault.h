@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * fault.h - the embedder's own signal handler: every touch of a page that is
  * not projected, or not writable yet, arrives here and is served on the spot.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "image.h"
 
 #include "connection.h"
@@ -22,8 +23,7 @@ static bool copy_descriptor(int from, int to)
 
     while ((got = read(from, block, sizeof block)) > 0)
         for (ssize_t done = 0, put; done < got; done += put)
-            if ((put = write(to, block + done, (size_t)(got - done))) < 0)
-                return false;
+            if ((put = write(to, block + done, (size_t)(got - done))) < 0) return false;
     return got == 0;
 }
 
@@ -34,8 +34,7 @@ bool image_copy(const char *from, const char *to)
     bool copied = in >= 0 && out >= 0 && copy_descriptor(in, out);
     int error = errno;
 
-    if (in >= 0)
-        close(in);
+    if (in >= 0) close(in);
     if (out >= 0 && close(out) != 0 && copied) {
         copied = false;
         error = errno;
@@ -48,8 +47,7 @@ static uint32_t big_endian(const unsigned char *bytes, int count)
 {
     uint32_t value = 0;
 
-    while (count--)
-        value = value << 8 | *bytes++;
+    while (count--) value = value << 8 | *bytes++;
     return value;
 }
 
@@ -58,14 +56,11 @@ static void check_header(const char *path, const unsigned char *header, uint64_t
 {
     uint32_t page = big_endian(header + 16, 2), pages = big_endian(header + 28, 4);
 
-    if (memcmp(header, "SQLite format 3", 16) != 0)
-        fail(EXIT_BAD_INPUT, "%s is no SQLite database", path);
+    if (memcmp(header, "SQLite format 3", 16) != 0) fail(EXIT_BAD_INPUT, "%s is no SQLite database", path);
     page = page == 1 ? 65536 : page;
-    if (page < 512 || (page & (page - 1)))
-        fail(EXIT_BAD_INPUT, "%s has a damaged header: page size %u", path, page);
+    if (page < 512 || (page & (page - 1))) fail(EXIT_BAD_INPUT, "%s has a damaged header: page size %u", path, page);
     /* The count of pages is valid only if its writer also wrote the stamp at 92. */
-    if (memcmp(header + 24, header + 92, 4) != 0)
-        pages = 0;
+    if (memcmp(header + 24, header + 92, 4) != 0) pages = 0;
     if (bytes % page || (uint64_t)pages * page > bytes)
         fail(EXIT_BAD_INPUT, "%s is truncated: %llu bytes, its header promises %u pages of %u", path,
              (unsigned long long)bytes, pages, page);
@@ -95,8 +90,7 @@ static void check_copy(struct image *image, const char *user_path)
     struct tablehash hash;
     char *message = NULL;
 
-    if (!db)
-        fail(EXIT_BAD_INPUT, "%s cannot be opened as a database", user_path);
+    if (!db) fail(EXIT_BAD_INPUT, "%s cannot be opened as a database", user_path);
     sqlite3_progress_handler(db, 100000, too_slow, &deadline);
     if (!connection_intact(db, &message)) {
         const char *last = message ? strrchr(message, '\n') : NULL;
@@ -106,8 +100,7 @@ static void check_copy(struct image *image, const char *user_path)
         fail(EXIT_BAD_INPUT, "%s has a table that cannot be read: %s", user_path, message);
     if (!schema_explore(&image->schema, db, NULL, (int64_t)image->bytes))
         fail(EXIT_BAD_INPUT, "%s has a schema that cannot be read: %s", user_path, sqlite3_errmsg(db));
-    if (!connection_close(db))
-        fail(EXIT_RUN_FAILED, "a statement is still open after the image's check");
+    if (!connection_close(db)) fail(EXIT_RUN_FAILED, "a statement is still open after the image's check");
 }
 
 void image_adopt(struct image *image, const char *user_path)
@@ -119,10 +112,8 @@ void image_adopt(struct image *image, const char *user_path)
 
     if (file < 0 || fstat(file, &status) != 0)
         fail(EXIT_BAD_INPUT, "%s cannot be read: %s", user_path, strerror(errno));
-    if (!S_ISREG(status.st_mode))
-        fail(EXIT_BAD_INPUT, "%s is no ordinary file", user_path);
-    if (status.st_size == 0)
-        fail(EXIT_BAD_INPUT, "%s is empty", user_path);
+    if (!S_ISREG(status.st_mode)) fail(EXIT_BAD_INPUT, "%s is no ordinary file", user_path);
+    if (status.st_size == 0) fail(EXIT_BAD_INPUT, "%s is empty", user_path);
     if (pread(file, header, sizeof header, 0) != (ssize_t)sizeof header)
         fail(EXIT_BAD_INPUT, "%s is no SQLite database: it is shorter than a header", user_path);
     close(file);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * image.h - the database that is branched, as a private file: either a copy
  * of the user's, once it has proved harmless, or one built from the text

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "image.h"
 
 #include "connection.h"
@@ -58,8 +59,7 @@ static void bind_head(sqlite3_stmt *statement, const char *text, int length)
 {
     int start = 0, end;
 
-    while (start < length && !((text[start] | 32) >= 'a' && (text[start] | 32) <= 'z'))
-        start++;
+    while (start < length && !((text[start] | 32) >= 'a' && (text[start] | 32) <= 'z')) start++;
     for (end = start; end < length && end - start < HEAD_BYTES && text[end] != '\n'; end++)
         ;
     sqlite3_bind_text(statement, 3, text + start, end - start, SQLITE_STATIC);
@@ -71,8 +71,7 @@ static void add_passages(struct builder *builder, int length)
 
     for (int start = 0, end, number = 0; start < length; start = end, number++) {
         end = length - start < PASSAGE_BYTES ? length : start + PASSAGE_BYTES;
-        while (end < length && end - start < 2 * PASSAGE_BYTES && builder->text[end - 1] != '\n')
-            end++;
+        while (end < length && end - start < 2 * PASSAGE_BYTES && builder->text[end - 1] != '\n') end++;
         sqlite3_bind_int(passage, 2, number);
         bind_head(passage, builder->text + start, end - start);
         sqlite3_bind_text(passage, 4, builder->text + start, end - start, SQLITE_STATIC);
@@ -91,11 +90,9 @@ static void add_file(struct builder *builder, const char *path)
     sqlite3_stmt *source = builder->statements[ADD_SOURCE];
     char name[4128];
 
-    if (file >= 0)
-        close(file);
+    if (file >= 0) close(file);
     /* Text only: what is compressed or binary holds a zero byte early. */
-    if (length <= 0 || memchr(builder->text, 0, (size_t)length))
-        return;
+    if (length <= 0 || memchr(builder->text, 0, (size_t)length)) return;
     if (builder->round)
         snprintf(name, sizeof name, "/copy%d%s", builder->round, path);
     else
@@ -169,15 +166,13 @@ void image_build(struct image *image, size_t bytes)
         for (size_t i = 0; i < ROOTS; i++) {
             builder->until = builder->bytes + (bytes - builder->bytes) * (i + 1) / ROOTS;
             add_folder(builder, roots[i], 0);
-            if (builder->bytes >= bytes)
-                break;
+            if (builder->bytes >= bytes) break;
         }
         if (builder->bytes == before)
             fail(EXIT_BAD_INPUT, "found no text in %s, %s and %s to build an image from", roots[0], roots[1], roots[2]);
         builder->round++;
     }
-    for (int i = 0; i < STATEMENTS; i++)
-        sqlite3_finalize(builder->statements[i]);
+    for (int i = 0; i < STATEMENTS; i++) sqlite3_finalize(builder->statements[i]);
     if (sqlite3_exec(builder->db, finish_sql, NULL, NULL, NULL) != SQLITE_OK || stat(image->path, &status) != 0)
         fail(EXIT_BAD_INPUT, "cannot finish %s: %s", image->path, sqlite3_errmsg(builder->db));
     image->bytes = (size_t)status.st_size;

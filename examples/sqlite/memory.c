@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "memory.h"
 
 #include <stdatomic.h>
@@ -39,8 +40,7 @@ static void *count_alloc(void *context, size_t size, size_t align)
     struct store *store = context;
     void *bytes = store->base.alloc(store->base.ctx, size, align);
 
-    if (bytes)
-        atomic_fetch_add_explicit(&store->live, size, memory_order_relaxed);
+    if (bytes) atomic_fetch_add_explicit(&store->live, size, memory_order_relaxed);
     return bytes;
 }
 
@@ -65,8 +65,7 @@ static int base_init(struct store *store)
 static void base_fini(struct store *store)
 {
 #ifdef HAVE_OBJRMAP_JEMALLOC
-    if (store->base.alloc)
-        rmap_alloc_jemalloc_fini(&store->base);
+    if (store->base.alloc) rmap_alloc_jemalloc_fini(&store->base);
 #else
     (void)store;
 #endif
@@ -79,8 +78,7 @@ static int make_swap(struct store *store, enum store_swap kind)
     const char *directory = getenv("TMPDIR");
 
     store->lz4 = kind == STORE_SWAP_LZ4;
-    if (store->lz4)
-        return rmap_device_lz4_create(&store->base, slots, PAGE_SHIFT, 0, &store->swap);
+    if (store->lz4) return rmap_device_lz4_create(&store->base, slots, PAGE_SHIFT, 0, &store->swap);
     return rmap_device_temp_create(&store->base, directory && *directory ? directory : "/tmp", slots, PAGE_SHIFT,
                                    &store->swap);
 }
@@ -105,14 +103,12 @@ static int make_pager(struct store *store, const struct store_options *options)
     };
     int error = rmap_memory_init(&store->frames, frames, PAGE_SHIFT);
 
-    if (error)
-        return error;
+    if (error) return error;
     error = rmap_host_create(&host, &store->host);
     if (!error) {
         store->provider = rmap_host_provider(store->host);
         error = rmap_pager_create(&pager, &store->pager);
-        if (!error)
-            return 0;
+        if (!error) return 0;
         rmap_host_destroy(store->host);
     }
     rmap_memory_fini(&store->frames);
@@ -124,41 +120,44 @@ int store_open(const struct store_options *options, struct store **out)
     struct store *store = calloc(1, sizeof *store);
     int error;
 
-    if (!store)
-        return RMAP_ERR_NOMEM;
+    if (!store) return RMAP_ERR_NOMEM;
     store->counting = (struct rmap_allocator){sizeof store->counting, store, count_alloc, count_free};
     store->half_pages = (options->range_bytes_max + MEMORY_PAGE_BYTES - 1) >> PAGE_SHIFT;
     error = base_init(store);
-    if (!error)
-        error = make_swap(store, options->swap);
-    if (!error)
-        error = make_pager(store, options);
+    if (!error) error = make_swap(store, options->swap);
+    if (!error) error = make_pager(store, options);
     if (!error) {
         *out = store;
         return 0;
     }
-    if (store->swap)
-        rmap_device_destroy(store->swap);
+    if (store->swap) rmap_device_destroy(store->swap);
     base_fini(store);
     free(store);
     return error;
 }
 
-void store_close(struct store *store)
+int store_close(struct store *store)
 {
-    rmap_pager_destroy(store->pager);
-    rmap_host_destroy(store->host);
+    int error = rmap_pager_destroy(store->pager);
+
+    if (!error) error = rmap_host_destroy(store->host);
+    if (error) return error;
     rmap_memory_fini(&store->frames);
     base_fini(store);
     free(store);
+    return 0;
+}
+
+int store_verify(struct store *store)
+{
+    return rmap_pager_verify(store->pager, NULL);
 }
 
 static uint64_t swap_pages(struct store *store, bool peak)
 {
     struct rmap_swap_stats swap = {0};
 
-    if (rmap_pager_swap(store->pager))
-        rmap_swap_get_stats(rmap_pager_swap(store->pager), &swap);
+    if (rmap_pager_swap(store->pager)) rmap_swap_get_stats(rmap_pager_swap(store->pager), &swap);
     return peak ? swap.slots_peak : swap.slots_used;
 }
 
@@ -183,7 +182,7 @@ static void add_walks(struct store_walks *to, const struct rmap_walk_stats *from
 static void fill_walks(struct store_stats *stats, const struct rmap_stats *rmap)
 {
     for (int verb = 0; verb < RMAP_WALK_VERBS; verb++)
-        for (int class = 0; class < RMAP_MAPPER_CLASSES; class++) {
+        for (int class = 0; class < RMAP_MAPPER_CLASSES; class ++) {
             const struct rmap_walk_stats *walk = &rmap->walk[verb][class];
             stats->visits += walk->visits;
             stats->hits += walk->hits;
@@ -233,8 +232,7 @@ int memory_root(struct store *store, size_t bytes, struct branch_memory **out)
     struct branch_memory *memory = calloc(1, sizeof *memory);
     int error;
 
-    if (!memory)
-        return RMAP_ERR_NOMEM;
+    if (!memory) return RMAP_ERR_NOMEM;
     memory->store = store;
     memory->pages = bytes >> PAGE_SHIFT;
     error = rmap_space_create(store->pager, &memory->space);
@@ -260,8 +258,7 @@ int memory_fork(struct branch_memory *parent, struct branch_memory **out)
     struct branch_memory *child = malloc(sizeof *child);
     int error;
 
-    if (!child)
-        return RMAP_ERR_NOMEM;
+    if (!child) return RMAP_ERR_NOMEM;
     *child = *parent;
     error = rmap_space_fork(parent->space, &child->space);
     if (error)
@@ -278,9 +275,9 @@ int memory_move(struct branch_memory *memory, size_t bytes)
     rmap_vpn_t to = memory->first ? 0 : memory->store->half_pages;
     int error;
 
-    if (pages > memory->store->half_pages)
-        return RMAP_ERR_RANGE;
-    error = rmap_space_move(memory->space, memory->first, memory->pages, pages, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to);
+    if (pages > memory->store->half_pages) return RMAP_ERR_RANGE;
+    error =
+        rmap_space_move(memory->space, memory->first, memory->pages, pages, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to);
     if (!error) {
         memory->first = to;
         memory->pages = pages;
@@ -311,15 +308,13 @@ enum memory_fault_result memory_fault(struct store *store, void *address, bool i
     struct rmap_device_stats device = {0};
 
     *error = rmap_host_fault(store->host, address, is_write ? RMAP_WRITE : RMAP_READ);
-    if (*error == RMAP_ERR_ABSENT || *error == RMAP_ERR_ACCESS)
-        return MEMORY_FAULT_FOREIGN;
+    if (*error == RMAP_ERR_ABSENT || *error == RMAP_ERR_ACCESS) return MEMORY_FAULT_FOREIGN;
     /*
      * The pager survives a swap that no longer takes pages, in ever fewer
      * frames.  A full disk will not get better here: say so, and stop.
      */
     rmap_device_get_stats(store->swap, &device);
-    if (!*error && device.errors)
-        *error = RMAP_ERR_IO_WRITE;
+    if (!*error && device.errors) *error = RMAP_ERR_IO_WRITE;
     /* BUSY passes: the retry will find it done. */
     return *error && *error != RMAP_ERR_BUSY ? MEMORY_FAULT_FAILED : MEMORY_FAULT_RESOLVED;
 }
@@ -334,21 +329,21 @@ static int measure_fork(uint64_t present, double *bytes)
     size_t before;
     int error = store_open(&options, &store);
 
-    if (error)
-        return error;
+    if (error) return error;
     error = memory_root(store, (size_t)RMAP_RUN_MAX << PAGE_SHIFT, &parent);
     for (uint64_t page = 0; !error && page < present; page++)
         error = memory_load(parent, (size_t)page << PAGE_SHIFT, mark, sizeof mark);
     before = atomic_load(&store->live);
-    if (!error)
-        error = memory_fork(parent, &child);
+    if (!error) error = memory_fork(parent, &child);
     if (!error) {
         *bytes = (double)atomic_load(&store->live) - (double)before;
         memory_close(child);
     }
-    if (parent)
-        memory_close(parent);
-    store_close(store);
+    if (parent) memory_close(parent);
+    if (!error)
+        error = store_close(store);
+    else
+        store_close(store);
     return error;
 }
 
@@ -357,8 +352,7 @@ int memory_measure_mapping(double *bytes_per_mapping)
     double one = 0, many = 0;
     int error = measure_fork(1, &one);
 
-    if (!error)
-        error = measure_fork(RMAP_RUN_MAX, &many);
+    if (!error) error = measure_fork(RMAP_RUN_MAX, &many);
     *bytes_per_mapping = (many - one) / (RMAP_RUN_MAX - 1);
     return error;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * memory.h - what the SQLite example wants from its memory, and no more.
  *
@@ -75,11 +76,14 @@ struct store_stats {
 /* budget_bytes and range_bytes_max are multiples of MEMORY_PAGE_BYTES. */
 int store_open(const struct store_options *options, struct store **store);
 
-/* Every branch_memory must have been closed. */
-void store_close(struct store *store);
+/* Every branch_memory must have been closed; an error means that something is left. */
+int store_close(struct store *store);
 
 void store_sample(struct store *store, struct store_gauges *gauges);
 void store_stats(struct store *store, struct store_stats *stats);
+
+/* The pager checks its own books: every entry, page, slot and fork tree. */
+int store_verify(struct store *store);
 
 /* A first space with one range of `bytes` zero bytes. */
 int memory_root(struct store *store, size_t bytes, struct branch_memory **memory);

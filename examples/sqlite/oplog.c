@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "oplog.h"
 
 #include "temporary.h"
@@ -19,8 +20,7 @@ static void add_bytes(struct oplog *log, const void *bytes, size_t length)
         size_t capacity = 2 * (log->length + length) + 4096;
         unsigned char *grown = realloc(log->bytes, capacity);
 
-        if (!grown)
-            fail(EXIT_RUN_FAILED, "out of memory for a statement log");
+        if (!grown) fail(EXIT_RUN_FAILED, "out of memory for a statement log");
         log->bytes = grown;
         log->capacity = capacity;
     }
@@ -44,16 +44,14 @@ void oplog_mark(struct oplog *log, enum oplog_kind kind)
 void oplog_copy(struct oplog *to, const struct oplog *from)
 {
     *to = (struct oplog){0};
-    if (from->length)
-        add_bytes(to, from->bytes, from->length);
+    if (from->length) add_bytes(to, from->bytes, from->length);
 }
 
 bool oplog_next(const struct oplog *log, size_t *position, struct oplog_entry *entry)
 {
     struct head head;
 
-    if (*position >= log->length)
-        return false;
+    if (*position >= log->length) return false;
     memcpy(&head, log->bytes + *position, sizeof head);
     *position += sizeof head;
     entry->kind = (enum oplog_kind)head.kind;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * oplog.h - what was done to one branch, in order, with the outcomes: all
  * that a reference needs to do the same.  Packed, because a fork copies it.

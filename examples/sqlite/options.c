@@ -1,16 +1,22 @@
+/* SPDX-License-Identifier: MIT */
 #include "options.h"
 
 #include "temporary.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define BRANCHES_DEFAULT 64
 #define BRANCHES_MAX 4096
+#define BUDGET_DEFAULT ((size_t)24 << 20)
+#define BUDGET_LEAST ((size_t)64 * MEMORY_PAGE_BYTES)
 
 static const char usage[] =
     "usage: sqlite_branches [IMAGE.sqlite] [options]\n"
@@ -29,8 +35,7 @@ static uint64_t parse_number(const char *name, const char *text, char **end)
 
     errno = 0;
     number = strtoull(text, end, 10);
-    if (!isdigit((unsigned char)*text) || errno)
-        fail(EXIT_BAD_INPUT, "%s needs a number, not \"%s\"", name, text);
+    if (!isdigit((unsigned char)*text) || errno) fail(EXIT_BAD_INPUT, "%s needs a number, not \"%s\"", name, text);
     return number;
 }
 
@@ -60,19 +65,20 @@ static size_t parse_size(const char *name, const char *text)
 
 static enum store_swap parse_swap(const char *text)
 {
-    if (strcmp(text, "file") == 0)
-        return STORE_SWAP_FILE;
-    if (strcmp(text, "lz4") != 0)
-        fail(EXIT_BAD_INPUT, "--swap is file or lz4, not \"%s\"", text);
+    if (strcmp(text, "file") == 0) return STORE_SWAP_FILE;
+    if (strcmp(text, "lz4") != 0) fail(EXIT_BAD_INPUT, "--swap is file or lz4, not \"%s\"", text);
     return STORE_SWAP_LZ4;
 }
 
 void options_parse(struct options *options, int count, char **arguments)
 {
     static const struct option names[] = {
-        {"branches", required_argument, NULL, 'b'}, {"memory", required_argument, NULL, 'm'},
-        {"swap", required_argument, NULL, 'w'},     {"seed", required_argument, NULL, 'r'},
-        {"svg", required_argument, NULL, 'v'},      {"help", no_argument, NULL, 'h'},
+        {"branches", required_argument, NULL, 'b'},
+        {"memory", required_argument, NULL, 'm'},
+        {"swap", required_argument, NULL, 'w'},
+        {"seed", required_argument, NULL, 'r'},
+        {"svg", required_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int name;
@@ -105,10 +111,38 @@ void options_parse(struct options *options, int count, char **arguments)
             fail(EXIT_BAD_INPUT, "what is %s? (try --help)", arguments[optind - 1]);
         }
     }
-    if (optind < count)
-        options->image = arguments[optind++];
-    if (optind < count)
-        fail(EXIT_BAD_INPUT, "one image at a time, not also %s", arguments[optind]);
+    if (optind < count) options->image = arguments[optind++];
+    if (optind < count) fail(EXIT_BAD_INPUT, "one image at a time, not also %s", arguments[optind]);
     if ((options->image && !*options->image) || (options->svg && !*options->svg))
         fail(EXIT_BAD_INPUT, "an empty file name");
+}
+
+size_t options_settle_budget(const struct options *options, size_t image_bytes)
+{
+    size_t share = image_bytes / 4 * 3, budget = options->memory;
+
+    if (!budget && share < BUDGET_LEAST)
+        fail(EXIT_BAD_INPUT, "the image of %zu bytes is too small: 3/4 of it must be %zu bytes or more", image_bytes,
+             BUDGET_LEAST);
+    if (!budget) budget = share < BUDGET_DEFAULT ? share : BUDGET_DEFAULT;
+    if (budget < BUDGET_LEAST)
+        fail(EXIT_BAD_INPUT, "--memory %zu is too small: %zu bytes at least", budget, BUDGET_LEAST);
+    if (budget >= image_bytes)
+        fail(EXIT_BAD_INPUT, "--memory %zu is no limit for an image of %zu bytes: it must be smaller", budget,
+             image_bytes);
+    return budget - budget % MEMORY_PAGE_BYTES;
+}
+
+void options_settle_picture(const struct options *options)
+{
+    struct stat image, picture;
+    int file;
+
+    if (!options->svg) return;
+    if (options->image && stat(options->image, &image) == 0 && stat(options->svg, &picture) == 0 &&
+        image.st_dev == picture.st_dev && image.st_ino == picture.st_ino)
+        fail(EXIT_BAD_INPUT, "--svg %s would overwrite the image", options->svg);
+    file = open(options->svg, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0) fail(EXIT_BAD_INPUT, "--svg %s cannot be written: %s", options->svg, strerror(errno));
+    close(file);
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * options.h - the command line.  Nonsense is one line on stderr and
  * EXIT_BAD_INPUT, before anything has been made.
@@ -18,5 +19,11 @@ struct options {
 
 /* Exits with 0 after --help. */
 void options_parse(struct options *options, int count, char **arguments);
+
+/* The budget in bytes of whole pages; refuses one that does not press or leaves no room to work. */
+size_t options_settle_budget(const struct options *options, size_t image_bytes);
+
+/* Refuses a picture that cannot be written, now and not after a minute, or that would overwrite the image. */
+void options_settle_picture(const struct options *options);
 
 #endif

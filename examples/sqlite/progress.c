@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "progress.h"
 
 #include <stdarg.h>
@@ -32,22 +33,19 @@ void progress_show(const char *format, ...)
     double seconds = progress_seconds();
     va_list arguments;
 
-    if (seconds < next)
-        return;
+    if (seconds < next) return;
     next = seconds + (terminal ? REDRAW_SECONDS : PLAIN_SECONDS);
     fprintf(stderr, "%s[%5.1f s] ", terminal ? "\r\033[K" : "", seconds);
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);
     va_end(arguments);
-    if (!terminal)
-        fputc('\n', stderr);
+    if (!terminal) fputc('\n', stderr);
     line_open = terminal;
     fflush(stderr);
 }
 
 void progress_end(void)
 {
-    if (line_open)
-        fputs("\r\033[K", stderr);
+    if (line_open) fputs("\r\033[K", stderr);
     line_open = false;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * progress.h - a run of a minute must show that it lives: one line redrawn on
  * a terminal, a plain line every two seconds elsewhere, all on stderr.

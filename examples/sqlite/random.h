@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * random.h - a small generator of our own (splitmix64), so that a seed gives
  * the same run on every machine and library.

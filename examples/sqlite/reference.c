@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "reference.h"
 
 #include "image.h"
@@ -31,8 +32,7 @@ struct reference {
 
 static bool reopen(sqlite3 **db)
 {
-    if (*db && !connection_close(*db))
-        return false;
+    if (*db && !connection_close(*db)) return false;
     *db = connection_open_file(temporary_path(TEMPORARY_REFERENCE));
     return *db != NULL;
 }
@@ -49,14 +49,13 @@ static bool replay(sqlite3 **db, const struct job *job, char *message, size_t me
             outcome = connection_run(*db, entry.sql);
             if (outcome.code != entry.outcome.code || outcome.digest != entry.outcome.digest) {
                 snprintf(message, message_bytes, "branch %d: code %d%s, plain SQLite has %d, after: %.300s",
-                         job->branch, entry.outcome.code,
-                         outcome.code == entry.outcome.code ? " with other rows" : "", outcome.code, entry.sql);
+                         job->branch, entry.outcome.code, outcome.code == entry.outcome.code ? " with other rows" : "",
+                         outcome.code, entry.sql);
                 return false;
             }
             break;
         case OPLOG_ABANDON:
-            if (!sqlite3_get_autocommit(*db))
-                connection_run(*db, "ROLLBACK");
+            if (!sqlite3_get_autocommit(*db)) connection_run(*db, "ROLLBACK");
             /* fall through */
         case OPLOG_REOPEN:
             if (!reopen(db)) {
@@ -89,8 +88,7 @@ static bool judge(const char *image_path, const struct job *job, char *message, 
     else
         right = true;
     sqlite3_free(error);
-    if (db)
-        connection_close(db);
+    if (db) connection_close(db);
     remove(path);
     return right;
 }
@@ -105,10 +103,8 @@ static void *work(void *argument)
         struct job job;
         bool right;
 
-        while (!reference->queued && !reference->ending)
-            pthread_cond_wait(&reference->changed, &reference->mutex);
-        if (!reference->queued)
-            break;
+        while (!reference->queued && !reference->ending) pthread_cond_wait(&reference->changed, &reference->mutex);
+        if (!reference->queued) break;
         job = reference->queue[reference->first];
         reference->first = (reference->first + 1) % QUEUE;
         reference->queued--;
@@ -122,8 +118,7 @@ static void *work(void *argument)
         pthread_mutex_lock(&reference->mutex);
         reference->judged++;
         reference->right += right && job.branch != 0;
-        if (!right && !reference->message[0])
-            memcpy(reference->message, message, sizeof message);
+        if (!right && !reference->message[0]) memcpy(reference->message, message, sizeof message);
     }
     pthread_mutex_unlock(&reference->mutex);
     return NULL;
@@ -133,8 +128,7 @@ struct reference *reference_start(const char *image_path)
 {
     struct reference *reference = calloc(1, sizeof *reference);
 
-    if (!reference)
-        fail(EXIT_RUN_FAILED, "out of memory for the reference");
+    if (!reference) fail(EXIT_RUN_FAILED, "out of memory for the reference");
     reference->image_path = image_path;
     pthread_mutex_init(&reference->mutex, NULL);
     pthread_cond_init(&reference->changed, NULL);
@@ -149,8 +143,7 @@ void reference_submit(struct reference *reference, int branch, const struct oplo
 
     oplog_copy(&job.log, log);
     pthread_mutex_lock(&reference->mutex);
-    while (reference->queued == QUEUE)
-        pthread_cond_wait(&reference->changed, &reference->mutex);
+    while (reference->queued == QUEUE) pthread_cond_wait(&reference->changed, &reference->mutex);
     reference->queue[(reference->first + reference->queued) % QUEUE] = job;
     reference->queued++;
     pthread_cond_broadcast(&reference->changed);

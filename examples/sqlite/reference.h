@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * reference.h - the judge: for each branch, an ordinary copy of the image on
  * disk, plain SQLite, the branch's log replayed, the same hash.  One copy at

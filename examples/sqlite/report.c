@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "report.h"
 
 #include <inttypes.h>
@@ -85,15 +86,13 @@ void report_table(const struct report *report)
     row("metadata bytes, all", size_text(stats->metadata_bytes), "-",
         size_text(stats->metadata_bytes + stats->mappings_peak * BACK_POINTER_BYTES));
     same_row("swap (peak)", size_text(stats->swap_bytes_peak), "-");
-    if (stats->lz4_bytes_peak)
-        same_row("  compressed, beside the budget", size_text(stats->lz4_bytes_peak), "-");
+    if (stats->lz4_bytes_peak) same_row("  compressed, beside the budget", size_text(stats->lz4_bytes_peak), "-");
     printf("SQLite's own heap (peak) %s; resident set (peak, a frame counts once for each projection) %s\n",
            size_text(report->sqlite_heap_peak), size_text(report->peak_rss));
 
     printf("\nwalks that unmap, by the number of mappers at their start\n  %-14s %12s %12s %12s %10s\n", "mappers",
            "walks", "visits", "hits", "visits/hit");
-    for (int i = 0; i < STORE_MAPPER_CLASSES; i++)
-        walk_row(classes[i], &stats->unmap_by_mappers[i]);
+    for (int i = 0; i < STORE_MAPPER_CLASSES; i++) walk_row(classes[i], &stats->unmap_by_mappers[i]);
     walk_row("ageing", &stats->ageing);
     walk_row("first look-ups", &stats->first_lookups);
     putchar('\n');
@@ -133,8 +132,7 @@ void report_result(const struct report *report)
     number("hits", stats->hits);
     number("nodes_visited", stats->nodes_visited);
     printf(",\"visits_by_mappers\":");
-    for (int i = 0; i < STORE_MAPPER_CLASSES; i++)
-        walks(classes[i], &stats->unmap_by_mappers[i], i ? "," : "{");
+    for (int i = 0; i < STORE_MAPPER_CLASSES; i++) walks(classes[i], &stats->unmap_by_mappers[i], i ? "," : "{");
     walks("ageing", &stats->ageing, "},");
     walks("first_lookups", &stats->first_lookups, ",");
     number("nodes_live", stats->nodes_live);

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * report.h - the end of a run: a table for people, beside what the same
  * branches cost as plain copies and with a back pointer per mapping, and the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "schema.h"
 
 #include <stddef.h>
@@ -8,10 +9,8 @@
 
 const char *schema_text_module(void)
 {
-    if (sqlite3_compileoption_used("ENABLE_FTS5"))
-        return "fts5";
-    if (sqlite3_compileoption_used("ENABLE_FTS4") || sqlite3_compileoption_used("ENABLE_FTS3"))
-        return "fts4";
+    if (sqlite3_compileoption_used("ENABLE_FTS5")) return "fts5";
+    if (sqlite3_compileoption_used("ENABLE_FTS4") || sqlite3_compileoption_used("ENABLE_FTS3")) return "fts4";
     return NULL;
 }
 
@@ -20,8 +19,7 @@ static sqlite3_stmt *query(sqlite3 *db, char *sql)
 {
     sqlite3_stmt *statement = NULL;
 
-    if (sql)
-        sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
+    if (sql) sqlite3_prepare_v2(db, sql, -1, &statement, NULL);
     sqlite3_free(sql);
     return statement;
 }
@@ -36,10 +34,11 @@ static const char *text_of(sqlite3_stmt *statement, int column)
 /* The name of a rowid that no column hides; NULL if all three are hidden. */
 static char *find_rowid(sqlite3 *db, const char *table)
 {
-    sqlite3_stmt *names = query(db, sqlite3_mprintf("SELECT column1 FROM (VALUES('rowid'),('_rowid_'),('oid')) "
-                                                    "WHERE column1 NOT IN (SELECT lower(name) FROM pragma_table_xinfo(%Q)) "
-                                                    "LIMIT 1",
-                                                    table));
+    sqlite3_stmt *names =
+        query(db, sqlite3_mprintf("SELECT column1 FROM (VALUES('rowid'),('_rowid_'),('oid')) "
+                                  "WHERE column1 NOT IN (SELECT lower(name) FROM pragma_table_xinfo(%Q)) "
+                                  "LIMIT 1",
+                                  table));
     char *name = sqlite3_step(names) == SQLITE_ROW ? sqlite3_mprintf("%s", text_of(names, 0)) : NULL;
 
     sqlite3_finalize(names);
@@ -62,8 +61,7 @@ static char *find_columns(struct schema_table *table, sqlite3 *db, const char *n
     while (length && sqlite3_step(info) == SQLITE_ROW && table->column_count < SCHEMA_COLUMNS) {
         char *column, *columns;
 
-        if (sqlite3_column_int(info, 1))
-            continue;
+        if (sqlite3_column_int(info, 1)) continue;
         column = sqlite3_mprintf("\"%w\"", text_of(info, 0));
         columns = sqlite3_mprintf("%z%s%s", table->columns, table->columns ? "," : "", column);
         length = sqlite3_mprintf("%z+ifnull(length(%s),0)", length, column);
@@ -76,8 +74,7 @@ static char *find_columns(struct schema_table *table, sqlite3 *db, const char *n
 
 static void table_fini(struct schema_table *table)
 {
-    for (int i = 0; i < table->column_count; i++)
-        sqlite3_free(table->column[i]);
+    for (int i = 0; i < table->column_count; i++) sqlite3_free(table->column[i]);
     sqlite3_free(table->columns);
     sqlite3_free(table->rowid);
     sqlite3_free(table->name);
@@ -104,13 +101,11 @@ static bool table_init(struct schema_table *table, sqlite3 *db, const char *name
         /* Past the largest rowid SQLite picks numbers at random, which nobody could repeat. */
         table->no_copies =
             sqlite3_column_int64(facts, 4) > LARGE_ROW_BYTES || table->rowid_max > INT64_MAX - ROWID_RESERVE;
-        if (table->row_bytes < 1)
-            table->row_bytes = 1;
+        if (table->row_bytes < 1) table->row_bytes = 1;
         sqlite3_finalize(facts);
     }
     sqlite3_free(length);
-    if (!useful)
-        table_fini(table);
+    if (!useful) table_fini(table);
     return useful;
 }
 
@@ -120,12 +115,12 @@ static char *unused_name(sqlite3 *db, const char *wish)
     for (int attempt = 0; attempt < 1000; attempt++) {
         char *name = attempt ? sqlite3_mprintf("%s%d", wish, attempt) : sqlite3_mprintf("%s", wish);
         sqlite3_stmt *taken =
-            query(db, sqlite3_mprintf("SELECT 1 FROM main.sqlite_schema WHERE substr(lower(name),1,length(%Q))=%Q", name, name));
+            query(db, sqlite3_mprintf("SELECT 1 FROM main.sqlite_schema WHERE substr(lower(name),1,length(%Q))=%Q",
+                                      name, name));
         bool unused = sqlite3_step(taken) == SQLITE_DONE;
 
         sqlite3_finalize(taken);
-        if (unused)
-            return name;
+        if (unused) return name;
         sqlite3_free(name);
     }
     return NULL;
@@ -153,8 +148,7 @@ bool schema_explore(struct schema *schema, sqlite3 *db, const char *text, int64_
     int code = SQLITE_ERROR;
 
     *schema = (struct schema){.module = schema_text_module(), .image_bytes = image_bytes, .text_rows = 100};
-    if (!own_table(&schema->tables[schema->table_count++], db))
-        return false;
+    if (!own_table(&schema->tables[schema->table_count++], db)) return false;
     names = query(db, sqlite3_mprintf(list, SCHEMA_COLUMNS));
     while (schema->table_count < SCHEMA_TABLES && (code = sqlite3_step(names)) == SQLITE_ROW)
         schema->table_count += table_init(&schema->tables[schema->table_count], db, text_of(names, 0));
@@ -165,8 +159,7 @@ bool schema_explore(struct schema *schema, sqlite3 *db, const char *text, int64_
     }
     if (schema->text_exists) {
         sqlite3_stmt *rows = query(db, sqlite3_mprintf("SELECT max(rowid) FROM %s", text));
-        if (sqlite3_step(rows) == SQLITE_ROW)
-            schema->text_rows = sqlite3_column_int64(rows, 0);
+        if (sqlite3_step(rows) == SQLITE_ROW) schema->text_rows = sqlite3_column_int64(rows, 0);
         sqlite3_finalize(rows);
     }
     return code == SQLITE_DONE || code == SQLITE_ROW;
@@ -174,8 +167,7 @@ bool schema_explore(struct schema *schema, sqlite3 *db, const char *text, int64_
 
 void schema_fini(struct schema *schema)
 {
-    for (int i = 0; i < schema->table_count; i++)
-        table_fini(&schema->tables[i]);
+    for (int i = 0; i < schema->table_count; i++) table_fini(&schema->tables[i]);
     sqlite3_free(schema->text);
     *schema = (struct schema){0};
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * schema.h - what a database offers to a workload: the tables that plain SQL
  * may read and change, found once, before anything runs.
@@ -5,9 +6,9 @@
 #ifndef EXAMPLES_SQLITE_SCHEMA_H
 #define EXAMPLES_SQLITE_SCHEMA_H
 
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sqlite3.h>
 
 #define SCHEMA_TABLES 48
 #define SCHEMA_COLUMNS 32

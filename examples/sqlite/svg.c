@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "svg.h"
 
 #include <math.h>
@@ -68,8 +69,7 @@ void svg_add(struct svg_series *series, const struct svg_sample *sample)
 {
     if (series->count == SVG_SAMPLES) {
         series->count /= 2;
-        for (int i = 0; i < series->count; i++)
-            series->samples[i] = series->samples[2 * i];
+        for (int i = 0; i < series->count; i++) series->samples[i] = series->samples[2 * i];
         series->spacing = series->spacing > 0 ? 2 * series->spacing : 0.02;
     }
     series->samples[series->count++] = *sample;
@@ -80,8 +80,7 @@ static double tick_step(double range)
 {
     double step = pow(10, floor(log10(range / 6 + 1e-9)));
 
-    if (range / step > 30)
-        return 10 * step;
+    if (range / step > 30) return 10 * step;
     return range / step > 12 ? 5 * step : range / step > 6 ? 2 * step : step;
 }
 
@@ -106,12 +105,10 @@ static void draw_panel(FILE *file, const struct svg_series *series, const struct
     double highest = panel->budget, step, legend = LEFT + PLOT_WIDTH;
     int bottom = panel->y + panel->height;
 
-    for (int i = 0; i < series->count; i++)
-        highest = fmax(highest, panel->layers[0].top(&series->samples[i]));
+    for (int i = 0; i < series->count; i++) highest = fmax(highest, panel->layers[0].top(&series->samples[i]));
     highest = highest > 0 ? highest * 1.08 : 1;
     step = tick_step(highest);
-    for (int i = 0; i < panel->layer_count; i++)
-        draw_layer(file, series, panel, &panel->layers[i], seconds, highest);
+    for (int i = 0; i < panel->layer_count; i++) draw_layer(file, series, panel, &panel->layers[i], seconds, highest);
     for (double value = 0; value <= highest; value += step) {
         double y = bottom - panel->height * value / highest;
         fprintf(file,
@@ -127,8 +124,8 @@ static void draw_panel(FILE *file, const struct svg_series *series, const struct
             "<path fill=\"none\" stroke=\"#444\" d=\"M%d %dV%dH%d\"/>"
             "<text x=\"%d\" y=\"%d\" font-weight=\"bold\">%s</text>"
             "<text transform=\"translate(16 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>\n",
-            LEFT, panel->y, bottom, LEFT + PLOT_WIDTH, LEFT, panel->y - 10, panel->title,
-            panel->y + panel->height / 2, panel->unit);
+            LEFT, panel->y, bottom, LEFT + PLOT_WIDTH, LEFT, panel->y - 10, panel->title, panel->y + panel->height / 2,
+            panel->unit);
     /* The legend, from the right; text widths are estimated. */
     if (panel->budget > 0) {
         legend -= 7.0 * 6 + 30;
@@ -187,15 +184,13 @@ bool svg_write(const struct svg_series *series, const char *path, const char *ti
     FILE *file = fopen(path, "w");
     bool written;
 
-    if (!file)
-        return false;
+    if (!file) return false;
     fprintf(file,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d 640\" width=\"%d\" height=\"640\" "
             "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n"
             "<text x=\"%d\" y=\"32\" font-size=\"17\">%s</text>\n",
             WIDTH, WIDTH, LEFT, title);
-    for (size_t i = 0; i < sizeof panels / sizeof panels[0]; i++)
-        draw_panel(file, series, &panels[i], seconds);
+    for (size_t i = 0; i < sizeof panels / sizeof panels[0]; i++) draw_panel(file, series, &panels[i], seconds);
     draw_time(file, series, panels[0].y, 584, seconds);
     fputs("</svg>\n", file);
     written = !ferror(file);

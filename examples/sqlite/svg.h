@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * svg.h - the run as a picture: what is resident, how much of it is shared,
  * and what is on swap, over time.  Samples are thinned out as they grow many.
@@ -18,8 +19,8 @@ struct svg_sample {
 struct svg_series {
     struct svg_sample samples[SVG_SAMPLES];
     int count;
-    double spacing;       /* the least time between two samples, doubled when full */
-    double checks_begin;  /* when the work ended and the checks began */
+    double spacing;      /* the least time between two samples, doubled when full */
+    double checks_begin; /* when the work ended and the checks began */
 };
 
 /* True if a sample is due at `seconds`. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "tablehash.h"
 
 #include <string.h>
@@ -33,16 +34,14 @@ static void add_value(XXH3_state_t *xxh, sqlite3_stmt *statement, int column)
     }
     memcpy(head + 1, &word, sizeof word);
     XXH3_128bits_update(xxh, head, sizeof head);
-    if (bytes && word)
-        XXH3_128bits_update(xxh, bytes, (size_t)word);
+    if (bytes && word) XXH3_128bits_update(xxh, bytes, (size_t)word);
 }
 
 struct tablehash_state *tablehash_begin(void)
 {
     XXH3_state_t *xxh = XXH3_createState();
 
-    if (xxh)
-        XXH3_128bits_reset(xxh);
+    if (xxh) XXH3_128bits_reset(xxh);
     return (struct tablehash_state *)xxh;
 }
 
@@ -50,8 +49,7 @@ void tablehash_row(struct tablehash_state *state, sqlite3_stmt *stepped)
 {
     int columns = sqlite3_column_count(stepped);
 
-    for (int column = 0; column < columns; column++)
-        add_value((XXH3_state_t *)state, stepped, column);
+    for (int column = 0; column < columns; column++) add_value((XXH3_state_t *)state, stepped, column);
 }
 
 struct tablehash tablehash_end(struct tablehash_state *state)
@@ -70,8 +68,7 @@ static bool add_rows(sqlite3 *db, struct tablehash_state *state, char *sql)
 
     sqlite3_free(sql);
     if (code == SQLITE_OK)
-        while ((code = sqlite3_step(statement)) == SQLITE_ROW)
-            tablehash_row(state, statement);
+        while ((code = sqlite3_step(statement)) == SQLITE_ROW) tablehash_row(state, statement);
     sqlite3_finalize(statement);
     return code == SQLITE_DONE;
 }
@@ -91,12 +88,10 @@ static const char *rowid_name(sqlite3 *db, const char *table)
                  sqlite3_step(statement) != SQLITE_DONE;
         sqlite3_finalize(statement);
         sqlite3_free(sql);
-        if (hidden)
-            continue;
+        if (hidden) continue;
         statement = NULL;
         sql = sqlite3_mprintf("SELECT %s FROM main.\"%w\" LIMIT 0", names[i], table);
-        if (sql && sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK)
-            found = names[i];
+        if (sql && sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK) found = names[i];
         sqlite3_finalize(statement);
         sqlite3_free(sql);
     }
@@ -129,8 +124,7 @@ bool tablehash_database(sqlite3 *db, struct tablehash *hash, char **message)
     int code = SQLITE_NOMEM;
 
     *message = NULL;
-    if (state)
-        code = sqlite3_prepare_v2(db, list, -1, &tables, NULL);
+    if (state) code = sqlite3_prepare_v2(db, list, -1, &tables, NULL);
     if (code == SQLITE_OK && !add_rows(db, state, sqlite3_mprintf("SELECT rowid, * FROM main.sqlite_schema")))
         code = SQLITE_ERROR;
     while (code == SQLITE_OK && (code = sqlite3_step(tables)) == SQLITE_ROW) {
@@ -141,10 +135,8 @@ bool tablehash_database(sqlite3 *db, struct tablehash *hash, char **message)
             *message = sqlite3_mprintf("table \"%s\": %s", name ? name : "?", sqlite3_errmsg(db));
         }
     }
-    if (code != SQLITE_DONE && !*message)
-        *message = sqlite3_mprintf("%s", sqlite3_errmsg(db));
+    if (code != SQLITE_DONE && !*message) *message = sqlite3_mprintf("%s", sqlite3_errmsg(db));
     sqlite3_finalize(tables);
-    if (state)
-        *hash = tablehash_end(state);
+    if (state) *hash = tablehash_end(state);
     return code == SQLITE_DONE;
 }

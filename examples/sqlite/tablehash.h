@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * tablehash.h - one hash of everything that a database says, used alike for
  * branches and for their references: types and values, row after row.
@@ -5,9 +6,9 @@
 #ifndef EXAMPLES_SQLITE_TABLEHASH_H
 #define EXAMPLES_SQLITE_TABLEHASH_H
 
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sqlite3.h>
 
 /* 128 bits of XXH3. */
 struct tablehash {

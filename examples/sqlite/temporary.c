@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "temporary.h"
 
 #include "progress.h"
@@ -22,16 +23,13 @@ static volatile sig_atomic_t present;
 
 void temporary_remove(void)
 {
-    if (!present)
-        return;
+    if (!present) return;
     present = 0;
     /* Another thread may be making a file meanwhile; it cannot once the directory is gone. */
     for (int attempt = 0; attempt < 3; attempt++) {
         for (size_t file = 0; file < TEMPORARY_FILES; file++)
-            for (size_t suffix = 0; suffix < SUFFIXES; suffix++)
-                unlink(paths[file][suffix]);
-        if (rmdir(directory) == 0)
-            break;
+            for (size_t suffix = 0; suffix < SUFFIXES; suffix++) unlink(paths[file][suffix]);
+        if (rmdir(directory) == 0) break;
     }
 }
 
@@ -50,11 +48,9 @@ void temporary_create(void)
     struct sigaction action = {.sa_handler = remove_and_die, .sa_flags = (int)SA_RESETHAND};
     int length;
 
-    if (!parent || !*parent)
-        parent = "/tmp";
+    if (!parent || !*parent) parent = "/tmp";
     length = snprintf(directory, sizeof directory, "%s/sqlite_branches.XXXXXX", parent);
-    if (length < 0 || (size_t)length >= sizeof directory)
-        fail(EXIT_BAD_INPUT, "the path in TMPDIR is too long");
+    if (length < 0 || (size_t)length >= sizeof directory) fail(EXIT_BAD_INPUT, "the path in TMPDIR is too long");
     if (!mkdtemp(directory))
         fail(EXIT_BAD_INPUT, "cannot make a temporary directory in %s: %s", parent, strerror(errno));
     for (size_t file = 0; file < TEMPORARY_FILES; file++)
@@ -64,8 +60,7 @@ void temporary_create(void)
     present = 1;
     atexit(temporary_remove);
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        sigaction(signals[i], &action, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaction(signals[i], &action, NULL);
 }
 
 const char *temporary_path(enum temporary_file file)

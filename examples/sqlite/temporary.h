@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * temporary.h - one private directory in $TMPDIR with two fixed files, gone
  * at exit, on a signal and on a crash; and the one way to give up.

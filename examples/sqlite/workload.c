@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "workload.h"
 
 #include "random.h"
@@ -19,8 +20,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct script *script, con
     va_start(arguments, format);
     sql = sqlite3_vmprintf(format, arguments);
     va_end(arguments);
-    if (!sql || script->count == SCRIPT_STATEMENTS)
-        fail(EXIT_RUN_FAILED, "no room for a statement");
+    if (!sql || script->count == SCRIPT_STATEMENTS) fail(EXIT_RUN_FAILED, "no room for a statement");
     script->statements[script->count++] = sql;
 }
 
@@ -103,8 +103,8 @@ static void add_text(struct writer *writer, int rows)
     if (!text)
         add_notes(writer, rows);
     else if (rows == 1 && below(writer, 2))
-        add(writer->script, "DELETE FROM %s WHERE rowid IN (SELECT rowid FROM %s WHERE rowid>=%lld LIMIT 2)",
-            text, text, rowid);
+        add(writer->script, "DELETE FROM %s WHERE rowid IN (SELECT rowid FROM %s WHERE rowid>=%lld LIMIT 2)", text,
+            text, rowid);
     else if (rows == 1)
         add(writer->script, "UPDATE %s SET body='again '||body WHERE rowid=%lld", text, rowid);
     else
@@ -137,14 +137,14 @@ static void add_query(struct writer *writer)
     case 5:
     case 6:
         if (writer->schema->text) {
-            add(writer->script, "SELECT count(*), max(rowid) FROM %s WHERE %s MATCH '%s'",
-                writer->schema->text, writer->schema->text, words[below(writer, 12)]);
+            add(writer->script, "SELECT count(*), max(rowid) FROM %s WHERE %s MATCH '%s'", writer->schema->text,
+                writer->schema->text, words[below(writer, 12)]);
             break;
         }
         /* fall through */
     default:
-        add(writer->script, "SELECT %s, %s FROM %s WHERE %s>=%lld ORDER BY %s LIMIT %d", table->rowid,
-            table->columns, table->name, table->rowid, rowid, table->rowid, 1 + below(writer, 40));
+        add(writer->script, "SELECT %s, %s FROM %s WHERE %s>=%lld ORDER BY %s LIMIT %d", table->rowid, table->columns,
+            table->name, table->rowid, rowid, table->rowid, 1 + below(writer, 40));
     }
 }
 
@@ -152,10 +152,8 @@ static void add_growth(struct writer *writer)
 {
     int64_t bytes = writer->schema->image_bytes / 128;
 
-    if (bytes > 200 << 10)
-        bytes = 200 << 10;
-    if (bytes < 8 << 10)
-        bytes = 8 << 10;
+    if (bytes > 200 << 10) bytes = 200 << 10;
+    if (bytes < 8 << 10) bytes = 8 << 10;
     /* Made from nothing, because an image's own tables may refuse copies. */
     add(writer->script,
         "INSERT INTO %s(origin,body) WITH RECURSIVE line(n) AS (VALUES(1) UNION ALL SELECT n+1 FROM line LIMIT %d) "
@@ -184,8 +182,7 @@ void workload_setup(const struct schema *schema, struct script *script)
     add(script, "COMMIT");
 }
 
-void workload_transaction(const struct schema *schema, uint64_t *random, enum workload_size size,
-                          struct script *script)
+void workload_transaction(const struct schema *schema, uint64_t *random, enum workload_size size, struct script *script)
 {
     struct writer writer = {schema, random, script};
     int steps = 4 + below(&writer, 6);
@@ -194,8 +191,7 @@ void workload_transaction(const struct schema *schema, uint64_t *random, enum wo
     *script = (struct script){0};
     add_query(&writer);
     add(script, "BEGIN");
-    if (size == WORKLOAD_GROW)
-        add_growth(&writer);
+    if (size == WORKLOAD_GROW) add_growth(&writer);
     for (int i = 0; i < steps; i++) {
         switch (below(&writer, 8)) {
         case 0:
@@ -224,7 +220,6 @@ void workload_transaction(const struct schema *schema, uint64_t *random, enum wo
 
 void script_fini(struct script *script)
 {
-    for (int i = 0; i < script->count; i++)
-        sqlite3_free(script->statements[i]);
+    for (int i = 0; i < script->count; i++) sqlite3_free(script->statements[i]);
     script->count = 0;
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * workload.h - seeded transactions over any database: rows of its tables
  * copied, deleted and changed to what other rows hold, notes and full-text

@@ -79,6 +79,7 @@ static inline rmap_swp_t rmap_pte_swp(const struct rmap_pte_format *f, rmap_pte_
 {
     return (rmap_swp_t)rmap_pte_pfn(f, e);
 }
+/** Does an entry that is not none have the attribute? (Of 0 an inverted one, NX say, would be said to hold.) */
 static inline bool rmap_pte_get(const struct rmap_pte_format *f, rmap_pte_t e, enum rmap_pte_attr a)
 {
     return f->attr[a].mask && (e & f->attr[a].mask) == f->attr[a].on;
@@ -100,7 +101,7 @@ static inline rmap_pte_t rmap_pte_make(const struct rmap_pte_format *f, rmap_pfn
 {
     return f->present_value | f->fixed | pfn << f->payload_shift | rmap_pte__attrs(f, attrs);
 }
-/** A not-present entry of a kind with a payload. Only the software attributes in `attrs` are kept for swap entries. */
+/** A not-present entry of a kind with a payload. `attrs` as in rmap_pte_make; give swap entries software attributes only. */
 static inline rmap_pte_t rmap_pte_make_kind(const struct rmap_pte_format *f, enum rmap_pte_kind k, uint64_t payload,
                                             unsigned attrs)
 {

@@ -59,9 +59,7 @@ void rmap__window_forget(struct rmap__window *w, uint32_t first, uint32_t end)
     struct rmap__projection *a = rmap__tlb_find(w, first), *b = rmap__tlb_before(w, end);
     if (!a || a->first >= end) return;
 
-    uint32_t all_first = a->first, all_end = rmap__projection_end(b);
-    if (first < all_first) first = all_first;
-    if (end > all_end) end = all_end;
+    const uint32_t all_first = a->first, all_end = rmap__projection_end(b);
     unsigned splits = (first > all_first) + (end < all_end); /* each adds a VMA at most; whole projections add none */
     bool one_spare_needed = a == b && splits == 2;
     if (w->host->stats.vmas + splits <= w->host->stats.vma_limit && (!one_spare_needed || w->host->spares > 0) &&

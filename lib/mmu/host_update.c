@@ -53,9 +53,8 @@ static bool find_stretch(const struct rmap__window *w, const struct rmap_mmu_run
     rmap_vpn_t run_end = run->first + run->count;
     if (run_end > w->host->pages) run_end = w->host->pages;
     rmap_vpn_t first = vpn, end = vpn + 1;
-    while (first > run->first && pfn >= vpn - (first - 1) &&
-           agrees(w, run, first - 1, pfn - (vpn - (first - 1)), writable))
-        first--;
+    /* Below frame 0 the sum wraps to a frame that no memory has. */
+    while (first > run->first && agrees(w, run, first - 1, pfn - (vpn - first + 1), writable)) first--;
     while (end < run_end && agrees(w, run, end, pfn + (end - vpn), writable)) end++;
     *s = (struct stretch){(uint32_t)first, (uint32_t)end, pfn - (vpn - first), writable};
     return true;

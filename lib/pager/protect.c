@@ -54,6 +54,7 @@ int rmap__populate(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 {
     const struct rmap__region *r;
     RMAP__REGIONS_IN(r, &s->regions, first, end) {
+        if (r->prot == RMAP_NONE) continue; /* grown or moved while nothing may be accessed: locked as its pages come */
         unsigned access = r->prot & RMAP_WRITE ? RMAP_WRITE : r->prot & RMAP_READ ? RMAP_READ : RMAP_EXEC;
         rmap_vpn_t a = r->first > first ? r->first : first;
         rmap_vpn_t b = rmap__region_end(r) < end ? rmap__region_end(r) : end;

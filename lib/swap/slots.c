@@ -106,7 +106,6 @@ static bool grow(struct rmap_swap *s, struct rmap__swap_device *d)
         chunk->nfree = n;
         d->chunks[d->made++] = chunk;
         d->nfree += n;
-        d->cursor = first;
         s->stats.metadata_bytes += sizeof *chunk;
         return true;
     }

@@ -12,10 +12,10 @@
 #ifndef RMAP_TESTS_PROPERTY_GAME_H
 #define RMAP_TESTS_PROPERTY_GAME_H
 
+#include "property/arena.h"
 #include "property/flaky_device.h"
 #include "property/oracle.h"
 #include "property/scan.h"
-#include "support/counting_alloc.h"
 #include "support/prng.h"
 
 #include <objrmap/host.h>
@@ -54,7 +54,7 @@ struct game {
     struct prng rng;
     struct oracle o;
 
-    struct test_alloc alloc;
+    struct arena alloc;
     struct rmap_memory memory;
     struct rmap_host *host;
     int pipe[2]; /* GAME_HOST: copies to and from windows, with EFAULT where a load or store would trap */
@@ -73,7 +73,9 @@ struct game {
     int space_touched; /* -1: none */
     rmap_vpn_t first_touched;
     uint64_t count_touched;
-    bool out_of_frames; /* a fault said NO_FRAME: then nothing must have been evictable */
+    bool out_of_frames;    /* a fault said NO_FRAME: then nothing must have been evictable … */
+    uint64_t free_allowed; /* … and no more than so many frames free: 1 if it needed two (private copy from swap) */
+    bool freed_nothing; /* a reclaim: then nothing must have been evictable */
 
     char history[GAME_HISTORY][GAME_LINE];
 };

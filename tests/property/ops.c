@@ -81,3 +81,11 @@ void ops_touch(struct game *g, unsigned s, rmap_vpn_t first, uint64_t count)
     g->first_touched = first;
     g->count_touched = count;
 }
+
+void ops_note_fault(struct game *g, int rc)
+{
+    g->out_of_frames = rc == RMAP_ERR_NO_FRAME;
+    g->free_allowed = 0;
+    for (rmap_vpn_t v = g->first_touched; v < ORACLE_PAGES && v - g->first_touched < g->count_touched; v++)
+        if (g->scan.entry[g->space_touched][v].kind == RMAP_PTE_SWAP) g->free_allowed = 1;
+}

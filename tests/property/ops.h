@@ -7,6 +7,7 @@
 #define RMAP_TESTS_PROPERTY_OPS_H
 
 #include "property/game.h"
+#include "property/tlb_mmu.h"
 
 /** Choose one operation and do it. */
 void ops_random(struct game *g);
@@ -36,6 +37,8 @@ rmap_vpn_t ops_any_page(struct game *g, unsigned s);
 void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *count);
 unsigned ops_any_prot(struct game *g);
 void ops_touch(struct game *g, unsigned s, rmap_vpn_t first, uint64_t count);
+/** A fault in the touched range answered `rc`. */
+void ops_note_fault(struct game *g, int rc);
 /** A number that no word holds yet. */
 static inline uint64_t ops_stamp(struct game *g) { return ++g->next_stamp; }
 

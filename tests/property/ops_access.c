@@ -56,7 +56,7 @@ static void judge_bytes(struct game *g, int rc, int expected, size_t done, size_
     bool ended_early = rc != expected && done < must && done % 8 == 0;
     ops_judge(g, rc, ended_early ? 0 : expected, ENV_FAULT);
     if (!ended_early && done != must) game_fail(g, "%zu bytes, expected %zu", done, must);
-    g->out_of_frames = rc == RMAP_ERR_NO_FRAME;
+    ops_note_fault(g, rc);
 }
 
 static unsigned char oracle_byte(const struct oracle_space *o, uint64_t addr)
@@ -143,7 +143,7 @@ void op_fault(struct game *g)
     game_note(g, "fault s%d:%llu access %u", s, (unsigned long long)v, access);
     ops_touch(g, (unsigned)s, v, 1);
     int rc = rmap_space_fault(g->space[s], v, access);
-    g->out_of_frames = rc == RMAP_ERR_NO_FRAME;
+    ops_note_fault(g, rc);
     if (!ops_judge(g, rc, expected, ENV_FAULT)) return;
     struct scan_entry e = scan_entry_now(g, (unsigned)s, v);
     unsigned wanted = 1u << RMAP_ATTR_ACCESSED;

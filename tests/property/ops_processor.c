@@ -4,7 +4,6 @@
  * machine's own through a window of the host MMU. What they see must be what the oracle says, whatever was not flushed.
  */
 #include "property/ops.h"
-#include "property/tlb_mmu.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -83,7 +82,7 @@ void op_processor(struct game *g)
     bool done = access_word(g, (unsigned)s, v, w, access, &value);
     for (unsigned tries = 0; !done && tries < 3; tries++) {
         int rc = resolve(g, (unsigned)s, v, access);
-        g->out_of_frames = rc == RMAP_ERR_NO_FRAME;
+        ops_note_fault(g, rc);
         if (!ops_judge(g, rc, expected, ENV_FAULT)) return;
         done = access_word(g, (unsigned)s, v, w, access, &value);
     }

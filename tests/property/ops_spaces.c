@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file property/ops_spaces.c  create, fork, exec, destroy. */
 #include "property/ops.h"
-#include "property/tlb_mmu.h"
 
 static int free_number(const struct game *g)
 {

@@ -10,6 +10,7 @@ static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
 {
     struct world *w = ctx;
     (void)near;
+    if (w->runs) world_broken(w, "a frame is allocated while a run is held");
     if (++w->frame_calls == w->frame_fail_at || !w->free_count) return RMAP_ERR_NO_FRAME;
     *out = w->free_frames[--w->free_count];
     w->frame[*out - WORLD_PFN].used = true;
@@ -21,6 +22,7 @@ static void frame_free(void *ctx, rmap_pfn_t pfn)
 {
     struct world *w = ctx;
     struct world_frame *f = &w->frame[pfn - WORLD_PFN];
+    if (w->runs) world_broken(w, "a frame is freed while a run is held");
     if (!f->used) world_broken(w, "frame %#llx freed twice", (unsigned long long)pfn);
     if (f->cached) world_broken(w, "INV-6: frame %#llx freed, %u translations to it are cached", (unsigned long long)pfn, f->cached);
     f->used = false;
@@ -32,6 +34,7 @@ static void frame_free(void *ctx, rmap_pfn_t pfn)
 static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
 {
     struct world *w = ctx;
+    if (w->runs) world_broken(w, "a frame is copied while a run is held");
     w->copies++;
     if (w->memory) memcpy(world_contents(w, dst), world_contents(w, src), (size_t)1 << WORLD_PAGE_SHIFT);
 }
@@ -95,6 +98,7 @@ void world_init(struct world *w, const struct world_options *o)
     if (!w->o.slots) w->o.slots = 64;
     if (!w->o.stride) w->o.stride = sizeof(struct rmap_page);
     test_alloc_init(&w->alloc);
+    world_mmu_init(w);
     make_frames(w);
     if (!w->o.no_swap && !w->o.no_contents) make_swap(w);
     CHECK_OK(rmap_create(&(struct rmap_options){.struct_size = sizeof(struct rmap_options),
@@ -140,7 +144,6 @@ static void spaces_reserve(struct world *w)
 
 static void space_joined(struct world_space *s)
 {
-    s->joined = true;
     s->number = s->w->births++;
     s->w->spaces[s->w->space_count++] = s;
 }
@@ -151,15 +154,12 @@ static int space_blank_try(struct world *w, struct world_space **out)
     struct world_space *s = calloc(1, sizeof *s);
     s->w = w;
     s->m.user = s;
-    bool tlb = !(w->o.caps & RMAP_MMU_NO_TLB);
     int err = rmap_radix_create(&(struct rmap_radix_options){.struct_size = sizeof(struct rmap_radix_options),
                                                              .geometry = w->o.geometry,
                                                              .alloc = &w->alloc.a,
-                                                             .caps = w->o.caps,
-                                                             .flush = tlb ? world_tlb_flush : NULL,
-                                                             .active = tlb ? world_tlb_active : NULL,
-                                                             .flush_ctx = s},
-                                &s->mmu);
+                                                             .caps = RMAP_MMU_NO_TLB},
+                                &s->radix);
+    s->mmu = (struct rmap_mmu){&w->ops, s, s->radix.pages};
     if (err) free(s);
     else *out = s;
     return err;
@@ -175,7 +175,7 @@ struct world_space *world_space_blank(struct world *w)
 void world_space_free(struct world_space *s)
 {
     for (size_t i = 0; i < s->cached; i++) s->w->frame[s->tlb[i].pfn - WORLD_PFN].cached--;
-    rmap_radix_destroy(&s->mmu);
+    rmap_radix_destroy(&s->radix);
     free(s->tlb);
     free(s);
 }
@@ -238,7 +238,7 @@ struct rmap_moved world_move(struct world_space *s, rmap_vpn_t from, rmap_vpn_t 
 
 /* ---- looking ---- */
 
-rmap_pte_t world_entry(struct world_space *s, rmap_vpn_t vpn) { return rmap_radix_peek(&s->mmu, vpn); }
+rmap_pte_t world_entry(struct world_space *s, rmap_vpn_t vpn) { return rmap_radix_peek(&s->radix, vpn); }
 
 enum rmap_pte_kind world_kind(struct world_space *s, rmap_vpn_t vpn)
 {

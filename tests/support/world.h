@@ -46,6 +46,7 @@ struct world_options {
     bool no_contents;  /**< descriptors only, for scale: every value is 0, no swap */
     uint64_t slots;    /**< of the swap device; 0: 64 */
     bool no_swap;
+    bool no_slots;     /**< entries are reached by get, set and exchange */
     size_t stride;     /**< of descriptors; 0: sizeof(struct rmap_page) */
 };
 
@@ -70,6 +71,8 @@ struct world {
     size_t space_count, space_room;
     unsigned births;
     struct rmap_page *special; /* made by the first world_map_special */
+    struct rmap_mmu_ops ops;
+    unsigned runs; /* held now, all spaces */
     uint64_t flush_calls, flush_pages; /* pages: flushed, cached or not */
     char broken[160];
 };
@@ -82,11 +85,16 @@ struct world_cached {
 
 struct world_space {
     struct rmap_member m;
-    struct rmap_mmu mmu;
+    struct rmap_mmu mmu, radix; /* what the core sees, and what lies behind it */
     struct world *w;
     unsigned number;   /* 0, 1, … in order of birth */
     bool idle;         /* nobody runs on it: what the MMU's active() says */
-    bool joined;       /* is a member */
+    unsigned runs;     /* held now */
+    struct rmap_mmu_run run; /* the last one */
+    bool blocked;      /* a huge entry lies at `block` */
+    rmap_vpn_t block;
+    rmap_vpn_t hardware_vpn; /* with no_slots: after hardware_wait more accesses to this entry … */
+    unsigned hardware_wait, hardware_attrs; /* … the hardware sets these attributes, once */
     struct world_cached *tlb;
     size_t cached, tlb_room;
     struct rmap_flush_range flushed[128]; /* the first ones since world_flush_log_clear */
@@ -155,6 +163,11 @@ uint64_t world_read(struct world_space *s, rmap_vpn_t vpn);
 void world_write(struct world_space *s, rmap_vpn_t vpn, uint64_t value);
 /** Map a SPECIAL frame, read-only; the first call makes it. */
 void world_map_special(struct world_space *s, rmap_vpn_t vpn);
+
+/* ---- world_mmu.c ---- */
+
+/** Fill in w->ops. */
+void world_mmu_init(struct world *w);
 
 /* ---- world_tlb.c ---- */
 

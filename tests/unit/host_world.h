@@ -15,6 +15,7 @@
 #include "support/counting_alloc.h"
 #include "support/test.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -81,6 +82,7 @@ static inline void flush(struct space *s, rmap_vpn_t first, uint64_t count, enum
 static inline int resolve(void *ctx, rmap_vpn_t vpn, unsigned access)
 {
     struct space *s = ctx;
+    errno = EDOM; /* whoever was interrupted must not see it */
     const struct rmap_pte_format *f = s->mmu.ops->format;
     struct rmap_mmu_run run;
     int error = s->mmu.ops->run_find(s->mmu.ctx, vpn, vpn + 1, &run);

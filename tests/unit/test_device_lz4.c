@@ -145,6 +145,41 @@ RMAP_TEST(device_lz4, says_nomem_and_leaks_nothing)
     CHECK_EQ(t.live_blocks, 0);
 }
 
+static struct test_alloc *under;
+static struct rmap_device *raced;
+static void *alloc_and_write(void *ctx, size_t size, size_t align)
+{
+    struct rmap_device *d = raced;
+    static unsigned char page[PAGE] = "the one that came first";
+    struct rmap_io one = {.slot = 7, .data = page};
+    raced = NULL;
+    if (d) d->ops->write(d, &one, 1);
+    return under->a.alloc(ctx, size, align);
+}
+
+/* Two writes of slot 7 at once: while one makes the slot's table, the other does all of its work. The later one stays. */
+RMAP_TEST(device_lz4, the_later_of_two_racing_writes_stays)
+{
+    struct test_alloc t;
+    struct rmap_device *d = NULL;
+    test_alloc_init(&t);
+    under = &t;
+    struct rmap_allocator a = t.a;
+    a.alloc = alloc_and_write;
+    int rc = rmap_device_lz4_create(&a, 100, SHIFT, 0, &d);
+    if (rc == RMAP_ERR_UNSUPPORTED) TEST_SKIP("built without lz4");
+    CHECK_OK(rc);
+    raced = d;
+    write_slots(d, 7, 1, 1);
+    check_all(1, RMAP_OK);
+    CHECK_EQ(stats_of(d).writes, 2);
+    CHECK_EQ(stats_of(d).stored_bytes, PAGE + 4);
+    read_slots(d, 7, 1, 1);
+    check_noise(1);
+    rmap_device_destroy(d);
+    CHECK_EQ(t.live_blocks, 0);
+}
+
 RMAP_TEST(device_lz4, works_for_every_page_size)
 {
     static unsigned char page[1 << 20], back[1 << 20];

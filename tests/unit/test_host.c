@@ -113,6 +113,7 @@ RMAP_TEST(host, a_frame_beyond_the_memory_is_not_projected)
     map(s, 0, 2047, 2, RO);
     CHECK_EQ(load(&w, s, 0, NULL), 2047);
     CHECK_EQ(load(&w, s, 1, NULL), ENDLESS);
+    CHECK_EQ(stats_of(&w).projected_pages, 1);
     CHECK_EQ(vmas(), 2);
     world_fini(&w);
 }
@@ -169,6 +170,18 @@ RMAP_TEST(host, fault_around_ends_at_the_first_frame)
     map(s, 5, 0, 3, RO);
     CHECK_EQ(faults_of_load(&w, s, 6), 1);
     CHECK_EQ(stats_of(&w).projected_pages, 3);
+    vmas();
+    world_fini(&w);
+}
+
+/* The window ends at page 600, in the middle of a run of entries: what lies behind it is somebody else's memory. */
+RMAP_TEST(host, fault_around_ends_at_the_windows_end)
+{
+    world_init(&w, 2048, 12, 600, 1000);
+    struct space *s = space_open(&w);
+    map(s, 590, 590, 20, RW);
+    CHECK_EQ(faults_of_load(&w, s, 595), 1);
+    CHECK_EQ(stats_of(&w).projected_pages, 10);
     vmas();
     world_fini(&w);
 }

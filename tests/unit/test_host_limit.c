@@ -232,6 +232,51 @@ RMAP_TEST(host_limit, the_clock_hand_drops_the_oldest_and_in_chunks)
     world_fini(&w);
 }
 
+/* shown: 0-9, and 20, 22, … 32: all of 16 VMAs. Another would be needed to forget, or to protect, a part of 0-9. */
+RMAP_TEST(host_limit, a_flush_at_the_limit_forgets_the_whole_run_and_no_more)
+{
+    const enum rmap_flush_kind kinds[] = {RMAP_FLUSH_ALL, RMAP_FLUSH_WRITE};
+    for (unsigned k = 0; k < 2; k++) {
+        world_init(&w, 64, 12, 64, 16);
+        struct space *s = space_open(&w);
+        map(s, 0, 0, 10, RW);
+        CHECK_EQ(faults_of_load(&w, s, 0), 1);
+        for (rmap_vpn_t page = 20; page <= 32; page += 2) {
+            map(s, page, page, 1, RW);
+            CHECK_EQ(faults_of_load(&w, s, page), 1);
+        }
+        CHECK_EQ(stats_of(&w).vmas, 16);
+        flush(s, 5, 1, kinds[k]);
+        CHECK_EQ(stats_of(&w).flush_calls, 1);
+        CHECK_EQ(stats_of(&w).vmas, kernel_vmas(&w));
+        for (rmap_vpn_t page = 20; page <= 32; page += 2) CHECK_EQ(faults_of_load(&w, s, page), 0);
+        CHECK_EQ(faults_of_load(&w, s, 0), 1);
+        world_fini(&w);
+    }
+}
+
+/* Four records in all: 0-9 is shown in three parts, 20-29 in one. None is left for a part of 20-29. */
+RMAP_TEST(host_limit, a_flush_without_a_record_forgets_the_whole_run)
+{
+    const enum rmap_flush_kind kinds[] = {RMAP_FLUSH_ALL, RMAP_FLUSH_WRITE};
+    for (unsigned k = 0; k < 2; k++) {
+        world_init(&w, 64, 12, 64, 100);
+        struct space *s = space_open(&w);
+        map(s, 0, 0, 10, CLEAN);
+        map(s, 20, 20, 10, RW);
+        w.alloc.fail_at = w.alloc.calls + 1, w.alloc.fail_forever = true;
+        CHECK_EQ(faults_of_load(&w, s, 0), 1);
+        CHECK_EQ(faults_of_load(&w, s, 20), 1);
+        CHECK_EQ(faults_of_store(&w, s, 5), 1);
+        flush(s, 25, 1, kinds[k]);
+        CHECK_EQ(stats_of(&w).vmas, kernel_vmas(&w));
+        CHECK_EQ(stats_of(&w).vmas, 4); /* 0-4 r, 5 rw, 6-9 r, gap */
+        CHECK_EQ(faults_of_load(&w, s, 5) + faults_of_load(&w, s, 9), 0);
+        CHECK_EQ(load(&w, s, 25, NULL), 25);
+        world_fini(&w);
+    }
+}
+
 #ifdef __x86_64__
 /* One instruction that reads across pages 1|2 of one window and writes across pages 5|6 of another: four pages at
  * once, with the least that a host can have, and other windows' projections in the way. */

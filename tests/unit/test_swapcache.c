@@ -179,6 +179,35 @@ RMAP_TEST(swapcache, clean_copies_are_taken_when_a_chunk_cannot_be_had)
     world_end(&w);
 }
 
+/*
+ * 2,048 slots, two chunks, all in use. The clean copy in slot 1024 is taken away first; the next one is in slot 0, behind the
+ * place where the search goes on.
+ */
+RMAP_TEST(swapcache, the_search_for_a_clean_copy_comes_round)
+{
+    static rmap_swp_t entry[2048];
+    world_begin(&w, 2048);
+    for (unsigned i = 0; i < 2048; i++) entry[i] = evict(&w, mapped_page(&w, 5, i));
+    struct rmap_page *page[4] = {[0] = swap_in(&w, entry[1024]), [1] = mapped_page(&w, 7, 7)};
+    rmap_page_unlock(w.r, page[0]);
+    CHECK_OK(rmap_swap_cache_add(w.s, page[1]));
+    CHECK_EQ(page[1]->swap, entry[1024]);
+    page[2] = swap_in(&w, entry[0]);
+    rmap_page_unlock(w.r, page[2]);
+    page[3] = mapped_page(&w, 8, 8);
+    CHECK_OK(rmap_swap_cache_add(w.s, page[3]));
+    CHECK_EQ(page[3]->swap, entry[0]);
+    world_verify(&w);
+    for (unsigned i = 0; i < 4; i++) {
+        unmap(&w, page[i]);
+        if (rmap_page_flags(page[i]) & RMAP_PAGE_LOCKED) rmap_page_unlock(w.r, page[i]);
+        rmap_page_put(w.r, page[i]);
+    }
+    for (unsigned i = 1; i < 2048; i++)
+        if (i != 1024) w.ops->put(w.s, entry[i], 1);
+    world_end(&w);
+}
+
 /* With entries, a page may leave only clean, unmapped and written; without, always: its slot goes with it. */
 RMAP_TEST(swapcache, a_page_leaves_only_if_its_content_stays_known)
 {

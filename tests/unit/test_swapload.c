@@ -172,6 +172,15 @@ static void reuse_slot(struct faulty_device *f)
     free_slot(f);
     CHECK_EQ(evict(&w, mapped_page(&w, 8, 88)), racing);
 }
+/* The next owner of the slot leaves it without having written it. */
+static void reuse_unwritten(struct faulty_device *f)
+{
+    free_slot(f);
+    struct rmap_page *page = outgoing(&w, 8, 88);
+    CHECK_EQ(page->swap, racing);
+    w.ops->forget(w.s, page);
+    release(&w, page);
+}
 /* Fails the read, too: that the slot is gone is the answer, not the error. */
 static void free_slot_and_fail(struct faulty_device *f)
 {
@@ -207,6 +216,18 @@ RMAP_TEST(swapload, a_slot_reused_during_its_read_is_read_again)
     CHECK(holds(&w, page, 88));
     CHECK_EQ(rmap_page_index(page), 8);
     CHECK_EQ(w.dev.reads, 2);
+    w.ops->put(w.s, racing, 1);
+    release(&w, page);
+    world_end(&w);
+}
+
+RMAP_TEST(swapload, the_former_content_of_a_reused_slot_is_nobodys)
+{
+    world_begin(&w, 1);
+    racing = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = new_page(&w);
+    w.dev.during_read = reuse_unwritten;
+    CHECK_ERR(rmap_swap_cache_load(w.s, racing, page), RMAP_ERR_IO_READ);
     w.ops->put(w.s, racing, 1);
     release(&w, page);
     world_end(&w);

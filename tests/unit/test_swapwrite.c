@@ -254,6 +254,7 @@ RMAP_TEST(swapwrite, other_answers_of_a_failing_device)
     CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
     CHECK_ERR(result, RMAP_ERR_IO_WRITE);
     CHECK_EQ(stats_of(&w).slots_bad, 1);
+    world_verify(&w); /* the old content is no content any more */
     w.ops->put(w.s, page->swap, 1);
     release(&w, page);
 

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file property/test_pager_random.c  Random operations on a pager, against an exact oracle (DESIGN 12).
+ *
+ * After every operation: each page of each space says what it must, each frame is mapped exactly where the tables say and
+ * where a walk finds it, counts and references are exact, every cached translation is backed by its entry. A run is many
+ * games, each with a configuration of its own; game n of a test has the seed SEED + n, so that SEED=m OPS=k alone plays the
+ * game that failed. OPS is the number of operations of each test (0: none).
+ *
+ * Scenarios on the way: A2 A5 A10 A12 A13 A16, B1 B2 B4-B7 B9-B13 B15, C2 C3 C5 C7-C12, D1-D5 D8-D10, E1 E3-E5 E7, H1 H2.
+ */
+#include "property/game.h"
+#include "support/test.h"
+
+#include <signal.h>
+
+#define GAME_OPS 1500
+#define SEED(test) (20040313 + 1000 * (test)) /* the day of the mail */
+
+/* Not on the stack, and known to the signal handler: a crash is reported like a failure. */
+static struct game game;
+static volatile sig_atomic_t playing;
+
+static void report_crash(int signal)
+{
+    if (playing) game_report(&game); /* not async-signal-safe; the process is lost anyway */
+    playing = 0;
+    raise(signal); /* the disposition is the default one again (SA_RESETHAND) */
+}
+
+static void catch_crashes(void)
+{
+    static const int signals[] = {SIGABRT, SIGTERM};
+    const struct sigaction action = {.sa_handler = report_crash, .sa_flags = (int)SA_RESETHAND};
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+}
+
+static void play(unsigned test, enum game_mmu mmu, bool errors, uint64_t ops)
+{
+    uint64_t seed = prng_seed_of_run(SEED(test));
+    const char *text = getenv("OPS");
+    if (text && *text) ops = strtoull(text, NULL, 0);
+    catch_crashes();
+    for (; ops; seed++) {
+        uint64_t n = ops < GAME_OPS ? ops : GAME_OPS;
+        game_begin(&game, seed, mmu, errors);
+        playing = 1;
+        game_play(&game, n);
+        game_end(&game);
+        playing = 0;
+        ops -= n;
+    }
+}
+
+RMAP_TEST(pager_random, agrees_with_the_oracle_on_radix_tables) { play(1, GAME_RADIX, false, 30000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_when_the_device_fails) { play(2, GAME_RADIX, true, 20000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_behind_a_tlb) { play(3, GAME_TLB, false, 40000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_behind_a_tlb_when_the_device_fails) { play(4, GAME_TLB, true, 10000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_on_host_windows) { play(5, GAME_HOST, false, 10000); }

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file unit/test_device_short.c  A file device on a system that transfers little at a time and is interrupted. The
+ * program's own pwritev and preadv stand before the C library's.
+ */
+#include "unit/device_pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static size_t most;          /* bytes that one call transfers; 0: all */
+static unsigned interrupted; /* of this many calls, all but one end with EINTR */
+static unsigned calls;
+
+static ssize_t transfer(long number, int fd, const struct iovec *iov, int n, off_t offset)
+{
+    struct iovec part[64];
+    size_t left = most ? most : SIZE_MAX;
+    int k = 0;
+    if (interrupted && ++calls % interrupted) {
+        errno = EINTR;
+        return -1;
+    }
+    for (; k < n && k < 64 && left; k++) {
+        part[k] = iov[k];
+        if (part[k].iov_len > left) part[k].iov_len = left;
+        left -= part[k].iov_len;
+    }
+    return syscall(number, fd, part, k, (long)offset, 0L);
+}
+ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t offset)
+{
+    return transfer(SYS_pwritev, fd, iov, n, offset);
+}
+ssize_t preadv(int fd, const struct iovec *iov, int n, off_t offset)
+{
+    return transfer(SYS_preadv, fd, iov, n, offset);
+}
+
+/* 100 neighbours by 1,000, 5,000 and 12,288 bytes at a time, every call but each third interrupted. */
+RMAP_TEST(device_short, goes_on_where_a_transfer_stopped)
+{
+    static const size_t sizes[] = {0, 1000, 5000, 12288};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct rmap_device *d = NULL;
+        CHECK_OK(rmap_device_temp_create(NULL, NULL, 200, SHIFT, &d));
+        most = sizes[i];
+        interrupted = 3;
+        calls = 0;
+        write_slots(d, 50, 1, 100);
+        check_all(100, RMAP_OK);
+        read_slots(d, 50, 1, 100);
+        check_noise(100);
+        CHECK(calls > 6); /* ours were used */
+        CHECK_EQ(stats_of(d).errors, 0);
+        rmap_device_destroy(d);
+    }
+}
+
+/* The file ends in the middle of the 4th page, a call moves one page and a half: 3 pages are right, 2 are errors. */
+RMAP_TEST(device_short, the_end_of_the_file_is_found_all_the_same)
+{
+    struct rmap_device *d = NULL;
+    int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+    if (fd < 0) TEST_SKIP("/tmp has no nameless files");
+    CHECK_OK(rmap_device_file_create(NULL, fd, true, 10, SHIFT, &d));
+    most = 6144;
+    interrupted = 0;
+    write_slots(d, 0, 1, 5);
+    check_all(5, RMAP_OK);
+    CHECK_EQ(ftruncate(fd, (off_t)(3 * PAGE + 10)), 0);
+    read_slots(d, 0, 1, 5);
+    CHECK_ERR(io[3].error, RMAP_ERR_IO_READ);
+    CHECK_ERR(io[4].error, RMAP_ERR_IO_READ);
+    check_noise(3);
+    rmap_device_destroy(d);
+}
