@@ -192,6 +192,7 @@ static void fill_walks(struct store_stats *stats, const struct rmap_stats *rmap)
             else if (verb == RMAP_WALK_REFERENCED)
                 add_walks(&stats->ageing, walk);
         }
+    add_walks(&stats->first_lookups, &rmap->first_lookups);
 }
 
 void store_stats(struct store *store, struct store_stats *stats)
@@ -214,6 +215,7 @@ void store_stats(struct store *store, struct store_stats *stats)
         .cow_copies = pager.cow_copies,
         .moves_reindexed = pager.moves_reindexed,
         .moves_copied = pager.moves_copied,
+        .swap_in_copies = pager.swap_in_copies,
         .nodes_live = rmap.nodes,
         .node_bytes = rmap.tree_bytes,
         .pagetable_bytes = pager.pagetable_bytes,

@@ -56,6 +56,7 @@ struct store_stats {
     uint64_t cow_copies;
     uint64_t moves_reindexed; /* pages */
     uint64_t moves_copied;    /* pages */
+    uint64_t swap_in_copies;  /* pages: moved on swap while shared, copied when they came back */
     uint64_t visits;
     uint64_t hits;
     uint64_t nodes_visited;

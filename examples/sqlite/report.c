@@ -76,6 +76,7 @@ void report_table(const struct report *report)
     same_row("swap-ins", count_text(stats->swap_ins), "-");
     same_row("pages copied: on write", count_text(stats->cow_copies), count_text(pages));
     same_row("  by moves (early copy-on-write)", count_text(stats->moves_copied), "-");
+    same_row("  by swap-ins after moves", count_text(stats->swap_in_copies), "-");
     same_row("pages re-indexed by moves", count_text(stats->moves_reindexed), "-");
     row("visits (for how many hits)", count_text(stats->visits), "-", count_text(stats->hits));
     same_row("page tables", size_text(stats->pagetable_bytes), "-");
@@ -128,6 +129,7 @@ void report_result(const struct report *report)
     number("cow_copies", stats->cow_copies);
     number("moves_reindexed", stats->moves_reindexed);
     number("moves_copied", stats->moves_copied);
+    number("swap_in_copies", stats->swap_in_copies);
     number("visits", stats->visits);
     number("hits", stats->hits);
     number("nodes_visited", stats->nodes_visited);

@@ -7,7 +7,10 @@
 
 #include <objrmap/alloc.h>
 
-/** One page to write or read. `data` is page-sized linear-view memory; `error` is the answer for this page. */
+/**
+ * One page to write or read. `data` is page-sized linear-view memory; `error` is the answer for this page, preset to a
+ * failure by the caller: the device sets 0. NOMEM of a write says "not now"; any other failure that the slot is spoilt.
+ */
 struct rmap_io {
     uint32_t slot;
     void *data;
@@ -17,7 +20,9 @@ struct rmap_io {
 struct rmap_device;
 struct rmap_device_stats {
     uint64_t slots;        /**< capacity in pages */
-    uint64_t stored_bytes; /**< what the contents occupy now (compressed, or slots ever written × page size) */
+    /** What the contents occupy now: compressed, or slots that hold content × page size. A file keeps the disk blocks
+     *  of discarded slots for their next content. */
+    uint64_t stored_bytes;
     uint64_t stored_peak;
     uint64_t writes, reads, errors; /**< pages */
 };
@@ -26,7 +31,8 @@ struct rmap_device_stats {
 struct rmap_device_ops {
     size_t struct_size;
     const char *name;
-    /** Store n pages; answers in io[i].error, the others unaffected. Slots sorted ascending. */
+    /** Store n pages; answers in io[i].error, the others unaffected. Slots sorted ascending. A slot whose write failed
+     *  has lost its content. */
     void (*write)(struct rmap_device *d, struct rmap_io *io, size_t n);
     /** Fetch n pages. A slot never written is an error (IO_READ), not zeroes. */
     void (*read)(struct rmap_device *d, struct rmap_io *io, size_t n);
@@ -39,15 +45,17 @@ struct rmap_device_ops {
 /** Header of every device object. */
 struct rmap_device {
     const struct rmap_device_ops *ops;
-    uint64_t slots; /**< 1 … 2^26 */
-    unsigned page_shift;
+    uint64_t slots;      /**< 1 … 2^26 */
+    unsigned page_shift; /**< 9 … 20 */
 };
 
 RMAP_BEGIN_DECLS
 
 /**
- * A file device on an open file (read-write, positioned I/O); sparse: nothing is written ahead. The descriptor is borrowed
- * unless `close_fd`. @return 0; NULL_ARG; RANGE (slots); INVALID; NOMEM.
+ * A file device on an open file (read-write, positioned I/O); sparse: nothing is written ahead. The descriptor is
+ * borrowed unless `close_fd`; on failure it stays the caller's. @return 0; NULL_ARG; STRUCT_SIZE (allocator); RANGE
+ * (slots); INVALID (page_shift; not open for reading and writing, opened with O_APPEND, neither a regular file nor a
+ * block device); NOMEM.
  */
 RMAP_API int rmap_device_file_create(const struct rmap_allocator *alloc, int fd, bool close_fd, uint64_t slots,
                                      unsigned page_shift, struct rmap_device **out);
@@ -55,12 +63,18 @@ RMAP_API int rmap_device_file_create(const struct rmap_allocator *alloc, int fd,
 RMAP_API int rmap_device_temp_create(const struct rmap_allocator *alloc, const char *directory, uint64_t slots,
                                      unsigned page_shift, struct rmap_device **out);
 /**
- * Pages compressed by lz4 in memory from `alloc`; incompressible ones are stored as they are. `limit_bytes` bounds what is
- * stored (0: none); beyond it writes fail with IO_WRITE. @return 0; NULL_ARG; RANGE; NOMEM; UNSUPPORTED (built without lz4).
+ * Pages compressed by lz4 in memory from `alloc`; incompressible ones are stored as they are. `limit_bytes` bounds what
+ * is stored (0: none); beyond it, and when `alloc` has no memory, writes fail with NOMEM and can be tried again later.
+ * What each block occupies is its compressed size and 4 bytes; tables of pointers (8 bytes a slot, by 1,024) are not
+ * counted.
+ * @return 0; NULL_ARG; STRUCT_SIZE (allocator); RANGE (slots); INVALID (page_shift); NOMEM; UNSUPPORTED (built
+ * without lz4).
  */
 RMAP_API int rmap_device_lz4_create(const struct rmap_allocator *alloc, uint64_t slots, unsigned page_shift,
                                     uint64_t limit_bytes, struct rmap_device **out);
+/** NULL is allowed. A device that was given to a slot map is destroyed by it. */
 RMAP_API void rmap_device_destroy(struct rmap_device *d);
+/** @return 0; NULL_ARG. */
 RMAP_API int rmap_device_get_stats(struct rmap_device *d, struct rmap_device_stats *out);
 
 RMAP_END_DECLS

@@ -22,6 +22,8 @@ struct rmap_walk_stats {
 
 struct rmap_stats {
     struct rmap_walk_stats walk[RMAP_WALK_VERBS][RMAP_MAPPER_CLASSES];
+    struct rmap_walk_stats first_lookups; /**< of all these, the walks that wasted steps and tightened: a page's first since
+                                               it was left behind in few of many candidates; the next one is cheap */
     uint64_t walks_incomplete, walks_partial, tightened;
     uint64_t flushes, flushed_pages, flushes_elided;
     uint64_t forks, fork_entries; /**< entries copied by forks */

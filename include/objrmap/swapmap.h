@@ -2,8 +2,9 @@
 /**
  * @file objrmap/swapmap.h  The slot map and swap cache: a complete struct rmap_swap_ops with devices behind it.
  *
- * Each slot: count of swap entries, home (owner, index), MOVED, cached page, XXH3 checksum of what was written. Memory for
- * slots is made in chunks as they are first used.
+ * Each slot: count of swap entries, home (owner, index), MOVED, cached page, XXH3 checksum of what was written. Memory
+ * for slots is made in chunks of 1,024 (40 bytes a slot) as they are first used; a device is used from its start, and a
+ * further chunk only when more than half of the slots made are in use.
  *
  *     free ──cache_add──▶ cached, count 0 ──unmap: dup──▶ cached, count n ──write, cache_del──▶ on the device, count n
  *       ▲                     │ dirtied, reused                                                    │ cache_load
@@ -21,7 +22,7 @@ struct rmap_swap;
 struct rmap_swap_options {
     size_t struct_size;
     const struct rmap_allocator *alloc; /**< NULL: default */
-    unsigned page_shift;
+    unsigned page_shift;                /**< 9 … 20 */
 };
 
 struct rmap_swap_stats {
@@ -35,7 +36,7 @@ struct rmap_swap_stats {
 
 RMAP_BEGIN_DECLS
 
-/** @return 0; NULL_ARG; STRUCT_SIZE; INVALID; NOMEM. */
+/** @return 0; NULL_ARG; STRUCT_SIZE (options or allocator); INVALID (page_shift); NOMEM. */
 RMAP_API int rmap_swap_create(const struct rmap_swap_options *options, struct rmap_swap **out);
 /** Tell the map its instance, whose swap ops it serves: after rmap_create(). @return 0; NULL_ARG; EXISTS. */
 RMAP_API int rmap_swap_bind(struct rmap_swap *s, struct rmap *r);
@@ -44,49 +45,66 @@ RMAP_API int rmap_swap_destroy(struct rmap_swap *s);
 /** Ops for rmap_options.swap; the context is the struct rmap_swap. Static storage. */
 RMAP_API const struct rmap_swap_ops *rmap_swap_get_ops(void);
 
-/** Add a device; ownership passes on success. Devices are filled in the order added. @return 0; NULL_ARG; INVALID (page size);
- *  OVERFLOW (63 devices); NOMEM. */
+/** Add a device; ownership passes on success. Devices are filled in the order added. @return 0; NULL_ARG (also a
+ *  missing op); STRUCT_SIZE; INVALID (page size, slots); EXISTS (added before); OVERFLOW (63 devices); NOMEM. */
 RMAP_API int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device);
 
 /**
  * Give a page a slot: it enters the swap cache (SWAPCACHE, swap set, DIRTY set, one reference) with the slot's home :=
- * (page.owner, page.index), count 0. Consecutive calls give neighbouring slots where they are free. When none is free, slots
- * that are only clean copies (count 0) of pages that can be locked by try are taken away first.
- * => Page lock held. May allocate a chunk. @return 0; NULL_ARG; EXISTS (already cached); INVALID (not anonymous); NO_SLOT; NOMEM.
+ * (page.owner, page.index), count 0. Consecutive calls give neighbouring slots where they are free. When none is free,
+ * slots that are only clean copies (count 0) of pages that can be locked by try are taken away first; those pages
+ * become DIRTY.
+ *
+ * A page that is cached in a bad slot without entries is given another one: an evictor calls this for every page and
+ * takes EXISTS for success. Should the page be neither mapped nor on swap at the next rmap_page_unlock, it leaves the
+ * cache there.
+ * => Page lock held. May allocate a chunk. @return 0; NULL_ARG; EXISTS (already cached); INVALID (not anonymous, not
+ *    locked, map not bound); UNKNOWN_PAGE; UNSUPPORTED (the frame has no address); NO_SLOT; NOMEM.
  */
 RMAP_API int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page);
 
 /**
- * Find the page that caches `entry`, with a reference, or NULL (also for a dead entry). The caller locks it and must then
- * re-check that it still is SWAPCACHE with this entry.
+ * Find the page that caches `entry`, with a reference, or NULL (also for a dead entry). The caller locks it and must
+ * then re-check that it still is SWAPCACHE with this entry.
  */
 RMAP_API struct rmap_page *rmap_swap_cache_find(struct rmap_swap *s, rmap_swp_t entry);
 
 /**
- * Read `entry` into `page` (new, locked, referenced by the caller, known to nobody), check the checksum, and put it into the
- * cache clean (one reference more): owner is left unset, index := slot.index, ANON set by rmap_page_map_swapin.
- * => Does I/O. @return 0; NULL_ARG; ABSENT (dead slot); EXISTS (somebody else cached it: use that page); IO_READ; CORRUPT.
- *    After an error the page is as before and the slot keeps its content.
+ * Read `entry` into `page` (new, locked, referenced by the caller, known to nobody), check the checksum, and put it
+ * into the cache clean (one reference more): owner is left unset, index := slot.index, ANON set by
+ * rmap_page_map_swapin.
+ * => Does I/O, with no lock but the page's. @return 0; NULL_ARG; ABSENT (dead slot, also one that died meanwhile);
+ *    EXISTS (somebody else cached it: use that page); IO_READ (also a slot that was never written); CORRUPT; NOMEM (the
+ *    device's); INVALID (page not new or not locked, map not bound); UNKNOWN_PAGE; UNSUPPORTED (the frame has no
+ *    address). After an error the page is as before, but for its bytes, and the slot keeps its content.
  */
 RMAP_API int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *page);
 
 /**
- * Write dirty cached pages to their slots; sorts the pages by slot. Pages locked, mappings unmapped or write-protected and
- * flushed before (INV-7). results[i]: 0 (DIRTY cleared), or IO_WRITE (the slot is marked bad, the page stays DIRTY and cached:
- * nothing is lost).
- * => Does I/O. Allocates nothing. @return 0; NULL_ARG; INVALID (a page is not in the cache; nothing written).
+ * Write dirty cached pages to their slots; sorts `pages` by slot, and results[i] belongs to pages[i] after that. Clean
+ * ones are left alone. Pages locked, mappings unmapped or write-protected and flushed before (INV-7). results[i]: 0
+ * (DIRTY cleared); IO_WRITE (the slot is bad, the page stays DIRTY and cached: nothing is lost); NOMEM (the device has
+ * no memory now: as before, slot not bad). A page in a bad slot gets IO_WRITE each time, without I/O, until its entries
+ * are gone: then rmap_swap_cache_add gives it another slot. DIRTY set by others during the write stays set.
+ * => Does I/O, by 64 pages at most, with no lock but the pages'. The map allocates nothing. @return 0; NULL_ARG (also
+ *    among the pages); INVALID (a page is not in the cache, not locked, or there twice); UNKNOWN_PAGE; UNSUPPORTED (a
+ *    frame has no address): then nothing is written.
  */
 RMAP_API int rmap_swap_write(struct rmap_swap *s, struct rmap_page **pages, size_t n, int *results);
 
 /**
- * Take a page out of the cache; its reference is dropped. The slot lives on if it has entries — then the page must be clean
- * and unmapped — else it is freed. Page lock and a reference held. @return 0; NULL_ARG; ABSENT; BUSY (dirty or mapped with entries).
+ * Take a page out of the cache; its reference is dropped, it is marked DIRTY (it has no copy any more). The slot lives
+ * on if it has entries — then the page must be clean, written and unmapped — else it is freed. Page lock and a
+ * reference held.
+ * @return 0; NULL_ARG; ABSENT; BUSY (dirty or mapped with entries; being written).
  */
 RMAP_API int rmap_swap_cache_del(struct rmap_swap *s, struct rmap_page *page);
 
+/** @return 0; NULL_ARG. */
 RMAP_API int rmap_swap_get_stats(struct rmap_swap *s, struct rmap_swap_stats *out);
 
-/** Walk the slot map: counts, cache links, free lists agree. Quiet point. @return 0; VERIFY; `text` (≥ 128 bytes) may be NULL. */
+/** Walk the slot map: counts, cache links, free lists agree. Quiet point. `text` (≥ 128 bytes, one line) may be NULL.
+ *  @return 0; NULL_ARG; VERIFY. */
 RMAP_API int rmap_swap_verify(struct rmap_swap *s, char *text, size_t text_bytes);
 
 RMAP_END_DECLS

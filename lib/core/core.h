@@ -28,9 +28,9 @@
 
 /** Counters as they are kept; rmap_stats_get copies them out. All [a], relaxed. */
 struct rmap__counters {
-    struct {
+    struct rmap__walk_counters {
         _Atomic uint64_t walks, visits, nodes, hits;
-    } walk[RMAP_WALK_VERBS][RMAP_MAPPER_CLASSES];
+    } walk[RMAP_WALK_VERBS][RMAP_MAPPER_CLASSES], first_lookups;
     _Atomic uint64_t incomplete, partial, tightened;
     _Atomic uint64_t flushes, flushed_pages, flushes_elided;
     _Atomic uint64_t forks, fork_entries;

@@ -43,14 +43,19 @@ unsigned rmap_mapper_class(uint32_t mapcount)
     return c;
 }
 
+static struct rmap_walk_stats walk_stats(const struct rmap__walk_counters *c)
+{
+    return (struct rmap_walk_stats){c->walks, c->visits, c->nodes, c->hits};
+}
+
 int rmap_stats_get(struct rmap *r, struct rmap_stats *out)
 {
     if (!r || !out) return RMAP_ERR_NULL_ARG;
     const struct rmap__counters *c = &r->counters;
     for (unsigned v = 0; v < RMAP_WALK_VERBS; v++)
         for (unsigned k = 0; k < RMAP_MAPPER_CLASSES; k++)
-            out->walk[v][k] = (struct rmap_walk_stats){c->walk[v][k].walks, c->walk[v][k].visits, c->walk[v][k].nodes,
-                                                       c->walk[v][k].hits};
+            out->walk[v][k] = walk_stats(&c->walk[v][k]);
+    out->first_lookups = walk_stats(&c->first_lookups);
     out->walks_incomplete = c->incomplete;
     out->walks_partial = c->partial;
     out->tightened = c->tightened;

@@ -171,18 +171,22 @@ static void page_end(struct rmap__walk *w, struct rmap__walk_page *p)
     }
 }
 
+static void count_walk(struct rmap__walk_counters *c, const struct rmap_result *res)
+{
+    atomic_fetch_add_explicit(&c->walks, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->visits, res->visits, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->nodes, res->nodes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->hits, res->hits, memory_order_relaxed);
+}
+
 static void count_page(struct rmap *r, const struct rmap__visitor *v, const struct rmap_result *res)
 {
-    struct rmap__counters *c = &r->counters;
-    unsigned k = rmap_mapper_class(res->mapcount);
-    if (res->outcome == RMAP_INCOMPLETE) atomic_fetch_add_explicit(&c->incomplete, 1, memory_order_relaxed);
-    if (res->outcome == RMAP_PARTIAL) atomic_fetch_add_explicit(&c->partial, 1, memory_order_relaxed);
-    if (res->tightened) atomic_fetch_add_explicit(&c->tightened, 1, memory_order_relaxed);
-    if (!res->visits) return;
-    atomic_fetch_add_explicit(&c->walk[v->verb][k].walks, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->walk[v->verb][k].visits, res->visits, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->walk[v->verb][k].nodes, res->nodes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->walk[v->verb][k].hits, res->hits, memory_order_relaxed);
+    if (res->outcome == RMAP_INCOMPLETE) RMAP__COUNT(r, incomplete, 1);
+    if (res->outcome == RMAP_PARTIAL) RMAP__COUNT(r, partial, 1);
+    if (res->visits) count_walk(&r->counters.walk[v->verb][rmap_mapper_class(res->mapcount)], res);
+    if (!res->tightened) return;
+    RMAP__COUNT(r, tightened, 1);
+    count_walk(&r->counters.first_lookups, res);
 }
 
 /* Pages [0, n) have one tag and lie in one block of page numbers, in ascending order. */

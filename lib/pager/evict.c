@@ -49,7 +49,8 @@ static size_t gather_batch(struct rmap_pager *p, size_t n, uint64_t *scanned)
     return kept;
 }
 
-/* Locked pages cannot go, and young ones get another round; this look changes nothing. */
+/* Locked and pinned pages cannot go, and must not take the last free slot from one that can; young ones get another round.
+ * This look changes nothing. */
 static size_t look(struct rmap_pager *p, size_t n, bool spare_young)
 {
     struct rmap__batch *b = &p->batch;
@@ -57,7 +58,7 @@ static size_t look(struct rmap_pager *p, size_t n, bool spare_young)
     rmap_referenced(p->r, b->page, n, RMAP_KEEP_ACCESSED, b->result);
     for (size_t i = 0; i < n; i++) {
         struct rmap_page *page = b->page[i];
-        if (b->result[i].locked) {
+        if (b->result[i].locked || rmap_page_pins(page)) {
             fail(p, page);
         } else if (b->result[i].young && spare_young) {
             p->stats.activated++;

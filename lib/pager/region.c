@@ -26,6 +26,20 @@ struct rmap__region *rmap__region_from(const struct rmap__regions *rs, rmap_vpn_
     return best;
 }
 
+struct rmap__region *rmap__region_before(const struct rmap__regions *rs, rmap_vpn_t vpn)
+{
+    struct rmap__region *r = RB_ROOT(&rs->tree), *best = NULL;
+    while (r) {
+        if (r->first < vpn) {
+            best = r;
+            r = RB_RIGHT(r, node);
+        } else {
+            r = RB_LEFT(r, node);
+        }
+    }
+    return best;
+}
+
 struct rmap__region *rmap__region_find(const struct rmap__regions *rs, rmap_vpn_t vpn)
 {
     struct rmap__region *r = rmap__region_from(rs, vpn);

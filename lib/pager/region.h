@@ -55,6 +55,8 @@ struct rmap__region *rmap__region_next(const struct rmap__region *r);
 struct rmap__region *rmap__region_find(const struct rmap__regions *rs, rmap_vpn_t vpn);
 /** First region that ends after `vpn`: the one that contains it, else the next one, or NULL. */
 struct rmap__region *rmap__region_from(const struct rmap__regions *rs, rmap_vpn_t vpn);
+/** Last region that begins before `vpn`, or NULL. */
+struct rmap__region *rmap__region_before(const struct rmap__regions *rs, rmap_vpn_t vpn);
 /** Walk the regions that touch [first, end). */
 #define RMAP__REGIONS_IN(r, rs, first_, end_) \
     for (r = rmap__region_from(rs, first_); r && r->first < (end_); r = rmap__region_next(r))

@@ -2,9 +2,9 @@
 /**
  * @file swap/device_file.c  Slots in a file, at slot << page_shift. Neighbours go in one vectored call.
  *
- * A bit for each slot says whether it holds content: what was never written, failed to be written, or was discarded cannot
- * be read, whatever bytes the file has there. Discarding only clears the bit: the file's blocks are kept for the slot's
- * next content (punching holes would cost a system call each).
+ * A bit for each slot says whether it holds content: what was never written, failed to be written, or was discarded
+ * cannot be read, whatever bytes the file has there. Discarding only clears the bit: the file's blocks are kept for the
+ * slot's next content (punching holes would cost a system call each).
  */
 #include <base/alloc.h>
 #include <objrmap/error.h>
@@ -64,8 +64,8 @@ static int build_run(const struct file_device *f, const struct rmap_io *io, size
 }
 
 /*
- * Transfer every PENDING page. A short transfer goes on where it stopped; an error, or the end of the file, is the answer
- * for the page that it stopped at, and the next page is tried.
+ * Transfer every PENDING page. A short transfer goes on where it stopped; an error, or the end of the file, is the
+ * answer for the page that it stopped at, and the next page is tried.
  */
 static void transfer(const struct file_device *f, transfer_fn *fn, struct rmap_io *io, size_t n, int failure)
 {

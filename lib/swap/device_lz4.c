@@ -222,8 +222,8 @@ static void lz4_destroy(struct rmap_device *d)
     release(z);
 }
 
-int rmap_device_lz4_create(const struct rmap_allocator *alloc, uint64_t slots, unsigned page_shift, uint64_t limit_bytes,
-                           struct rmap_device **out)
+int rmap_device_lz4_create(const struct rmap_allocator *alloc, uint64_t slots, unsigned page_shift,
+                           uint64_t limit_bytes, struct rmap_device **out)
 {
     static const struct rmap_device_ops ops = {
         .struct_size = sizeof(struct rmap_device_ops),
@@ -262,8 +262,8 @@ int rmap_device_lz4_create(const struct rmap_allocator *alloc, uint64_t slots, u
 
 #else
 
-int rmap_device_lz4_create(const struct rmap_allocator *alloc, uint64_t slots, unsigned page_shift, uint64_t limit_bytes,
-                           struct rmap_device **out)
+int rmap_device_lz4_create(const struct rmap_allocator *alloc, uint64_t slots, unsigned page_shift,
+                           uint64_t limit_bytes, struct rmap_device **out)
 {
     struct rmap_allocator unused;
     (void)limit_bytes;

@@ -19,8 +19,8 @@ static int open_unlinked(const char *directory)
     return fd;
 }
 
-int rmap_device_temp_create(const struct rmap_allocator *alloc, const char *directory, uint64_t slots, unsigned page_shift,
-                            struct rmap_device **out)
+int rmap_device_temp_create(const struct rmap_allocator *alloc, const char *directory, uint64_t slots,
+                            unsigned page_shift, struct rmap_device **out)
 {
     struct rmap_allocator unused;
     int rc = rmap__device_check(alloc, slots, page_shift, out, &unused);

@@ -20,8 +20,8 @@ static int entry_dup(void *ctx, rmap_swp_t entry, uint32_t n)
 /*
  * The last entry of a slot went, [m] held. If its cached page is unmapped, nobody needs either: take the page out and
  * return it locked, for the caller to unlock and drop. If somebody has it locked, the page is marked ORPHAN, and that
- * somebody's rmap_page_unlock calls `forget`. The unlocker may have looked at the flag just before it was set, hence the
- * second try: either it fails, and the lock's holder will see the flag when it unlocks, or we have the lock.
+ * somebody's rmap_page_unlock calls `forget`. The unlocker may have looked at the flag just before it was set, hence
+ * the second try: either it fails, and the lock's holder will see the flag when it unlocks, or we have the lock.
  *
  * A page that is mapped now and unmapped later is the core's to forget: it lowers the mapcount and then asks for the
  * count, we lower the count and then ask for the mapcount, so at least one of the two sees both at 0.

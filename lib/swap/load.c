@@ -79,7 +79,8 @@ int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page
     int rc = rmap__swap_address(s, page, &data);
     if (rc) return rc;
 
-    /* Between begin and end the slot may be freed, taken by others, written, cached: end sees it, begin then says which. */
+    /* Between begin and end the slot may be freed, taken by others, written, cached: end sees it, begin then says
+     * which. */
     do {
         struct load load;
         rc = load_begin(s, entry, &load);

@@ -6,7 +6,8 @@ int rmap_swap_create(const struct rmap_swap_options *options, struct rmap_swap *
 {
     if (!options || !out) return RMAP_ERR_NULL_ARG;
     if (options->struct_size != sizeof *options) return RMAP_ERR_STRUCT_SIZE;
-    if (options->page_shift < RMAP__SWAP_SHIFT_MIN || options->page_shift > RMAP__SWAP_SHIFT_MAX) return RMAP_ERR_INVALID;
+    const unsigned shift = options->page_shift;
+    if (shift < RMAP__SWAP_SHIFT_MIN || shift > RMAP__SWAP_SHIFT_MAX) return RMAP_ERR_INVALID;
 
     struct rmap_allocator alloc;
     int rc = rmap__swap_allocator(options->alloc, &alloc);
@@ -18,7 +19,7 @@ int rmap_swap_create(const struct rmap_swap_options *options, struct rmap_swap *
         return RMAP_ERR_NOMEM;
     }
     s->alloc = alloc;
-    s->page_shift = options->page_shift;
+    s->page_shift = shift;
     s->count_max = UINT32_MAX;
     s->stats.metadata_bytes = sizeof *s;
     *out = s;

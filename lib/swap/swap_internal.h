@@ -6,10 +6,10 @@
  *                                                               record ──cached──▶ page ──swap──▶ (device, slot)
  *
  * One mutex, [m], guards all of it. It is a leaf: held for short stretches, never during device reads and writes, and
- * never around a call that can come back here. Two of the core's calls can: rmap_page_unlock (an ORPHAN leaves the cache
- * by our `forget`) and rmap_page_put (the last reference frees the frame by the embedder's hook). So whatever has to be
- * unlocked or dropped is collected under the mutex and done after it. Under it are allowed: a page lock by *try*, the
- * reference counts of owners and pages upward, page flags, and the device's `discard`, which does not block.
+ * never around a call that can come back here. Two of the core's calls can: rmap_page_unlock (an ORPHAN leaves the
+ * cache by our `forget`) and rmap_page_put (the last reference frees the frame by the embedder's hook). So whatever has
+ * to be unlocked or dropped is collected under the mutex and done after it. Under it are allowed: a page lock by *try*,
+ * the reference counts of owners and pages upward, page flags, and the device's `discard`, which does not block.
  *
  * slot.cached = page, page.swap = entry and SWAPCACHE are set and cleared together under [m], with the page lock held.
  */

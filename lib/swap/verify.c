@@ -31,7 +31,7 @@ static const char *slot_trouble(const struct rmap__slot *slot, bool is_free)
     uint64_t state = rmap__slot_state(slot);
     if (!(state & RMAP__SLOT_LIVE)) {
         if (is_free != !(state & RMAP__SLOT_BAD)) return "dead, not bad and not free, or free and bad";
-        if (slot->count || slot->cached || slot->owner || rmap__slot_index(slot)) return "dead with something left in it";
+        if (slot->count || slot->cached || slot->owner || rmap__slot_index(slot)) return "dead, something left in it";
         return state & ~(uint64_t)RMAP__SLOT_BAD ? "dead with state" : NULL;
     }
     if (is_free) return "live and free";
@@ -49,7 +49,8 @@ static const char *page_trouble(const struct rmap__slot *slot, const struct rmap
     if (!(flags & RMAP_PAGE_SWAPCACHE)) return "its page does not say SWAPCACHE";
     if (atomic_load_explicit(&page->swap, memory_order_relaxed) != entry) return "its page names another slot";
     if (!refs) return "its page has no reference";
-    if (!(flags & RMAP_PAGE_DIRTY) && !(rmap__slot_state(slot) & RMAP__SLOT_WRITTEN)) return "INV-7: page clean, slot not written";
+    if (!(flags & RMAP_PAGE_DIRTY) && !(rmap__slot_state(slot) & RMAP__SLOT_WRITTEN))
+        return "INV-7: page clean, slot not written";
     if (!slot->count && !rmap_page_mapcount(page) && !(flags & RMAP_PAGE_LOCKED) && refs == 1)
         return "INV-3: its page has neither mapping nor entry";
     if (slot->count && rmap_page_mapcount(page) && rmap_page_index(page) != rmap__slot_index(slot))
@@ -57,7 +58,8 @@ static const char *page_trouble(const struct rmap__slot *slot, const struct rmap
     return NULL;
 }
 
-static int verify_chunk(const struct rmap__swap_device *d, unsigned device, uint32_t c, struct sums *sum, struct finding *f)
+static int verify_chunk(const struct rmap__swap_device *d, unsigned device, uint32_t c, struct sums *sum,
+                        struct finding *f)
 {
     const struct rmap__slot_chunk *chunk = d->chunks[c];
     uint32_t nfree = 0, spare = 0;

@@ -40,22 +40,26 @@ static void sort_by_slot(struct rmap_page **pages, size_t n)
     }
 }
 
-/* All locked, all cached here? */
+/* All locked, with bytes to write, and cached here? */
 static int pages_check(struct rmap_swap *s, struct rmap_page **pages, size_t n)
 {
     int rc = 0;
-    pthread_mutex_lock(&s->lock);
+    void *address;
     for (size_t i = 0; i < n && !rc; i++) {
         if (!pages[i]) rc = RMAP_ERR_NULL_ARG;
-        else if (!(rmap_page_flags(pages[i]) & RMAP_PAGE_LOCKED) || !rmap__slot_of_page(s, pages[i])) rc = RMAP_ERR_INVALID;
+        else if (!s->r || !(rmap_page_flags(pages[i]) & RMAP_PAGE_LOCKED)) rc = RMAP_ERR_INVALID;
+        else rc = rmap__swap_address(s, pages[i], &address);
     }
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < n && !rc; i++)
+        if (!rmap__slot_of_page(s, pages[i])) rc = RMAP_ERR_INVALID;
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
 
 /*
- * Decide what happens to one page, [m] held: false if nothing (its result is set). DIRTY goes before the data are looked
- * at, so that whoever sets it from here on is heard; the old content counts as lost from here on, too.
+ * Decide what happens to one page, [m] held: false if nothing (its result is set). DIRTY goes before the data are
+ * looked at, so that whoever sets it from here on is heard; the old content counts as lost from here on, too.
  */
 static bool begin_page(struct rmap_swap *s, struct rmap_page *page, int *result)
 {
@@ -118,7 +122,7 @@ static size_t write_some(struct rmap_swap *s, struct rmap_page **pages, size_t n
 
     for (size_t i = 0; i < b.n; i++) {
         struct rmap_page *page = pages[b.page[i]];
-        int rc = rmap__swap_address(s, page, &b.io[i].data); /* it had one when it entered the cache */
+        int rc = rmap__swap_address(s, page, &b.io[i].data); /* it has one: pages_check */
         RMAP_ASSERT(!rc);
         (void)rc;
         b.checksum[i] = rmap__swap_checksum(b.io[i].data, s->page_shift, entry_of(page));

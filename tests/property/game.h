@@ -48,6 +48,14 @@ struct game_config {
     bool walk_touched;     /* … or none, because a walk tightens owners and so hides what wide ones would do */
 };
 
+/** What games have done, summed: a run in which one of them stays 0 shows less than it says. */
+struct game_totals {
+    uint64_t done, refused; /* operations that happened, that gave the error that they had to */
+    uint64_t no_frame, device_errors;
+    uint64_t forks, copies, reuses, swap_ins, swap_in_copies, evictions, shared_evictions;
+    uint64_t reindexed, copied, swap_moved, swap_shared, tightened, incomplete, last_stores;
+};
+
 struct game {
     struct game_config c;
     uint64_t seed, op; /* of this game; number of the operation, from 1 */
@@ -74,14 +82,19 @@ struct game {
     rmap_vpn_t first_touched;
     uint64_t count_touched;
     bool out_of_frames;    /* a fault said NO_FRAME: then nothing must have been evictable … */
-    uint64_t free_allowed; /* … and no more than so many frames free: 1 if it needed two (private copy from swap) */
+    uint64_t free_allowed; /* … and no more than so many frames free: 1 if it may have needed two (for a private
+                              copy from swap, where the page may have gone in this very fault) */
     bool freed_nothing; /* a reclaim: then nothing must have been evictable */
+
+    struct game_totals *totals; /* the caller's; may be NULL */
+    uint64_t last_stores;
 
     char history[GAME_HISTORY][GAME_LINE];
 };
 
+
 /** Draw the configuration and make the world. */
-void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors);
+void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, struct game_totals *totals);
 /** Do n operations, checked. */
 void game_play(struct game *g, uint64_t n);
 /** Destroy all spaces, then the pager: nothing may be left anywhere. */
@@ -91,6 +104,8 @@ void game_end(struct game *g);
 void game_note(struct game *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** Append to it. */
 void game_note_more(struct game *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** Print the sums on one line. */
+void game_totals_print(const struct game_totals *t);
 /** Print where we are, for a failure or a crash. */
 void game_report(const struct game *g);
 /** The property does not hold. */

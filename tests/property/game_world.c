@@ -33,7 +33,7 @@ static void draw(struct game *g)
     struct game_config *c = &g->c;
     c->geometry = geometries[game_below(g, 6)];
     c->caps = caps[game_below(g, 3)];
-    c->frames = 16 + game_below(g, 33);
+    c->frames = 16 + game_below(g, game_chance(g, 1, 2) ? 12 : 33);
     c->slots = slots[game_below(g, 7)];
     c->lz4 = game_chance(g, 1, 2);
     c->evict_batch = (unsigned)game_below(g, 9);
@@ -106,11 +106,52 @@ static struct rmap_device *device(struct game *g)
     return &g->device.base;
 }
 
+/* ---- sums ---- */
+
+static void add_totals(struct game *g)
+{
+    struct rmap_pager_stats p;
+    struct rmap_stats c;
+    rmap_pager_get_stats(g->p, &p);
+    rmap_stats_get(g->r, &c);
+    struct game_totals *t = g->totals;
+    t->device_errors += g->device.injected;
+    t->forks += c.forks;
+    t->copies += p.cow_copies;
+    t->reuses += p.cow_reuses;
+    t->swap_ins += p.swap_ins;
+    t->swap_in_copies += p.swap_in_copies;
+    t->evictions += p.evictions;
+    t->shared_evictions += p.shared_evictions;
+    t->reindexed += c.moved_reindexed;
+    t->copied += c.moved_copied;
+    t->swap_moved += c.moved_swap;
+    t->swap_shared += c.moved_swap_shared;
+    t->tightened += c.tightened;
+    t->incomplete += c.walks_incomplete;
+    t->last_stores += g->last_stores;
+}
+
+void game_totals_print(const struct game_totals *t)
+{
+#define N(field) (unsigned long long)t->field
+    fprintf(stderr,
+            "operations done %llu, refused %llu, NO_FRAME %llu, device errors %llu\n"
+            "forks %llu, COW copies %llu, reuses %llu, evictions %llu (shared %llu), swap-ins %llu, private from swap %llu\n"
+            "moved: re-indexed %llu, copied %llu, on swap %llu, shared on swap %llu; owners tightened %llu, walks incomplete %llu, "
+            "last stores %llu\n",
+            N(done), N(refused), N(no_frame), N(device_errors), N(forks), N(copies), N(reuses), N(evictions),
+            N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(swap_moved), N(swap_shared),
+            N(tightened), N(incomplete), N(last_stores));
+#undef N
+}
+
 /* ---- begin, end ---- */
 
-void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors)
+void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, struct game_totals *totals)
 {
     memset(g, 0, sizeof *g);
+    g->totals = totals;
     g->seed = seed;
     g->c.mmu = mmu;
     g->c.errors = errors;
@@ -159,6 +200,7 @@ void game_end(struct game *g)
     for (unsigned s = 0; s < ORACLE_SPACES; s++)
         if (g->space[s]) CHECK_OK(rmap_space_destroy(g->space[s]));
     check_empty(g);
+    if (g->totals) add_totals(g);
     CHECK_OK(rmap_pager_destroy(g->p));
     if (g->host) {
         CHECK_OK(rmap_host_destroy(g->host));

@@ -6,10 +6,10 @@ static const struct {
     unsigned weight;
     op_fn *run;
 } table[] = {
-    {10, op_map},      {5, op_unmap},    {7, op_protect},    {10, op_move},          {2, op_lock},     {4, op_unlock},
-    {4, op_dontneed},  {3, op_create},   {6, op_fork},       {1, op_exec},           {4, op_destroy},  {14, op_read},
-    {24, op_write},    {8, op_fault},    {24, op_processor}, {2, op_rest},           {4, op_reclaim},  {3, op_referenced},
-    {3, op_write_protect}, {4, op_swap_out}, {2, op_pin},    {2, op_misuse},
+    {10, op_map},      {2, op_unmap},        {5, op_protect},  {14, op_move},     {2, op_lock},    {3, op_unlock},
+    {2, op_dontneed},  {2, op_create},       {10, op_fork},    {1, op_exec},      {3, op_destroy}, {14, op_read},
+    {40, op_write},    {8, op_fault},        {30, op_processor}, {2, op_rest},    {3, op_reclaim}, {3, op_referenced},
+    {3, op_write_protect}, {4, op_swap_out}, {2, op_pin},      {1, op_misuse},
 };
 #define OPS (sizeof table / sizeof *table)
 
@@ -25,6 +25,11 @@ void ops_random(struct game *g)
 bool ops_judge(struct game *g, int rc, int expected, unsigned env)
 {
     game_note_more(g, " = %s", rc ? rmap_error_name(rc) + sizeof "RMAP_ERR" : "0");
+    if (g->totals) {
+        g->totals->done += rc == 0;
+        g->totals->refused += rc && rc == expected;
+        g->totals->no_frame += rc == RMAP_ERR_NO_FRAME;
+    }
     if (rc == expected) return rc == 0;
     bool excused = !expected && (((env & ENV_FRAMES) && rc == RMAP_ERR_NO_FRAME) ||
                                  ((env & ENV_DEVICE) && g->c.errors &&
@@ -41,11 +46,20 @@ int ops_any_space(struct game *g)
     return n ? (int)live[game_below(g, n)] : -1;
 }
 
-rmap_vpn_t ops_any_page(struct game *g, unsigned s)
+int ops_free_number(const struct game *g)
 {
-    rmap_vpn_t v = game_below(g, ORACLE_PAGES);
-    for (unsigned tries = 0; tries < 4 && !g->o.space[s].page[v].mapped; tries++) v = game_below(g, ORACLE_PAGES);
-    return v;
+    for (int s = 0; s < ORACLE_SPACES; s++)
+        if (!g->space[s]) return s;
+    return -1;
+}
+
+rmap_vpn_t ops_any_page(struct game *g, unsigned s, unsigned access)
+{
+    rmap_vpn_t good[ORACLE_PAGES];
+    unsigned n = 0;
+    for (rmap_vpn_t v = 0; v < ORACLE_PAGES; v++)
+        if (!oracle_access_check(&g->o.space[s], v, access)) good[n++] = v;
+    return n && game_chance(g, 19, 20) ? good[game_below(g, n)] : game_below(g, ORACLE_PAGES);
 }
 
 void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *count)
@@ -53,11 +67,11 @@ void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *coun
     struct rmap_region_info regions[ORACLE_PAGES];
     size_t n = oracle_regions(&g->o.space[s], regions);
     uint64_t way = game_below(g, 40);
-    if (way == 0) { /* nonsense: beyond the end, empty, wrapping */
+    if (way == 0 && game_chance(g, 1, 2)) { /* nonsense: beyond the end, empty, wrapping */
         static const uint64_t odd[] = {0, 1, ORACLE_PAGES - 1, ORACLE_PAGES, ORACLE_PAGES + 1, UINT64_MAX, UINT64_MAX - 7};
         *first = odd[game_below(g, 7)];
         *count = odd[game_below(g, 7)];
-    } else if (way < 8 || !n) { /* anywhere */
+    } else if (way < 5 || !n) { /* anywhere */
         *first = game_below(g, ORACLE_PAGES);
         *count = 1 + game_below(g, ORACLE_PAGES - *first < 16 ? ORACLE_PAGES - *first : 16);
     } else { /* in a region: all of it, or a part */
@@ -70,9 +84,10 @@ void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *coun
 
 unsigned ops_any_prot(struct game *g)
 {
-    static const unsigned common[] = {RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE, RMAP_READ,
-                                      RMAP_READ | RMAP_WRITE | RMAP_EXEC, RMAP_READ | RMAP_EXEC, RMAP_NONE};
-    return game_chance(g, 1, 16) ? (unsigned)game_below(g, 9) : common[game_below(g, 7)]; /* 8: no such bit */
+    static const unsigned common[] = {RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE,
+                                      RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE | RMAP_EXEC,
+                                      RMAP_READ,              RMAP_READ | RMAP_EXEC, RMAP_NONE};
+    return game_chance(g, 1, 20) ? (unsigned)game_below(g, 9) : common[game_below(g, 8)]; /* 8: no such bit */
 }
 
 void ops_touch(struct game *g, unsigned s, rmap_vpn_t first, uint64_t count)
@@ -87,5 +102,5 @@ void ops_note_fault(struct game *g, int rc)
     g->out_of_frames = rc == RMAP_ERR_NO_FRAME;
     g->free_allowed = 0;
     for (rmap_vpn_t v = g->first_touched; v < ORACLE_PAGES && v - g->first_touched < g->count_touched; v++)
-        if (g->scan.entry[g->space_touched][v].kind == RMAP_PTE_SWAP) g->free_allowed = 1;
+        if (g->scan.entry[g->space_touched][v].kind != RMAP_PTE_NONE) g->free_allowed = 1;
 }

@@ -31,8 +31,10 @@ enum {
 bool ops_judge(struct game *g, int rc, int expected, unsigned env);
 /** A live space; -1: none. */
 int ops_any_space(struct game *g);
-/** A page number, more often one that is mapped. */
-rmap_vpn_t ops_any_page(struct game *g, unsigned s);
+/** A number without a space; -1: none. */
+int ops_free_number(const struct game *g);
+/** A page number, nearly always one that may be accessed so. */
+rmap_vpn_t ops_any_page(struct game *g, unsigned s, unsigned access);
 /** A range [*first, *first + *count), mostly inside one region, sometimes anything, rarely outside. */
 void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *count);
 unsigned ops_any_prot(struct game *g);

@@ -9,7 +9,7 @@
 /* A whole page, or a word, or the two words at a border. */
 static void any_bytes(struct game *g, unsigned s, uint64_t *addr, size_t *bytes)
 {
-    uint64_t page = ops_any_page(g, s) << ORACLE_PAGE_SHIFT;
+    uint64_t page = ops_any_page(g, s, RMAP_READ) << ORACLE_PAGE_SHIFT;
     uint64_t way = game_below(g, 50);
     *bytes = 8;
     *addr = page + oracle_word_offset[game_below(g, ORACLE_WORDS)];
@@ -110,7 +110,7 @@ void op_write(struct game *g)
     int s = ops_any_space(g);
     if (s < 0) return;
     struct oracle_space *o = &g->o.space[s];
-    const rmap_vpn_t v = ops_any_page(g, (unsigned)s);
+    const rmap_vpn_t v = ops_any_page(g, (unsigned)s, RMAP_WRITE);
     const unsigned w = (unsigned)game_below(g, ORACLE_WORDS);
     const bool border = w == ORACLE_WORDS - 1 && game_chance(g, 1, 3); /* the next page's first word, too */
     const uint64_t stamp[2] = {ops_stamp(g), ops_stamp(g)}, addr = (v << ORACLE_PAGE_SHIFT) + oracle_word_offset[w];
@@ -138,7 +138,7 @@ void op_fault(struct game *g)
     if (s < 0) return;
     static const unsigned accesses[] = {RMAP_READ, RMAP_READ, RMAP_WRITE, RMAP_WRITE, RMAP_EXEC, RMAP_READ | RMAP_WRITE, 0, 8};
     const unsigned access = accesses[game_below(g, 8)];
-    const rmap_vpn_t v = game_chance(g, 1, 60) ? ORACLE_PAGES + game_below(g, 3) : ops_any_page(g, (unsigned)s);
+    const rmap_vpn_t v = game_chance(g, 1, 60) ? ORACLE_PAGES + game_below(g, 3) : ops_any_page(g, (unsigned)s, access & 7);
     int expected = access == 0 || access >= 8 ? RMAP_ERR_INVALID : oracle_access_check(&g->o.space[s], v, access);
     game_note(g, "fault s%d:%llu access %u", s, (unsigned long long)v, access);
     ops_touch(g, (unsigned)s, v, 1);

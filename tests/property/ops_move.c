@@ -53,7 +53,7 @@ void op_move(struct game *g)
     ops_any_range(g, (unsigned)s, &from, &count);
     uint64_t new_count = game_chance(g, 1, 2) ? count : 1 + game_below(g, 2 * (count % ORACLE_PAGES) + 2);
     unsigned flags = game_chance(g, 2, 3) ? RMAP_MOVE_MAYMOVE : 0;
-    if (game_chance(g, 1, 3)) flags |= RMAP_MOVE_FIXED;
+    if (game_chance(g, 1, 4)) flags |= RMAP_MOVE_FIXED;
     if (game_chance(g, 1, 4)) flags |= RMAP_MOVE_KEEP_OLD;
     if (game_chance(g, 1, 100)) flags |= 1u << 3;
     hint = game_chance(g, 1, 3) && !(flags & RMAP_MOVE_FIXED) ? RMAP_VPN_NONE : game_below(g, ORACLE_PAGES);

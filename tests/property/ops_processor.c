@@ -68,9 +68,9 @@ void op_processor(struct game *g)
     int s = ops_any_space(g);
     if (s < 0) return;
     struct oracle_space *o = &g->o.space[s];
-    const rmap_vpn_t v = ops_any_page(g, (unsigned)s);
+    const unsigned access = game_chance(g, 1, 2) ? RMAP_WRITE : RMAP_READ;
+    const rmap_vpn_t v = ops_any_page(g, (unsigned)s, access);
     const unsigned w = (unsigned)game_below(g, ORACLE_WORDS);
-    unsigned access = game_chance(g, 1, 2) ? RMAP_WRITE : RMAP_READ;
     if (access == RMAP_READ && o->page[v].mapped && o->page[v].prot && !(o->page[v].prot & RMAP_READ))
         return; /* hardware can read whatever it may write or execute */
     const int expected = oracle_access_check(o, v, access);
@@ -124,6 +124,7 @@ void ops_last_use(void *ctx, struct tlb_mmu *t, rmap_vpn_t v)
     const uint64_t stamp = ops_stamp(g);
     memcpy(game_frame(g, x->pfn) + oracle_word_offset[w], &stamp, sizeof stamp);
     g->o.space[t->space].page[v].word[w] = stamp;
+    g->last_stores++;
     game_note_more(g, " [last store s%d:%u]", t->space, (unsigned)v);
 }
 

@@ -2,13 +2,6 @@
 /** @file property/ops_spaces.c  create, fork, exec, destroy. */
 #include "property/ops.h"
 
-static int free_number(const struct game *g)
-{
-    for (int s = 0; s < ORACLE_SPACES; s++)
-        if (!g->space[s]) return s;
-    return -1;
-}
-
 static void give_number(struct game *g, int s, struct rmap_space *space)
 {
     g->space[s] = space;
@@ -17,8 +10,8 @@ static void give_number(struct game *g, int s, struct rmap_space *space)
 
 void op_create(struct game *g)
 {
-    int s = free_number(g);
-    if (s < 0) return;
+    int s = ops_free_number(g);
+    if (s < 0 || (ops_any_space(g) >= 0 && game_chance(g, 2, 3))) return; /* forks are better */
     game_note(g, "create s%d", s);
     struct rmap_space *space = NULL;
     ops_judge(g, rmap_space_create(g->p, &space), 0, 0);
@@ -47,8 +40,15 @@ static bool maps_pinned(const struct game *g, unsigned s)
 
 void op_fork(struct game *g)
 {
-    int parent = ops_any_space(g), child = free_number(g);
-    if (parent < 0 || child < 0) return;
+    int parent = ops_any_space(g), child = ops_free_number(g);
+    if (parent < 0) {
+        op_create(g);
+        return;
+    }
+    if (child < 0) { /* make room first: exits and forks in turn are what trees are made of */
+        op_destroy(g);
+        return;
+    }
     int expected = oracle_fork_check(&g->o, (unsigned)parent);
     if (!expected && maps_pinned(g, (unsigned)parent)) expected = RMAP_ERR_PINNED;
     game_note(g, "fork s%d -> s%d", parent, child);

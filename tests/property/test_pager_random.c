@@ -40,16 +40,18 @@ static void play(unsigned test, enum game_mmu mmu, bool errors, uint64_t ops)
     uint64_t seed = prng_seed_of_run(SEED(test));
     const char *text = getenv("OPS");
     if (text && *text) ops = strtoull(text, NULL, 0);
+    struct game_totals totals = {0};
     catch_crashes();
     for (; ops; seed++) {
         uint64_t n = ops < GAME_OPS ? ops : GAME_OPS;
-        game_begin(&game, seed, mmu, errors);
+        game_begin(&game, seed, mmu, errors, &totals);
         playing = 1;
         game_play(&game, n);
         game_end(&game);
         playing = 0;
         ops -= n;
     }
+    game_totals_print(&totals);
 }
 
 RMAP_TEST(pager_random, agrees_with_the_oracle_on_radix_tables) { play(1, GAME_RADIX, false, 30000); }

@@ -73,6 +73,7 @@ struct world {
     struct rmap_page *special; /* made by the first world_map_special */
     struct rmap_mmu_ops ops;
     unsigned runs; /* held now, all spaces */
+    uint64_t run_locks; /* so far */
     uint64_t flush_calls, flush_pages; /* pages: flushed, cached or not */
     char broken[160];
 };
@@ -94,7 +95,8 @@ struct world_space {
     bool blocked;      /* a huge entry lies at `block` */
     rmap_vpn_t block;
     rmap_vpn_t hardware_vpn; /* with no_slots: after hardware_wait more accesses to this entry … */
-    unsigned hardware_wait, hardware_attrs; /* … the hardware sets these attributes, once */
+    unsigned hardware_wait, hardware_attrs; /* … the hardware sets these attributes, once, if it is present by then */
+    bool hardware_did;
     struct world_cached *tlb;
     size_t cached, tlb_room;
     struct rmap_flush_range flushed[128]; /* the first ones since world_flush_log_clear */

@@ -12,6 +12,7 @@ static void run_taken(struct world_space *s, struct rmap_mmu_run *run)
     if (s->runs) world_broken(s->w, "space %u: two runs are held", s->number);
     s->runs++;
     s->w->runs++;
+    s->w->run_locks++;
     s->run = *run;
     if (s->w->o.no_slots) run->slots = NULL;
 }
@@ -73,7 +74,8 @@ static void hardware(struct world_space *s, uint32_t i)
     const struct rmap_pte_format *f = s->mmu.ops->format;
     if (!s->hardware_attrs || s->run.first + i != s->hardware_vpn || s->hardware_wait--) return;
     rmap_pte_t e = s->run.slots[i];
-    for (unsigned a = 0; rmap_pte_present(f, e) && a < RMAP_ATTR_COUNT; a++)
+    s->hardware_did = rmap_pte_present(f, e);
+    for (unsigned a = 0; s->hardware_did && a < RMAP_ATTR_COUNT; a++)
         if (s->hardware_attrs >> a & 1) e = rmap_pte_set(f, e, (enum rmap_pte_attr)a, true);
     s->run.slots[i] = e;
     s->hardware_attrs = 0;

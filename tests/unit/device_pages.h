@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/device_pages.h  What the devices' tests share: pages of 4,096 bytes of noise that goes with their slot. */
+/** @file unit/device_pages.h  What the devices' tests share: pages of 4,096 bytes of noise that goes with their slot.
+ *  */
 #ifndef RMAP_TESTS_UNIT_DEVICE_PAGES_H
 #define RMAP_TESTS_UNIT_DEVICE_PAGES_H
 

@@ -97,13 +97,11 @@ static inline void world_begin(struct world *w, uint64_t slots)
     memset(w, 0, sizeof *w);
     test_alloc_init(&w->alloc);
     w->ops = rmap_swap_get_ops();
-    CHECK_OK(rmap_swap_create(
-        &(struct rmap_swap_options){.struct_size = sizeof(struct rmap_swap_options), .alloc = &w->alloc.a, .page_shift = SHIFT},
-        &w->s));
-    CHECK_OK(rmap_create(
-        &(struct rmap_options){.struct_size = sizeof(struct rmap_options), .alloc = &w->alloc.a, .frames = &world_frame_ops,
-                               .frames_ctx = w, .swap = w->ops, .swap_ctx = w->s},
-        &w->r));
+    struct rmap_swap_options map = {.struct_size = sizeof map, .alloc = &w->alloc.a, .page_shift = SHIFT};
+    CHECK_OK(rmap_swap_create(&map, &w->s));
+    struct rmap_options instance = {.struct_size = sizeof instance, .alloc = &w->alloc.a, .frames = &world_frame_ops,
+                                    .frames_ctx = w, .swap = w->ops, .swap_ctx = w->s};
+    CHECK_OK(rmap_create(&instance, &w->r));
     CHECK_OK(rmap_swap_bind(w->s, w->r));
     CHECK_OK(rmap_frames_add(w->r, &(struct rmap_frame_section){w->page, sizeof *w->page, FIRST_PFN, FRAMES}));
     CHECK_OK(rmap_member_init(w->r, &w->m, &(struct rmap_mmu){&empty_mmu_ops, NULL, 1 << 20}));

@@ -37,7 +37,7 @@ RMAP_TEST(device_lz4, gives_back_zeroes_text_and_noise)
     memset(page, 0, PAGE);
     size_t zeroes = one_page(d, 0, page);
     CHECK_LE(zeroes, 64);
-    for (size_t i = 0; i < PAGE; i++) page[i] = (unsigned char)"every page has one index inside its group. "[i * i % 43];
+    for (size_t i = 0; i < PAGE; i++) page[i] = (unsigned char)"a page has one index in its group. "[i * i % 35];
     size_t text = one_page(d, 4999, page);
     CHECK_LE(text, PAGE / 2);
     noise(page, 1);
@@ -157,7 +157,8 @@ static void *alloc_and_write(void *ctx, size_t size, size_t align)
     return under->a.alloc(ctx, size, align);
 }
 
-/* Two writes of slot 7 at once: while one makes the slot's table, the other does all of its work. The later one stays. */
+/* Two writes of slot 7 at once: while one makes the slot's table, the other does all of its work. The later one stays.
+ * */
 RMAP_TEST(device_lz4, the_later_of_two_racing_writes_stays)
 {
     struct test_alloc t;

@@ -102,6 +102,22 @@ RMAP_TEST(host_failure, each_allocation_may_fail)
     world_fini(&w);
 }
 
+/* Two windows brought four records each. One closes: the other's four must stay. */
+RMAP_TEST(host_failure, a_closed_window_leaves_the_others_their_records)
+{
+    world_init(&w, 64, 12, 64, 0);
+    struct space *s = space_open(&w);
+    space_close(&w, space_open(&w));
+    w.alloc.fail_at = w.alloc.calls + 1, w.alloc.fail_forever = true;
+    for (rmap_vpn_t page = 0; page < 20; page += 2) {
+        map(s, page, page, 1, RW);
+        CHECK_EQ(faults_of_load(&w, s, page), 1);
+    }
+    CHECK_EQ(stats_of(&w).vmas, kernel_vmas(&w));
+    CHECK(stats_of(&w).drops > 0);
+    world_fini(&w);
+}
+
 /* ---- addresses ---- */
 
 /* Windows of 8 TiB: after a handful the process has no addresses left. */

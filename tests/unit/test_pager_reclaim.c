@@ -162,6 +162,7 @@ RMAP_TEST(pager_reclaim, C7_an_incomplete_unmap_does_not_free_the_frame)
     struct rmap_page *page = page_at(&w, s, 3);
     rmap_page_set_flags(page, RMAP_PAGE_UNTRACKABLE);
     CHECK_EQ(rmap_reclaim(w.p, 10), 0);
+    CHECK(stats(&w).reclaim_failures > 0);
     CHECK(page_at(&w, s, 3) == page);
     CHECK_EQ(swap_stats(&w).slots_used, 0);
     CHECK(attr(s, 3, RMAP_ATTR_WRITE));
@@ -253,5 +254,56 @@ RMAP_TEST(pager_reclaim, two_free_frames_are_enough_for_any_fault_and_one_says_s
     evict_all(&w);
     CHECK_ERR(try_put(d, 0, 1), RMAP_ERR_NO_FRAME); /* shared: needs the page and its copy */
     expect(d, 0, 6, 200);
+    world_fini(&w);
+}
+
+/* An MMU whose hardware never rests: whoever looks at an entry finds it accessed */
+static struct rmap_mmu_ops restless;
+static const struct rmap_mmu_ops *calm;
+static int restless_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+{
+    const struct rmap_pte_format *f = &rmap_pte_format_soft;
+    int rc = calm->run_find(mmu, vpn, end, run);
+    for (uint32_t i = 0; i < run->count && !rc; i++)
+        if (rmap_pte_present(f, run->slots[i])) run->slots[i] = rmap_pte_set(f, run->slots[i], RMAP_ATTR_ACCESSED, true);
+    return rc;
+}
+static int restless_create(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out)
+{
+    struct rmap_mmu_provider *inner = ctx;
+    int rc = inner->create(inner->ctx, client, out);
+    calm = out->ops;
+    restless = *calm;
+    restless.run_find = restless_find;
+    out->ops = &restless;
+    return rc;
+}
+static void restless_destroy(void *ctx, struct rmap_mmu *mmu)
+{
+    struct rmap_mmu_provider *inner = ctx;
+    mmu->ops = calm;
+    inner->destroy(inner->ctx, mmu);
+}
+
+/* 16 frames, 40 pages, all always young: reclaim spares them twice, then takes what it needs */
+RMAP_TEST(pager_reclaim, pages_that_are_always_young_do_not_stop_it)
+{
+    world_init(&w, 16, 0, 0);
+    const struct rmap_mmu_provider provider = {
+        .struct_size = sizeof provider, .ctx = &w.provider, .create = restless_create, .destroy = restless_destroy};
+    struct rmap_pager_options o = world_options(&w, 16, 0);
+    struct rmap_pager *p;
+    struct rmap_space *s;
+    o.provider = &provider;
+    faulty_device_init(&w.device, 100, 12);
+    o.swap = &w.device.base;
+    CHECK_OK(rmap_pager_create(&o, &p));
+    CHECK_OK(rmap_space_create(p, &s));
+    map_at(s, 0, 40, RW);
+    fill(s, 0, 40, 100);
+    expect(s, 0, 40, 100);
+    CHECK_OK(rmap_pager_verify(p, NULL));
+    CHECK_OK(rmap_space_destroy(s));
+    CHECK_OK(rmap_pager_destroy(p));
     world_fini(&w);
 }

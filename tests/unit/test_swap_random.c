@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/test_swap_random.c  100,000 random operations on the swap map, each compared with a reference that keeps plain
- * arrays of frames and slots. SEED=n replays a run. Two devices of 30 and 25 slots, 160 frames of 512 bytes.
+ * @file unit/test_swap_random.c  100,000 random operations on the swap map, each compared with a reference that keeps
+ * plain arrays of frames and slots. SEED=n replays a run. Two devices of 30 and 25 slots, 160 frames of 512 bytes.
  */
 #include "support/prng.h"
 #include "unit/swap_world.h"
@@ -65,13 +65,13 @@ static void ref_settle(void)
 
 static void compare(unsigned step)
 {
-    uint64_t used = 0, bad = 0, cached = 0, entries = 0;
+    uint64_t used = 0, bad = 0, caching = 0, entries = 0;
     for (unsigned d = 1; d <= DEVICES; d++)
         for (uint32_t i = 0; i < slots_of[d]; i++) {
             const struct ref_slot *s = &slots[d][i];
             struct rmap_slot_home home;
             rmap_swp_t e = rmap_swp_make(d, i);
-            used += s->live, bad += s->bad, cached += s->cached != NULL, entries += s->count;
+            used += s->live, bad += s->bad, caching += s->cached != NULL, entries += s->count;
             if (w.ops->count(w.s, e) != s->count) TEST_FAIL("step %u: count of %u:%u", step, d, i);
             int rc = w.ops->get_home(w.s, e, &home);
             if ((rc == 0) != s->live) TEST_FAIL("step %u: life of %u:%u", step, d, i);
@@ -83,15 +83,16 @@ static void compare(unsigned step)
     struct rmap_swap_stats st = stats_of(&w);
     CHECK_EQ(st.slots_used, used);
     CHECK_EQ(st.slots_bad, bad);
-    CHECK_EQ(st.cached, cached);
+    CHECK_EQ(st.cached, caching);
     CHECK_EQ(st.entries, entries);
     for (struct ref_frame *f = frames; f < frames + FRAMES; f++) {
         const struct rmap_page *p = page_of(f);
-        if (w.used[f - frames] != f->used) TEST_FAIL("step %u: frame %td is %sused", step, f - frames, f->used ? "not " : "");
+        if (w.used[f - frames] != f->used) TEST_FAIL("step %u: life of frame %td", step, f - frames);
         if (!f->used) continue;
         unsigned flags = rmap_page_flags(p);
-        if (!(flags & RMAP_PAGE_SWAPCACHE) != !f->entry || p->swap != f->entry || !(flags & RMAP_PAGE_DIRTY) == f->dirty ||
-            !(flags & RMAP_PAGE_LOCKED) == f->held || rmap_page_mapcount(p) != f->mapped || rmap_page_index(p) != f->index)
+        bool cached = flags & RMAP_PAGE_SWAPCACHE, dirty = flags & RMAP_PAGE_DIRTY, locked = flags & RMAP_PAGE_LOCKED;
+        if (cached != (f->entry != 0) || p->swap != f->entry || dirty != f->dirty || locked != f->held ||
+            rmap_page_mapcount(p) != f->mapped || rmap_page_index(p) != f->index)
             TEST_FAIL("step %u: frame %td has flags %#x, swap %#x", step, f - frames, flags, p->swap);
         if (!holds(&w, p, f->seed)) TEST_FAIL("step %u: contents of frame %td", step, f - frames);
     }
@@ -121,7 +122,8 @@ static void step_new(unsigned step)
 {
     if (w.frames_used > FRAMES - 4) return;
     struct rmap_page *p = mapped_page(&w, step, step);
-    *frame_of(p) = (struct ref_frame){.used = true, .dirty = true, .anon = true, .mapped = 1, .seed = step, .index = step};
+    *frame_of(p) = (struct ref_frame){
+        .used = true, .dirty = true, .anon = true, .mapped = 1, .seed = step, .index = step};
     release(&w, p);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_swapcache.c  Pages in the swap cache: clean copies, orphans, stealing, leaving. World: swap_world.h. */
+/** @file unit/test_swapcache.c  Pages in the swap cache: clean copies, orphans, stealing, leaving. World: swap_world.h.
+ *  */
 #include "unit/swap_world.h"
 
 static struct world w;
@@ -44,7 +45,8 @@ RMAP_TEST(swapcache, a_mapped_page_keeps_its_slot_as_clean_copy)
     world_end(&w);
 }
 
-/* Two entries, the page was read in for a third party that gave up: nobody maps it. The last put frees page and slot. */
+/* Two entries, the page was read in for a third party that gave up: nobody maps it. The last put frees page and slot.
+ * */
 RMAP_TEST(swapcache, the_last_put_frees_an_unmapped_page)
 {
     world_begin(&w, 10);
@@ -98,8 +100,8 @@ RMAP_TEST(swapcache, an_orphan_taken_out_is_no_orphan_any_more)
 }
 
 /*
- * 3 slots, all clean copies: frames a (locked), b, c (being written). A fourth page takes b's slot: b is dirty now. Then only
- * locked ones are left.
+ * 3 slots, all clean copies: frames a (locked), b, c (being written). A fourth page takes b's slot: b is dirty now.
+ * Then only locked ones are left.
  */
 RMAP_TEST(swapcache, a_full_map_takes_clean_copies_away)
 {
@@ -180,8 +182,8 @@ RMAP_TEST(swapcache, clean_copies_are_taken_when_a_chunk_cannot_be_had)
 }
 
 /*
- * 2,048 slots, two chunks, all in use. The clean copy in slot 1024 is taken away first; the next one is in slot 0, behind the
- * place where the search goes on.
+ * 2,048 slots, two chunks, all in use. The clean copy in slot 1024 is taken away first; the next one is in slot 0,
+ * behind the place where the search goes on.
  */
 RMAP_TEST(swapcache, the_search_for_a_clean_copy_comes_round)
 {
@@ -277,7 +279,8 @@ RMAP_TEST(swapcache, find_gives_the_page_with_a_reference)
     world_end(&w);
 }
 
-/* The last mapping goes between the evictor's lock and its cache_add; then the evictor gives up: nothing may be left over. */
+/* The last mapping goes between the evictor's lock and its cache_add; then the evictor gives up: nothing may be left
+ * over. */
 RMAP_TEST(swapcache, a_page_unmapped_before_it_was_added_is_freed)
 {
     world_begin(&w, 10);

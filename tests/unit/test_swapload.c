@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_swapload.c  Swap-in: failing devices, checksums, slots that change meanwhile. World: unit/swap_world.h. */
+/** @file unit/test_swapload.c  Swap-in: failing devices, checksums, slots that change meanwhile. World:
+ *  unit/swap_world.h. */
 #include "unit/swap_world.h"
 
 #include <fcntl.h>
@@ -74,9 +75,10 @@ RMAP_TEST(swapload, checksums_find_what_the_device_does_not)
 RMAP_TEST(swapload, a_checksum_covers_the_place)
 {
     static unsigned char page[PAGE];
-    CHECK_NE(rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)), rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 1)));
-    CHECK_NE(rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)), rmap__swap_checksum(page, SHIFT, rmap_swp_make(2, 0)));
-    CHECK_EQ(rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)), rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)));
+    uint64_t here = rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0));
+    CHECK_EQ(here, rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 0)));
+    CHECK_NE(here, rmap__swap_checksum(page, SHIFT, rmap_swp_make(1, 1)));
+    CHECK_NE(here, rmap__swap_checksum(page, SHIFT, rmap_swp_make(2, 0)));
 }
 
 /* H6: the file behind the map is cut, then made long again by somebody else: an error each time, never zeroes. */

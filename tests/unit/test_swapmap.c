@@ -106,7 +106,8 @@ RMAP_TEST(swapmap, refuses_devices_that_do_not_fit)
 
 /* ---- taking slots ---- */
 
-/* 40 pages in a row get slots 0-39. Slots 10-19 become free, and are used only when the search comes round: 40-59 first. */
+/* 40 pages in a row get slots 0-39. Slots 10-19 become free, and are used only when the search comes round: 40-59
+ * first. */
 RMAP_TEST(swapmap, consecutive_calls_get_neighbouring_slots)
 {
     rmap_swp_t entry[60];
@@ -133,8 +134,8 @@ RMAP_TEST(swapmap, consecutive_calls_get_neighbouring_slots)
 }
 
 /*
- * 100 slots in use at a time, 20,000 taken one after the other, each in place of the oldest: they go round in the first chunk
- * of a device of 100,000 instead of spreading over it. With 1,000 in use, a second chunk is made, no third.
+ * 100 slots in use at a time, 20,000 taken one after the other, each in place of the oldest: they go round in the first
+ * chunk of a device of 100,000 instead of spreading over it. With 1,000 in use, a second chunk is made, no third.
  */
 RMAP_TEST(swapmap, a_large_device_is_used_from_its_start)
 {

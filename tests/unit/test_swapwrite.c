@@ -78,6 +78,9 @@ RMAP_TEST(swapwrite, a_write_with_a_wrong_page_in_it_writes_nothing)
     rmap_page_unlock(w.r, b);
     CHECK_ERR(rmap_swap_write(w.s, (struct rmap_page *[]){a, b}, 2, result), RMAP_ERR_INVALID);
     CHECK(rmap_page_try_lock(b));
+    w.no_address = true;
+    CHECK_ERR(rmap_swap_write(w.s, (struct rmap_page *[]){a, b}, 2, result), RMAP_ERR_UNSUPPORTED);
+    w.no_address = false;
     CHECK_OK(rmap_swap_write(w.s, mixed, 0, result));
     CHECK_EQ(w.dev.calls, 0);
     CHECK_EQ(result[0], 1);
@@ -122,8 +125,8 @@ RMAP_TEST(swapwrite, dirty_set_during_the_write_is_not_lost)
 /* ---- failing writes (C5) ---- */
 
 /*
- * 4 pages in slots 0-3, the third fails. It stays cached and dirty in a bad slot; asked again, the map refuses without the
- * device. Its entry swaps in from the cache. The slot is never handed out again.
+ * 4 pages in slots 0-3, the third fails. It stays cached and dirty in a bad slot; asked again, the map refuses without
+ * the device. Its entry swaps in from the cache. The slot is never handed out again.
  */
 RMAP_TEST(swapwrite, a_failed_write_loses_nothing_but_the_slot)
 {
@@ -307,7 +310,8 @@ RMAP_TEST(swapwrite, survives_every_failing_allocation)
     }
 }
 
-/* The limit of a compressed device stops evictions, spoils no slot, and they go on when something has been given back. */
+/* The limit of a compressed device stops evictions, spoils no slot, and they go on when something has been given back.
+ * */
 RMAP_TEST(swapwrite, a_full_lz4_device_recovers)
 {
     struct rmap_device *d = NULL;
