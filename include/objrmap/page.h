@@ -108,6 +108,9 @@ RMAP_API struct rmap_page *rmap_page_find(struct rmap *r, rmap_pfn_t pfn);
 /** Frame of a descriptor, or RMAP_PFN_NONE if no section holds it. Cost: O(sections), no lock. */
 RMAP_API rmap_pfn_t rmap_page_pfn(struct rmap *r, const struct rmap_page *page);
 
+/** Linear-view address of a page's frame; NULL if its section is unknown or frames are no memory (frame_ops->address). */
+RMAP_API void *rmap_page_address(struct rmap *r, const struct rmap_page *page);
+
 /**
  * Allocate a frame by frame_ops->alloc and give its only reference to the caller. Contents are unspecified: clear or
  * overwrite them before another space can see the page.

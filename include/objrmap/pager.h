@@ -4,7 +4,9 @@
  *
  * It uses the core's public headers only. An embedder supplies an MMU for each space by a provider: radix, host, or its own.
  * Locks: in this version one mutex per pager serves as every space lock. No call touches caller buffers or projected memory
- * while it holds it.
+ * while it holds it. The core's page verbs may be called beside it, by other threads too, except while a call that unmaps,
+ * moves or ends a space may be freeing its page tables.
+ * A fault needs at most two free frames, and about 32 KiB of stack.
  */
 #ifndef OBJRMAP_PAGER_H
 #define OBJRMAP_PAGER_H

@@ -4,7 +4,9 @@
  *
  * Page numbers count from 0 at the space's start. A *region* is a range with one protection and one set of flags. Private
  * anonymous memory only in this version: RMAP_MAP_SHARED is UNSUPPORTED.
- * Every call: NULL_ARG, DEAD; ranges: RANGE when empty, wrapping or outside the space. May block (reclaim, swap I/O).
+ * Every call: NULL_ARG, DEAD; ranges: RANGE when empty, wrapping or outside the space; BUSY when this thread is inside a
+ * call of the same pager already (from a hook, or by a fault on projected memory). May block (reclaim, swap I/O).
+ * A space may be used by several threads; its destruction is the last call. It must not come from, or race with, another.
  */
 #ifndef OBJRMAP_SPACE_H
 #define OBJRMAP_SPACE_H
@@ -54,7 +56,8 @@ struct rmap_region_info {
 
 RMAP_BEGIN_DECLS
 
-/** A fresh empty space in a group of its own. @return 0; NULL_ARG; NOMEM; provider's error. */
+/** A fresh empty space in a group of its own. @return 0; NULL_ARG; NOMEM; INVALID (the MMU's page size is not the pager's);
+ *  provider's error. */
 RMAP_API int rmap_space_create(struct rmap_pager *p, struct rmap_space **out);
 
 /**
@@ -63,7 +66,8 @@ RMAP_API int rmap_space_create(struct rmap_pager *p, struct rmap_space **out);
  */
 RMAP_API int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out);
 
-/** exec: drop all regions, leave the group, start a new one. @return 0; NOMEM (nothing changed). */
+/** exec: drop all regions, leave the group, start a new one, on the same MMU. rmap_space_member() is another one from then on.
+ *  @return 0; NOMEM (nothing changed). */
 RMAP_API int rmap_space_exec(struct rmap_space *s);
 
 /** exit: drop everything and free the object. @return 0; NULL_ARG. */
@@ -72,8 +76,9 @@ RMAP_API int rmap_space_destroy(struct rmap_space *s);
 /**
  * Map `count` pages of private zero-filled memory with protection `prot` (RMAP_READ | …, or RMAP_NONE).
  * Without FIXED *at is a hint (RMAP_VPN_NONE: none) and receives the place chosen: first fit from the hint, else from 0.
- * @return 0; RANGE; INVALID (flags, prot); EXISTS; UNSUPPORTED (SHARED); COMMIT; NOMEM (also: no hole large enough).
- *   With LOCKED, population may fail (NO_FRAME): the region then is unmapped again.
+ * @return 0; RANGE; INVALID (flags, prot; NOREPLACE without FIXED, LOCKED without access); EXISTS; UNSUPPORTED (SHARED);
+ *   COMMIT; NOMEM (also: no hole large enough). With LOCKED, population may fail (NO_FRAME, NOMEM): the region then is
+ *   unmapped again, and what a FIXED map replaced is gone.
  */
 RMAP_API int rmap_space_map(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsigned prot, unsigned flags);
 /** Unmap [first, first + count); holes are allowed. @return 0; RANGE; NOMEM (a split; nothing changed). */
@@ -82,16 +87,20 @@ RMAP_API int rmap_space_unmap(struct rmap_space *s, rmap_vpn_t first, uint64_t c
 RMAP_API int rmap_space_protect(struct rmap_space *s, rmap_vpn_t first, uint64_t count, unsigned prot);
 /**
  * mremap. The source [from, from + count) must lie in one region. new_count may shrink (the tail is unmapped) or grow.
- * *to: target with FIXED, else a hint or RMAP_VPN_NONE; receives the place. Without MAYMOVE the range stays in place.
+ * *to: target with FIXED, else a hint or RMAP_VPN_NONE; receives the place. Without MAYMOVE (which FIXED and KEEP_OLD imply)
+ * the range stays in place. A range that need not move does not. Locked stays locked, growth is populated; a kept old range is
+ * unlocked.
  * Own pages are re-indexed, shared ones copied, swap entries stay on swap (move.h).
  * @return 0; RANGE; INVALID (overlap of FIXED target and source, flags, KEEP_OLD with other sizes); ABSENT; NOMEM (no hole,
- *         tables, or in-place growth impossible); NO_FRAME; COMMIT; PINNED. On failure nothing has moved.
+ *         tables, or in-place growth impossible); NO_FRAME; COMMIT; PINNED. On failure nothing has moved; but what was at a FIXED target is unmapped if the error
+ *         came later than the checks (NOMEM of tables, NO_FRAME, PINNED, OVERFLOW, BLOCK).
  */
 RMAP_API int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
                              rmap_vpn_t *to);
 /** mlock: populate the range and set the locked attribute in its entries. All of it must be mapped and accessible.
  *  @return 0; RANGE; ABSENT; ACCESS; NO_FRAME; NOMEM; IO_READ; CORRUPT. On failure the range is as unlocked as it was. */
 RMAP_API int rmap_space_lock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
+/** munlock. All of it must be mapped. @return 0; RANGE; ABSENT; NOMEM (a split; nothing changed). */
 RMAP_API int rmap_space_unlock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
 /** @return 0; RANGE; ABSENT (a hole; nothing done); INVALID (advice); BUSY (DONTNEED of a locked region; nothing done). */
 RMAP_API int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t count, enum rmap_advice advice);
@@ -99,14 +108,15 @@ RMAP_API int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t 
 /**
  * Resolve a fault: afterwards the entry allows the access, is marked accessed (and dirty for a write), and the MMU's update()
  * has been called. `access` is one of READ, WRITE, EXEC or a set.
- * @return 0; ABSENT (no region); ACCESS (protection); NO_FRAME; NO_SLOT is never seen; NOMEM; IO_READ; CORRUPT; POISON; BUSY.
+ * @return 0; INVALID (access); RANGE; ABSENT (no region); ACCESS (protection); NO_FRAME (also for want of swap slots); NOMEM;
+ *   IO_READ; CORRUPT; POISON; BUSY (a migration entry); BLOCK; BAD_FRAME (an entry names a frame or slot that is not ours).
  */
 RMAP_API int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access);
 
 /**
  * Copy bytes out of or into the space, faulting as needed; respects protection. The buffer may itself be projected memory:
- * it is never touched under a lock.
- * @return 0, or the fault's error with *done (may be NULL) bytes transferred before it (PARTIAL).
+ * it is never touched under a lock. Entries are marked accessed and dirty, the MMU's translations are left alone.
+ * @return 0; RANGE (nothing done); else the fault's error with *done (may be NULL) bytes transferred before it (PARTIAL).
  */
 RMAP_API int rmap_space_read(struct rmap_space *s, uint64_t addr, void *buf, size_t bytes, size_t *done);
 RMAP_API int rmap_space_write(struct rmap_space *s, uint64_t addr, const void *buf, size_t bytes, size_t *done);

@@ -71,8 +71,7 @@ RMAP_API struct rmap_page *rmap_swap_cache_find(struct rmap_swap *s, rmap_swp_t 
 
 /**
  * Read `entry` into `page` (new, locked, referenced by the caller, known to nobody), check the checksum, and put it
- * into the cache clean (one reference more): owner is left unset, index := slot.index, ANON set by
- * rmap_page_map_swapin.
+ * into the cache clean (one reference more): owner, index and ANON are set by rmap_page_map_swapin.
  * => Does I/O, with no lock but the page's. @return 0; NULL_ARG; ABSENT (dead slot, also one that died meanwhile);
  *    EXISTS (somebody else cached it: use that page); IO_READ (also a slot that was never written); CORRUPT; NOMEM (the
  *    device's); INVALID (page not new or not locked, map not bound); UNKNOWN_PAGE; UNSUPPORTED (the frame has no

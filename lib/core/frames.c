@@ -82,6 +82,12 @@ rmap_pfn_t rmap_page_pfn(struct rmap *r, const struct rmap_page *page)
     return RMAP_PFN_NONE;
 }
 
+void *rmap_page_address(struct rmap *r, const struct rmap_page *page)
+{
+    rmap_pfn_t pfn = rmap_page_pfn(r, page);
+    return pfn != RMAP_PFN_NONE && r->frames->address ? r->frames->address(r->frames_ctx, pfn) : NULL;
+}
+
 int rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page **out)
 {
     if (!r || !out) return RMAP_ERR_NULL_ARG;

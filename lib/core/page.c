@@ -199,7 +199,10 @@ int rmap_page_map_swapin(struct rmap_member *m, struct rmap_page *page, rmap_swp
     if (err) return err;
     bool first; /* as the raise itself saw it: whoever lowers to 0 meanwhile drops the reference of that 0 */
     if ((err = rmap__page_count_up(page, &first))) return err;
-    if (first) rmap_page_get(page);
+    if (first) {
+        rmap_page_get(page);
+        rmap__page_set_index(page, home.index);
+    }
     /* First mapper: nobody else has it present, it is ours. Later ones widen the bound to the slot's, which covers all
      * that hold entries of it: also when this is the last entry, or a present mapper would be lost (model rule 11). */
     rmap__page_set_owner(page, first ? m->open_tag : rmap__owner_tag(home.owner));

@@ -57,8 +57,7 @@ static void verify_swap(struct rmap__verify *v, struct rmap_member *m, rmap_vpn_
     if (home.index != vpn && !home.moved)
         rmap__verify_broken(v, "INV-1", "swap entry %#x at vpn %#llx, home %#llx, slot not MOVED", entry, at,
                             (unsigned long long)home.index);
-    struct rmap__tag *top = rmap__tag_find(rmap__owner_tag(home.owner));
-    if (!rmap__epoch_covers(top->epoch, m->node))
+    if (!home.owner || !rmap__epoch_covers(rmap__tag_find(rmap__owner_tag(home.owner))->epoch, m->node))
         rmap__verify_broken(v, "INV-1", "member %p holds swap entry %#x and is no candidate of the slot's owner",
                             (void *)m, entry);
 }
@@ -69,16 +68,16 @@ void rmap__verify_member(struct rmap__verify *v, struct rmap_member *m)
     struct member_counts c = {0};
     struct rmap_mmu_run run;
     for (rmap_vpn_t at = 0; at < m->mmu.pages && !v->err && !o->run_find(m->mmu.ctx, at, m->mmu.pages, &run);) {
+        rmap_pte_t entry[RMAP_RUN_MAX]; /* looked at with the run unlocked: counting allocates */
+        for (uint32_t i = 0; i < run.count; i++) entry[i] = rmap_run_get(&m->mmu, &run, i);
+        o->run_unlock(m->mmu.ctx, &run);
         for (uint32_t i = 0; i < run.count && !v->err; i++) {
-            rmap_pte_t e = rmap_run_get(&m->mmu, &run, i);
-            if (!e) continue;
-            if (rmap_pte_maps(o->format, e))
-                verify_mapping(v, m, run.first + i, e, &c);
-            else if (rmap_pte_kind(o->format, e) == RMAP_PTE_SWAP)
-                verify_swap(v, m, run.first + i, rmap_pte_swp(o->format, e), &c);
+            if (rmap_pte_maps(o->format, entry[i]))
+                verify_mapping(v, m, run.first + i, entry[i], &c);
+            else if (rmap_pte_kind(o->format, entry[i]) == RMAP_PTE_SWAP)
+                verify_swap(v, m, run.first + i, rmap_pte_swp(o->format, entry[i]), &c);
         }
         at = run.first + run.count;
-        o->run_unlock(m->mmu.ctx, &run);
     }
     if (v->err) return;
     if (c.mapped != m->mapped || c.swapped != m->swapped || c.moved != m->moved)

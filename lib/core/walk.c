@@ -17,6 +17,7 @@
  * in the same step. If one load shows STABLE and mapcount = hits, nobody left since the start, so the hits are all there
  * are. Otherwise every candidate is visited, and mapcount = hits decides (INV-5). Source: DESIGN 5, model rule 7.
  */
+#include <base/sort.h>
 #include <core/walk.h>
 
 /* ---- bounds for tightening ---- */
@@ -226,7 +227,7 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
     struct rmap_gather gather;
     rmap_gather_init(&gather, r);
     struct rmap__walk w = {.r = r, .visitor = v, .gather = &gather, .flags = flags, .ctx = ctx};
-    memset(results, 0, n * sizeof *results);
+    if (n) memset(results, 0, n * sizeof *results);
     for (size_t i = 0, j; i < n; i = j) {
         rmap_owner_t owner = rmap_page_owner(pages[i]);
         for (w.pages = 0, j = i; j < n && w.pages < RMAP_WALK_CLUSTER; j++, w.pages++) {
@@ -247,30 +248,14 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
 
 /* ---- sorting a batch ---- */
 
-static bool page_before(const struct rmap_page *x, const struct rmap_page *y)
+static bool page_before(const void *a, const void *b)
 {
+    const struct rmap_page *x = a, *y = b;
     rmap_owner_t ox = rmap_page_owner(x), oy = rmap_page_owner(y);
     return ox != oy ? ox < oy : rmap_page_index(x) < rmap_page_index(y);
 }
 
-static void swap_pages(struct rmap_page **a, struct rmap_page **b)
-{
-    struct rmap_page *page = *a;
-    *a = *b;
-    *b = page;
-}
-
-/* Heap sort: in place and bounded; qsort may allocate. */
 void rmap_pages_sort(struct rmap_page **pages, size_t n)
 {
-    if (!pages) return;
-    for (size_t first = n / 2, end = n; end > 1;) {
-        if (first) first--; /* the heap is being built from behind */
-        else swap_pages(&pages[0], &pages[--end]);
-        for (size_t at = first, kid; (kid = 2 * at + 1) < end; at = kid) {
-            if (kid + 1 < end && page_before(pages[kid], pages[kid + 1])) kid++;
-            if (!page_before(pages[at], pages[kid])) break;
-            swap_pages(&pages[at], &pages[kid]);
-        }
-    }
+    if (pages) rmap__sort((void **)pages, n, page_before);
 }

@@ -70,8 +70,8 @@ static size_t look(struct rmap_pager *p, size_t n, bool spare_young)
     return kept;
 }
 
-/* Every page needs a slot that its entries can name. Frames in use that are not anonymous have none to get: a fault is just
- * about to fill them. */
+/* Every page needs a slot that its entries can name. What nothing maps and no slot names is in the hands of a fault, or kept
+ * by somebody's reference. */
 static size_t give_slots(struct rmap_pager *p, size_t n)
 {
     struct rmap__batch *b = &p->batch;
@@ -79,7 +79,8 @@ static size_t give_slots(struct rmap_pager *p, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct rmap_page *page = b->page[i];
         bool cached = rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE;
-        int rc = cached && !rmap_page_is_anon(page) ? 0 : rmap_swap_cache_add(p->swap, page);
+        int rc = cached || rmap_page_mapcount(page) ? 0 : RMAP_ERR_INVALID;
+        if (!rc && rmap_page_is_anon(page)) rc = rmap_swap_cache_add(p->swap, page);
         if (rc == 0 || rc == RMAP_ERR_EXISTS) b->page[kept++] = page;
         else fail(p, page);
     }
@@ -121,6 +122,7 @@ static bool free_page(struct rmap_pager *p, struct rmap_page *page, const struct
         return false;
     }
     const bool last = page->refcount == 1;
+    if (!last) rmap__list_put(p, page, RMAP__LIST_INACTIVE); /* in use until that reference goes, too */
     rmap_page_unlock(p->r, page);
     rmap_page_put(p->r, page);
     p->stats.evictions += last;

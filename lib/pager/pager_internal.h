@@ -68,7 +68,7 @@ struct rmap_pager {
     unsigned page_shift;               /* [c] */
     struct rmap *r;                    /* [c] */
     struct rmap_swap *swap;            /* [c] never NULL; without devices it has no slots */
-    bool has_swap;                     /* [S] a device was added */
+    _Atomic bool has_swap;             /* a device was added */
     struct rmap__frames frames;
     struct rmap_page *zero; /* [c] SPECIAL, mapped read-only wherever nothing was written yet */
     rmap_pfn_t zero_pfn;    /* [c] */
@@ -126,7 +126,7 @@ void rmap__list_put(struct rmap_pager *p, struct rmap_page *page, enum rmap__lis
 uint64_t rmap__list_count(struct rmap_pager *p, enum rmap__list_name list);
 
 /* ---- reclaim.c, evict.c ---- */
-/** Free up to about `target` frames. @return how many were freed; 0 at once when called from inside itself. */
+/** Free up to `target` frames. @return how many were freed; 0 at once when called from inside itself. */
 uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target);
 /** Try to evict up to `n` pages (<= RMAP__EVICT_MAX) from the inactive end. *scanned += pages looked at. @return frames freed. */
 uint64_t rmap__evict(struct rmap_pager *p, size_t n, bool spare_young, uint64_t *scanned);

@@ -44,7 +44,7 @@ static size_t deactivate(struct rmap_pager *p, size_t n)
 
 uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target)
 {
-    if (p->reclaiming || !p->has_swap) return 0;
+    if (p->reclaiming || !p->has_swap || target == 0) return 0;
     p->reclaiming = true;
     const uint64_t all = rmap__list_count(p, RMAP__LIST_ACTIVE) + rmap__list_count(p, RMAP__LIST_INACTIVE);
     const size_t down = 2 * p->evict_batch < RMAP__EVICT_MAX ? 2 * p->evict_batch : RMAP__EVICT_MAX;
@@ -53,7 +53,8 @@ uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target)
         before = scanned;
         uint64_t active = rmap__list_count(p, RMAP__LIST_ACTIVE), inactive = rmap__list_count(p, RMAP__LIST_INACTIVE);
         if (inactive * INACTIVE_SHARE < active + inactive) scanned += deactivate(p, down);
-        freed += rmap__evict(p, p->evict_batch, scanned < SPARING_SCANS * all, &scanned);
+        uint64_t wanted = target - freed < p->evict_batch ? target - freed : p->evict_batch;
+        freed += rmap__evict(p, wanted, scanned < SPARING_SCANS * all, &scanned);
     } while (freed < target && scanned > before && scanned < SCANS_MAX * all);
     p->reclaiming = false;
     return freed;

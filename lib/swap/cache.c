@@ -26,8 +26,7 @@ static rmap_swp_t replaceable(struct rmap_swap *s, const struct rmap_page *page,
     return 0;
 }
 
-/* A free slot, or else that of a clean copy: *victim is then the page that lost it, locked and with a reference of
- * ours. */
+/* A free slot, or else that of a clean copy: *victim then is the page that lost it, locked, its reference ours. */
 static int take_or_steal(struct rmap_swap *s, rmap_swp_t *entry, struct rmap_page **victim)
 {
     *victim = NULL;
@@ -59,8 +58,7 @@ int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page)
         slot->index_state |= rmap_page_index(page) << RMAP__SLOT_INDEX_SHIFT;
         if (bad) rmap__slot_detach(s, bad, page);
         /* ORPHAN: whatever becomes of the caller's plan, its unlock shall look. The last mapping may be going right
-         * now, by
-         * somebody who sees no SWAPCACHE yet. */
+         * now, by somebody who sees no SWAPCACHE yet. */
         rmap_page_set_flags(page, RMAP_PAGE_DIRTY | RMAP_PAGE_ORPHAN);
         rmap__slot_attach(s, entry, page);
     }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /** @file swap/load.c  Swap-in: from the device into the cache. */
-#include <core/core.h>
 #include <swap/swap_internal.h>
 
 /* What the slot was like when the read began. */
@@ -55,7 +54,6 @@ static int load_end(struct rmap_swap *s, rmap_swp_t entry, const struct load *lo
         s->stats.read_errors += rc != RMAP_ERR_CORRUPT;
     } else {
         s->stats.reads++;
-        rmap__page_set_index(page, rmap__slot_index(slot));
         rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
         rmap__slot_attach(s, entry, page);
     }
@@ -79,8 +77,7 @@ int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page
     int rc = rmap__swap_address(s, page, &data);
     if (rc) return rc;
 
-    /* Between begin and end the slot may be freed, taken by others, written, cached: end sees it, begin then says
-     * which. */
+    /* Between begin and end the slot may be freed, taken, written, cached: end sees it, begin then says which. */
     do {
         struct load load;
         rc = load_begin(s, entry, &load);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file swap/write.c  Swap-out: dirty cached pages to their slots, in batches of neighbours. */
+#include <base/sort.h>
 #include <swap/swap_internal.h>
 
 #include <stdatomic.h>
@@ -17,27 +18,9 @@ static rmap_swp_t entry_of(const struct rmap_page *page)
     return atomic_load_explicit(&page->swap, memory_order_relaxed);
 }
 
-static void sift_down(struct rmap_page **pages, size_t at, size_t n)
+static bool before_on_device(const void *a, const void *b)
 {
-    for (size_t kid; (kid = 2 * at + 1) < n; at = kid) {
-        if (kid + 1 < n && entry_of(pages[kid + 1]) > entry_of(pages[kid])) kid++;
-        if (entry_of(pages[at]) >= entry_of(pages[kid])) return;
-        struct rmap_page *tmp = pages[at];
-        pages[at] = pages[kid];
-        pages[kid] = tmp;
-    }
-}
-
-/* Heap sort by slot: in place, bounded, and without the memory that qsort may ask for. */
-static void sort_by_slot(struct rmap_page **pages, size_t n)
-{
-    for (size_t i = n / 2; i-- > 0;) sift_down(pages, i, n);
-    for (size_t end = n; end-- > 1;) {
-        struct rmap_page *tmp = pages[0];
-        pages[0] = pages[end];
-        pages[end] = tmp;
-        sift_down(pages, 0, end);
-    }
+    return entry_of(a) < entry_of(b);
 }
 
 /* All locked, with bytes to write, and cached here? */
@@ -142,7 +125,7 @@ int rmap_swap_write(struct rmap_swap *s, struct rmap_page **pages, size_t n, int
     if (!s || !pages || !results) return RMAP_ERR_NULL_ARG;
     int rc = pages_check(s, pages, n);
     if (rc) return rc;
-    sort_by_slot(pages, n);
+    rmap__sort((void **)pages, n, before_on_device);
     for (size_t i = 1; i < n; i++)
         if (pages[i] == pages[i - 1]) return RMAP_ERR_INVALID;
 

@@ -84,6 +84,11 @@ struct game {
     bool out_of_frames;    /* a fault said NO_FRAME: then nothing must have been evictable … */
     uint64_t free_allowed; /* … and no more than so many frames free: 1 if it may have needed two (for a private
                               copy from swap, where the page may have gone in this very fault) */
+    struct game_move {
+        int space; /* in which a move is under way, -1: none */
+        rmap_vpn_t from, to;
+        uint64_t count;
+    } move;
     bool freed_nothing; /* a reclaim: then nothing must have been evictable */
 
     struct game_totals *totals; /* the caller's; may be NULL */

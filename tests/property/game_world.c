@@ -27,12 +27,13 @@ static void draw(struct game *g)
 {
     static const struct rmap_radix_geometry *const geometries[] = {
         &tiny, &tiny_x86, &rmap_radix_x86_64, &rmap_radix_sv39, &rmap_radix_aarch64_4k, &rmap_radix_soft};
-    static const unsigned caps[] = {0, RMAP_MMU_ACCESSED_NEEDS_FLUSH, RMAP_MMU_ACCESSED_EXACT | RMAP_MMU_ACCESSED_NEEDS_FLUSH};
+    static const unsigned caps[] = {0, RMAP_MMU_ACCESSED_NEEDS_FLUSH, RMAP_MMU_ACCESSED_EXACT,
+                                    RMAP_MMU_ACCESSED_EXACT | RMAP_MMU_ACCESSED_NEEDS_FLUSH};
     static const unsigned every[] = {1, 1, 7, 64};
     static const uint64_t slots[] = {700, 700, 300, 120, 60, 24, 0};
     struct game_config *c = &g->c;
     c->geometry = geometries[game_below(g, 6)];
-    c->caps = caps[game_below(g, 3)];
+    c->caps = caps[game_below(g, 4)];
     c->frames = 16 + game_below(g, game_chance(g, 1, 2) ? 12 : 33);
     c->slots = slots[game_below(g, 7)];
     c->lz4 = game_chance(g, 1, 2);
@@ -155,7 +156,7 @@ void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, s
     g->seed = seed;
     g->c.mmu = mmu;
     g->c.errors = errors;
-    g->space_touched = -1;
+    g->space_touched = g->move.space = -1;
     prng_init(&g->rng, seed);
     draw(g);
     arena_init(&g->alloc);

@@ -82,6 +82,18 @@ void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *coun
     }
 }
 
+bool ops_any_stretch(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *count)
+{
+    const struct oracle_page *p = g->o.space[s].page;
+    rmap_vpn_t v = ops_any_page(g, s, 0), end = v;
+    if (!p[v].mapped) return false;
+    while (v > 0 && p[v - 1].mapped) v--;
+    while (end < ORACLE_PAGES && p[end].mapped) end++;
+    *first = v;
+    *count = end - v;
+    return true;
+}
+
 unsigned ops_any_prot(struct game *g)
 {
     static const unsigned common[] = {RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE,

@@ -37,6 +37,8 @@ int ops_free_number(const struct game *g);
 rmap_vpn_t ops_any_page(struct game *g, unsigned s, unsigned access);
 /** A range [*first, *first + *count), mostly inside one region, sometimes anything, rarely outside. */
 void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *count);
+/** All that is mapped without a hole around a mapped page. @return false: nothing is mapped. */
+bool ops_any_stretch(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *count);
 unsigned ops_any_prot(struct game *g);
 void ops_touch(struct game *g, unsigned s, rmap_vpn_t first, uint64_t count);
 /** A fault in the touched range answered `rc`. */

@@ -105,6 +105,14 @@ static bool must_reuse(struct game *g, unsigned s, rmap_vpn_t v)
     return !home.cached || (rmap_page_mapcount(home.cached) == 0 && !rmap_page_pins(home.cached));
 }
 
+/* What it must cost: a page that is pinned and not writable stays as it is for whoever pinned it. */
+static bool must_copy(struct game *g, unsigned s, rmap_vpn_t v)
+{
+    const struct scan_entry *e = &g->scan.entry[s][v];
+    if (e->kind != RMAP_PTE_PRESENT && e->kind != RMAP_PTE_NO_ACCESS) return false;
+    return !(e->attrs >> RMAP_ATTR_WRITE & 1) && rmap_page_pins(rmap_page_find(g->r, e->pfn));
+}
+
 void op_write(struct game *g)
 {
     int s = ops_any_space(g);
@@ -118,11 +126,13 @@ void op_write(struct game *g)
     size_t done = 77, must;
     note_access(g, "write", s, addr, bytes);
     int expected = expect_bytes(o, addr, bytes, RMAP_WRITE, &must);
-    const bool reuse = !border && !expected && must_reuse(g, (unsigned)s, v);
+    const bool reuse = !border && !expected && must_reuse(g, (unsigned)s, v), copy = must_copy(g, (unsigned)s, v);
+    const rmap_pfn_t frame = g->scan.entry[s][v].pfn;
     int rc = rmap_space_write(g->space[s], addr, stamp, bytes, &done);
     judge_bytes(g, rc, expected, done, must);
     if (done >= 8) o->page[v].word[w] = stamp[0];
     if (done == 16) o->page[v + 1].word[0] = stamp[1];
+    if (copy && done && scan_entry_now(g, (unsigned)s, v).pfn == frame) game_fail(g, "a pinned page was written in place");
     if (!reuse || rc) return;
     struct rmap_pager_stats st;
     rmap_pager_get_stats(g->p, &st);

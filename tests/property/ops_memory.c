@@ -24,6 +24,7 @@ void op_map(struct game *g)
     rmap_vpn_t place = at, got = at;
     int expected = oracle_map_check(&g->o, (unsigned)s, &place, count, prot, flags);
     game_note(g, "map s%d at %lld count %llu prot %u flags %#x", s, (long long)at, (unsigned long long)count, prot, flags);
+    if (flags & RMAP_MAP_LOCKED) ops_touch(g, (unsigned)s, place, count); /* what is stored there before we return is late */
     int rc = rmap_space_map(g->space[s], &got, count, prot, flags);
     ops_touch(g, (unsigned)s, place, count);
     if (ops_judge(g, rc, expected, flags & RMAP_MAP_LOCKED ? ENV_FAULT : 0)) {
@@ -56,6 +57,8 @@ void op_protect(struct game *g)
     uint64_t count;
     ops_any_range(g, (unsigned)s, &first, &count);
     unsigned prot = ops_any_prot(g);
+    /* Now and then all becomes one again: crumbs are dull. */
+    if (game_chance(g, 1, 2) && ops_any_stretch(g, (unsigned)s, &first, &count)) prot = RMAP_READ | RMAP_WRITE;
     game_note(g, "protect s%d %lld+%lld prot %u", s, (long long)first, (long long)count, prot);
     int rc = rmap_space_protect(g->space[s], first, count, prot);
     ops_touch(g, (unsigned)s, first, count);
@@ -96,6 +99,7 @@ void op_unlock(struct game *g)
     rmap_vpn_t first;
     uint64_t count;
     ops_any_range(g, (unsigned)s, &first, &count);
+    if (game_chance(g, 1, 2)) ops_any_stretch(g, (unsigned)s, &first, &count);
     game_note(g, "unlock s%d %lld+%lld", s, (long long)first, (long long)count);
     int rc = rmap_space_unlock(g->space[s], first, count);
     ops_touch(g, (unsigned)s, first, count);

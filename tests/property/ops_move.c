@@ -43,6 +43,23 @@ static void check_cost(struct game *g, const struct cost *must, bool populates)
                   (unsigned long long)must->copied, (unsigned long long)must->swap);
 }
 
+/* What is ours alone belongs to us alone afterwards: its walk looks nowhere else, its slot is at home here (A12, C12). */
+static void check_homes(struct game *g, unsigned s, rmap_vpn_t to, uint64_t count)
+{
+    for (rmap_vpn_t v = to; v < to + count; v++) {
+        const struct scan_entry e = scan_entry_now(g, s, v);
+        if (e.kind == RMAP_PTE_PRESENT || e.kind == RMAP_PTE_NO_ACCESS) {
+            if (scan_is_counted(g, e.pfn) && scan_visits(g, e.pfn) != 1)
+                game_fail(g, "a walk for s%u:%u looks into other spaces after the move", s, (unsigned)v);
+        } else if (e.kind == RMAP_PTE_SWAP && rmap_swap_get_ops()->count(g->swap, e.swp) == 1) {
+            struct rmap_slot_home home;
+            if (rmap_swap_get_ops()->get_home(g->swap, e.swp, &home)) game_fail(g, "s%u:%u: dead slot", s, (unsigned)v);
+            if (home.cached && rmap_page_mapcount(home.cached)) continue;
+            if (home.index != v || home.moved) game_fail(g, "s%u:%u: sole entry of its slot, which is not at home", s, (unsigned)v);
+        }
+    }
+}
+
 void op_move(struct game *g)
 {
     int s = ops_any_space(g);
@@ -66,7 +83,10 @@ void op_move(struct game *g)
     if (!expected && place != from) must = cost_of(g, (unsigned)s, from, count < new_count ? count : new_count);
     game_note(g, "move s%d %lld+%lld to %lld+%lld flags %#x", s, (long long)from, (long long)count, (long long)hint,
               (long long)new_count, flags);
+    if (populates) ops_touch(g, (unsigned)s, place, new_count); /* as in map */
+    g->move = (struct game_move){.space = expected || place == from ? -1 : s, .from = from, .to = place, .count = count};
     int rc = rmap_space_move(g->space[s], from, count, new_count, flags, &got);
+    g->move.space = -1;
     ops_touch(g, (unsigned)s, place, new_count);
     if (must.pinned && (rc == RMAP_ERR_PINNED || rc == RMAP_ERR_NO_FRAME)) expected = rc;
 
@@ -75,6 +95,7 @@ void op_move(struct game *g)
         if (got != place) game_fail(g, "moved to %lld, expected %lld", (long long)got, (long long)place);
         oracle_move(o, from, count, new_count, flags, place);
         check_cost(g, &must, populates);
+        if (place != from) check_homes(g, (unsigned)s, place, count < new_count ? count : new_count);
     } else {
         if (got != hint) game_fail(g, "failed, but *to became %lld", (long long)got);
         /* What was at a fixed target is gone by the time that the entries cannot be moved. */

@@ -115,6 +115,9 @@ void ops_last_use(void *ctx, struct tlb_mmu *t, rmap_vpn_t v)
     const unsigned n = (unsigned)x->pfn;
     if (t->space < 0) game_fail(g, "flush of a space that never ran");
     if (page->refcount == 0) game_fail(g, "frame %u is free before the flush of s%d:%u (INV-6)", n, t->space, (unsigned)v);
+    const rmap_vpn_t moved = v - g->move.from;
+    if (g->move.space == t->space && moved < g->move.count && rmap_radix_peek(&t->tables, g->move.to + moved))
+        game_fail(g, "s%d:%u is at its new place before the flush of its old one (B15)", t->space, (unsigned)v);
     if (rmap_page_flags(page) & RMAP_PAGE_SPECIAL) return;
     if (rmap_page_mapcount(page) == 0)
         game_fail(g, "frame %u is not counted as mapped before the flush of s%d:%u (INV-6)", n, t->space, (unsigned)v);

@@ -52,6 +52,8 @@ void scan_check_frames(struct game *g);
 void scan_check_swap(struct game *g);
 /** rmap_each_mapping of one frame against the entries. */
 void scan_check_walk(struct game *g, rmap_pfn_t pfn);
+/** How many spaces a walk looks into to find the mappings of a frame in use. */
+unsigned scan_visits(struct game *g, rmap_pfn_t pfn);
 /** After NO_FRAME, or a reclaim that freed nothing: there was nothing to evict, and no more than this was free. */
 void scan_check_exhausted(struct game *g, uint64_t free_allowed);
 

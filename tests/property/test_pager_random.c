@@ -35,11 +35,24 @@ static void catch_crashes(void)
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
 }
 
+/* A run that never came to one of these shows less than it says. */
+static void check_totals(const struct game_totals *t, enum game_mmu mmu, bool errors)
+{
+    const uint64_t all[] = {t->done,        t->refused,   t->no_frame,   t->forks,      t->copies,      t->reuses,
+                            t->swap_ins,    t->evictions, t->reindexed,  t->copied,     t->swap_moved,  t->swap_shared,
+                            t->swap_in_copies,            t->shared_evictions,          t->tightened};
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        if (!all[i]) TEST_FAIL("number %u of the sums is 0", i);
+    CHECK(!errors || t->device_errors > 0);
+    CHECK(mmu != GAME_TLB || t->last_stores > 0);
+}
+
 static void play(unsigned test, enum game_mmu mmu, bool errors, uint64_t ops)
 {
     uint64_t seed = prng_seed_of_run(SEED(test));
     const char *text = getenv("OPS");
-    if (text && *text) ops = strtoull(text, NULL, 0);
+    const bool whole = !text || !*text;
+    if (!whole) ops = strtoull(text, NULL, 0);
     struct game_totals totals = {0};
     catch_crashes();
     for (; ops; seed++) {
@@ -52,10 +65,11 @@ static void play(unsigned test, enum game_mmu mmu, bool errors, uint64_t ops)
         ops -= n;
     }
     game_totals_print(&totals);
+    if (whole) check_totals(&totals, mmu, errors);
 }
 
-RMAP_TEST(pager_random, agrees_with_the_oracle_on_radix_tables) { play(1, GAME_RADIX, false, 30000); }
-RMAP_TEST(pager_random, agrees_with_the_oracle_when_the_device_fails) { play(2, GAME_RADIX, true, 20000); }
-RMAP_TEST(pager_random, agrees_with_the_oracle_behind_a_tlb) { play(3, GAME_TLB, false, 40000); }
-RMAP_TEST(pager_random, agrees_with_the_oracle_behind_a_tlb_when_the_device_fails) { play(4, GAME_TLB, true, 10000); }
-RMAP_TEST(pager_random, agrees_with_the_oracle_on_host_windows) { play(5, GAME_HOST, false, 10000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_on_radix_tables) { play(1, GAME_RADIX, false, 60000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_when_the_device_fails) { play(2, GAME_RADIX, true, 40000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_behind_a_tlb) { play(3, GAME_TLB, false, 100000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_behind_a_tlb_when_the_device_fails) { play(4, GAME_TLB, true, 40000); }
+RMAP_TEST(pager_random, agrees_with_the_oracle_on_host_windows) { play(5, GAME_HOST, false, 20000); }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file support/faulty_device.h  A swap device in memory that fails, spoils or interrupts a chosen page, and keeps a
- * log.
+ * @file support/faulty_device.h  A swap device in memory that fails or spoils a chosen page, and keeps a log.
  *
  *     struct faulty_device f;
  *     faulty_device_init(&f, 100, 12);              100 slots of 4,096 bytes

@@ -70,6 +70,21 @@ unsigned char *world_contents(struct world *w, rmap_pfn_t pfn)
 
 /* ---- the world ---- */
 
+static void *hook_alloc(void *ctx, size_t size, size_t align)
+{
+    struct world *w = ctx;
+    if (w->runs) world_broken(w, "memory is allocated while a run is held");
+    return w->alloc.a.alloc(w->alloc.a.ctx, size, align);
+}
+
+static void hook_free(void *ctx, void *p, size_t size, size_t align)
+{
+    struct world *w = ctx;
+    if (w->runs) world_broken(w, "memory is freed while a run is held");
+    w->alloc.a.free(w->alloc.a.ctx, p, size, align);
+    if (w->on_free) w->on_free(w);
+}
+
 static void make_frames(struct world *w)
 {
     w->descriptors = calloc(w->o.frames, w->o.stride);
@@ -82,7 +97,7 @@ static void make_frames(struct world *w)
 static void make_swap(struct world *w)
 {
     CHECK_OK(rmap_swap_create(&(struct rmap_swap_options){.struct_size = sizeof(struct rmap_swap_options),
-                                                          .alloc = &w->alloc.a,
+                                                          .alloc = &w->hooks,
                                                           .page_shift = WORLD_PAGE_SHIFT},
                               &w->swap));
     faulty_device_init(&w->device, w->o.slots, WORLD_PAGE_SHIFT);
@@ -98,11 +113,12 @@ void world_init(struct world *w, const struct world_options *o)
     if (!w->o.slots) w->o.slots = 64;
     if (!w->o.stride) w->o.stride = sizeof(struct rmap_page);
     test_alloc_init(&w->alloc);
+    w->hooks = (struct rmap_allocator){.struct_size = sizeof w->hooks, .ctx = w, .alloc = hook_alloc, .free = hook_free};
     world_mmu_init(w);
     make_frames(w);
     if (!w->o.no_swap && !w->o.no_contents) make_swap(w);
     CHECK_OK(rmap_create(&(struct rmap_options){.struct_size = sizeof(struct rmap_options),
-                                                .alloc = &w->alloc.a,
+                                                .alloc = &w->hooks,
                                                 .frames = &frame_ops,
                                                 .frames_ctx = w,
                                                 .swap = w->swap ? rmap_swap_get_ops() : NULL,
@@ -156,7 +172,7 @@ static int space_blank_try(struct world *w, struct world_space **out)
     s->m.user = s;
     int err = rmap_radix_create(&(struct rmap_radix_options){.struct_size = sizeof(struct rmap_radix_options),
                                                              .geometry = w->o.geometry,
-                                                             .alloc = &w->alloc.a,
+                                                             .alloc = &w->hooks,
                                                              .caps = RMAP_MMU_NO_TLB},
                                 &s->radix);
     s->mmu = (struct rmap_mmu){&w->ops, s, s->radix.pages};

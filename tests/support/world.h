@@ -58,6 +58,8 @@ struct world_frame {
 struct world {
     struct world_options o;
     struct test_alloc alloc;
+    struct rmap_allocator hooks;     /* what the library gets: `alloc`, and then on_free */
+    void (*on_free)(struct world *w); /* after memory was given back: what another thread might do just then. NULL: nothing */
     struct rmap *r;
     struct rmap_swap *swap; /* NULL: none */
     struct faulty_device device;
@@ -97,6 +99,7 @@ struct world_space {
     rmap_vpn_t hardware_vpn; /* with no_slots: after hardware_wait more accesses to this entry … */
     unsigned hardware_wait, hardware_attrs; /* … the hardware sets these attributes, once, if it is present by then */
     bool hardware_did;
+    void (*on_set)(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e); /* with no_slots: before an entry is set */
     struct world_cached *tlb;
     size_t cached, tlb_room;
     struct rmap_flush_range flushed[128]; /* the first ones since world_flush_log_clear */

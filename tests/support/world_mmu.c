@@ -95,6 +95,7 @@ static void set(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_
     struct world_space *s = mmu;
     (void)run;
     if (rmap_pte_present(s->mmu.ops->format, s->run.slots[i])) world_broken(s->w, "a live entry is set, not exchanged");
+    if (s->on_set) s->on_set(s, s->run.first + i, e);
     s->run.slots[i] = e;
 }
 

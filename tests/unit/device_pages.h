@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/device_pages.h  What the devices' tests share: pages of 4,096 bytes of noise that goes with their slot.
- *  */
+/** @file unit/device_pages.h  What the devices' tests share: pages of 4,096 bytes of noise, by slot number. */
 #ifndef RMAP_TESTS_UNIT_DEVICE_PAGES_H
 #define RMAP_TESTS_UNIT_DEVICE_PAGES_H
 

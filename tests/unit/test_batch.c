@@ -30,24 +30,32 @@ static void crowd_init(struct crowd *x)
         for (rmap_vpn_t v = 5000; v < 5050; v++) world_write(p, v, 1);
         kid[2] = world_fork(p);
         kid[3] = world_fork(p);
-        for (rmap_vpn_t v = 480; v < 5050; v += v == 579 ? 5000 - 579 : 1) x->page[x->n++] = world_page(p, v);
+        for (rmap_vpn_t v = 480; v < 5050; v += v == 579 ? 5000 - 579 : 1) {
+            x->page[x->n] = world_page(p, v);
+            rmap_page_get(x->page[x->n++]);
+        }
         for (rmap_vpn_t v = 480; v < 5050; v += 3)
             for (unsigned i = 0; i < 4; i++)
                 if ((v >> i) & 1) world_zap(kid[i], v, 1);
         for (rmap_vpn_t v = 480; v < 5050; v += 5) world_zap(p, v, 1);
     }
     CHECK_EQ(x->n, PAGES);
-    for (unsigned i = 0; i < PAGES; i++) { /* all gone: not of this test */
-        if (rmap_page_mapcount(x->page[i])) continue;
-        x->page[i--] = x->page[--x->n];
-        if (i + 1 >= x->n) break;
+    unsigned mapped = 0;
+    for (unsigned i = 0; i < x->n; i++) {
+        if (rmap_page_mapcount(x->page[i])) x->page[mapped++] = x->page[i];
+        else rmap_page_put(x->w.r, x->page[i]);
     }
+    x->n = mapped;
+    CHECK_LE(PAGES / 2, mapped);
     for (unsigned i = 0; i < x->n; i++) rmap_page_lock(x->page[i]);
 }
 
 static void crowd_fini(struct crowd *x)
 {
-    for (unsigned i = 0; i < x->n; i++) rmap_page_unlock(x->w.r, x->page[i]);
+    for (unsigned i = 0; i < x->n; i++) {
+        rmap_page_unlock(x->w.r, x->page[i]);
+        rmap_page_put(x->w.r, x->page[i]);
+    }
     world_check(&x->w);
     world_fini(&x->w);
 }
@@ -70,7 +78,7 @@ static unsigned place(struct rmap_page *const *in, unsigned n, const struct rmap
 RMAP_TEST(batch, a_batch_does_what_single_calls_do_and_answers_in_the_order_of_the_pages)
 {
     struct rmap_result single[PAGES], batch[PAGES];
-    struct rmap_owner_and_index {
+    struct page_state {
         rmap_vpn_t index;
         uint32_t mapcount;
     } after[PAGES];
@@ -99,7 +107,7 @@ RMAP_TEST(batch, a_batch_does_what_single_calls_do_and_answers_in_the_order_of_t
             visits += single[i].visits;
             CHECK_EQ(single[i].outcome, RMAP_DONE);
             CHECK_EQ(single[i].hits, single[i].mapcount);
-            if (way == 0) after[i] = (struct rmap_owner_and_index){rmap_page_index(x.page[i]), rmap_page_mapcount(x.page[i])};
+            if (way == 0) after[i] = (struct page_state){rmap_page_index(x.page[i]), rmap_page_mapcount(x.page[i])};
             else CHECK(result_equal(&single[i], &batch[place(order, x.n, x.page[i])]));
             CHECK_EQ(after[i].index, rmap_page_index(x.page[i]));
             CHECK_EQ(after[i].mapcount, rmap_page_mapcount(x.page[i]));

@@ -100,8 +100,7 @@ RMAP_TEST(device_file, a_file_truncated_under_us_fails_the_lost_pages_only)
     rmap_device_destroy(d);
 }
 
-/* The process may write 5.5 pages of a file: slots 0-4 go through, 5 is cut short, 6-9 fail. Slot 5 had content before.
- * */
+/* The process may write 5.5 pages of a file: slots 0-4 go through, 5 is cut, 6-9 fail. Slot 5 had content before. */
 RMAP_TEST(device_file, a_short_write_fails_the_page_that_it_cut)
 {
     struct rmap_device *d = new_file_device(new_file(), 10);

@@ -157,8 +157,7 @@ static void *alloc_and_write(void *ctx, size_t size, size_t align)
     return under->a.alloc(ctx, size, align);
 }
 
-/* Two writes of slot 7 at once: while one makes the slot's table, the other does all of its work. The later one stays.
- * */
+/* Two writes of slot 7 at once: while one makes the slot's table, the other does all its work. The later stays. */
 RMAP_TEST(device_lz4, the_later_of_two_racing_writes_stays)
 {
     struct test_alloc t;

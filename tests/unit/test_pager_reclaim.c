@@ -257,6 +257,43 @@ RMAP_TEST(pager_reclaim, two_free_frames_are_enough_for_any_fault_and_one_says_s
     world_fini(&w);
 }
 
+/* S: [0,8); three asked for, three freed; none for none */
+RMAP_TEST(pager_reclaim, no_more_is_freed_than_was_asked_for)
+{
+    world_init(&w, 64, 100, 0);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 0, 8, RW);
+    fill(s, 0, 8, 0);
+    CHECK_EQ(rmap_reclaim(w.p, 0), 0);
+    CHECK_EQ(rmap_reclaim(w.p, 3), 3);
+    CHECK_EQ(stats(&w).frames_used, 6);
+    CHECK_EQ(rmap_reclaim(w.p, UINT64_MAX), 5);
+    expect(s, 0, 8, 0);
+    world_fini(&w);
+}
+
+/* S page 4, of which the test keeps a reference: unmapped, but its frame is not free, and not evicted again and again */
+RMAP_TEST(pager_reclaim, a_referenced_page_keeps_its_frame)
+{
+    world_init(&w, 32, 100, 0);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 4, 1, RW);
+    put(s, 4, 4);
+    struct rmap_page *page = page_at(&w, s, 4);
+    rmap_page_get(page);
+    CHECK_EQ(rmap_reclaim(w.p, 10), 0);
+    CHECK_EQ(kind(s, 4), RMAP_PTE_SWAP);
+    CHECK_EQ(stats(&w).frames_used, 2);
+    world_verify(&w);
+    CHECK_EQ(rmap_reclaim(w.p, 10), 0);
+    CHECK_EQ(w.device.writes, 1);
+    CHECK_EQ(get(s, 4), 4);
+    CHECK(page_at(&w, s, 4) != page);
+    rmap_page_put(w.r, page);
+    CHECK_EQ(stats(&w).frames_used, 2);
+    world_fini(&w);
+}
+
 /* An MMU whose hardware never rests: whoever looks at an entry finds it accessed */
 static struct rmap_mmu_ops restless;
 static const struct rmap_mmu_ops *calm;

@@ -239,7 +239,7 @@ static void step_load(rmap_swp_t e)
                : trouble == 1 ? RMAP_ERR_CORRUPT : 0;
     CHECK_ERR(rmap_swap_cache_load(w.s, e, p), want);
     if (!want) {
-        *frame_of(p) = (struct ref_frame){.used = true, .seed = s->seed, .index = s->index, .entry = e};
+        *frame_of(p) = (struct ref_frame){.used = true, .seed = s->seed, .entry = e}; /* no index before it is mapped */
         s->cached = frame_of(p);
     }
     release(&w, p);

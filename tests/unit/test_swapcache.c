@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_swapcache.c  Pages in the swap cache: clean copies, orphans, stealing, leaving. World: swap_world.h.
- *  */
+/** @file unit/test_swapcache.c  Cached pages: clean copies, orphans, stealing, leaving. World: unit/swap_world.h. */
 #include "unit/swap_world.h"
 
 static struct world w;
@@ -45,8 +44,7 @@ RMAP_TEST(swapcache, a_mapped_page_keeps_its_slot_as_clean_copy)
     world_end(&w);
 }
 
-/* Two entries, the page was read in for a third party that gave up: nobody maps it. The last put frees page and slot.
- * */
+/* Two entries, the page was read in for somebody who gave up: nobody maps it. The last put frees page and slot. */
 RMAP_TEST(swapcache, the_last_put_frees_an_unmapped_page)
 {
     world_begin(&w, 10);
@@ -279,8 +277,7 @@ RMAP_TEST(swapcache, find_gives_the_page_with_a_reference)
     world_end(&w);
 }
 
-/* The last mapping goes between the evictor's lock and its cache_add; then the evictor gives up: nothing may be left
- * over. */
+/* The last mapping goes between the evictor's lock and its cache_add; then it gives up: nothing is left over. */
 RMAP_TEST(swapcache, a_page_unmapped_before_it_was_added_is_freed)
 {
     world_begin(&w, 10);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_swapentries.c  The hooks: counts and homes of slots; and what verify says. World: unit/swap_world.h.
- *  */
+/** @file unit/test_swapentries.c  The hooks: counts and homes; and what verify says. World: unit/swap_world.h. */
 #include "unit/swap_world.h"
 
 static struct world w;

@@ -106,8 +106,7 @@ RMAP_TEST(swapmap, refuses_devices_that_do_not_fit)
 
 /* ---- taking slots ---- */
 
-/* 40 pages in a row get slots 0-39. Slots 10-19 become free, and are used only when the search comes round: 40-59
- * first. */
+/* 40 pages in a row get slots 0-39. Slots 10-19 become free, and are used when the search comes round: 40-59 first. */
 RMAP_TEST(swapmap, consecutive_calls_get_neighbouring_slots)
 {
     rmap_swp_t entry[60];

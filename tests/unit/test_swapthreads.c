@@ -25,8 +25,7 @@ static void *putter(void *arg)
     return NULL;
 }
 
-/* 2,000 times: one thread drops the last entry while another unlocks the page. Whoever comes last frees it, nobody
- * twice. */
+/* 2,000 times: one thread drops the last entry while another unlocks the page. Whoever comes last frees it, once. */
 RMAP_TEST(swapthreads, the_last_put_races_the_unlock)
 {
     static struct race race;
@@ -61,8 +60,7 @@ static void *compete(void *ctx, size_t size, size_t align)
     return real_alloc(ctx, size, align);
 }
 
-/* While the first page's chunk is being allocated, a second page gets a slot in a chunk of its own: one chunk is kept.
- * */
+/* While the first page's chunk is being allocated, a second page gets a slot in its own: one chunk is kept. */
 RMAP_TEST(swapthreads, two_chunks_are_made_at_once_and_one_is_kept)
 {
     world_begin(&w, 3000);

@@ -310,8 +310,7 @@ RMAP_TEST(swapwrite, survives_every_failing_allocation)
     }
 }
 
-/* The limit of a compressed device stops evictions, spoils no slot, and they go on when something has been given back.
- * */
+/* The limit of a compressed device stops evictions, spoils no slot, and they go on when something was given back. */
 RMAP_TEST(swapwrite, a_full_lz4_device_recovers)
 {
     struct rmap_device *d = NULL;
