@@ -92,8 +92,8 @@ RMAP_API int rmap_space_protect(struct rmap_space *s, rmap_vpn_t first, uint64_t
  * unlocked.
  * Own pages are re-indexed, shared ones copied, swap entries stay on swap (move.h).
  * @return 0; RANGE; INVALID (overlap of FIXED target and source, flags, KEEP_OLD with other sizes); ABSENT; NOMEM (no hole,
- *         tables, or in-place growth impossible); NO_FRAME; COMMIT; PINNED. On failure nothing has moved; but what was at a FIXED target is unmapped if the error
- *         came later than the checks (NOMEM of tables, NO_FRAME, PINNED, OVERFLOW, BLOCK).
+ *         tables, or in-place growth impossible); NO_FRAME; COMMIT; PINNED. On failure nothing has moved; but what was at a
+ *         FIXED target is unmapped if the error came later than the checks (NOMEM of tables, NO_FRAME, PINNED, OVERFLOW, BLOCK).
  */
 RMAP_API int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
                              rmap_vpn_t *to);

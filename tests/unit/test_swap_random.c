@@ -256,6 +256,7 @@ static void step_map(rmap_swp_t e)
     CHECK_OK(rmap_page_map_swapin(&w.m, page_of(f), e));
     w.ops->put(w.s, e, 1);
     rmap_page_put(w.r, page_of(f));
+    if (!f->mapped) f->index = s->index;
     f->mapped++, f->anon = true, s->count--;
     let_go(f);
 }

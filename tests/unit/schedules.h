@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file unit/schedules.h  All orders in which the steps of two tasks can fall between each other and into one walk.
+ *
+ *     task a:  begin ─ copy ─ commit        task b:  zap        walk:  ● visit ● visit ● visit ●
+ *
+ * A schedule is a list of choices, made wherever more than one thing could happen next: which task, or the walk. Inside a
+ * walk that is before its first and after every look into a space, when it holds no run lock; there only steps are possible
+ * that need neither the page lock nor the exclusive group lock. Each schedule runs in a world of its own, from the start,
+ * and the last choice that can be changed is changed for the next one (model: `dfs` of explore.py, without preemption bound).
+ *
+ * The world: spaces S, X forked from S, Y forked from X, as many as the scenario wants, and vpn 0 written by S before. With
+ * `above` the page comes from a space above S that gave its mapping up: then every walk wastes a step and may tighten.
+ */
+#ifndef RMAP_TESTS_UNIT_SCHEDULES_H
+#define RMAP_TESTS_UNIT_SCHEDULES_H
+
+#include "support/world.h"
+
+enum { S, X, Y, SPACES };
+
+enum step_op {
+    STEP_END,
+    STEP_ZAP,      /* unmap vpn 0 */
+    STEP_COPY,     /* fork: copy the entries … */
+    STEP_COMMIT,   /* … and end it; the child is seen from here on */
+    STEP_COW_DROP, /* of a copy-on-write fault: the count of the old page goes */
+    STEP_IN_WALK = STEP_COW_DROP,
+    STEP_COW_TAKE, /* of a copy-on-write fault: a private copy instead of the old entry */
+    STEP_BEGIN,    /* fork: into the tree */
+    STEP_ABORT,
+    STEP_READ,
+    STEP_LEAVE, /* after a ZAP: exit */
+    STEP_MOVE,  /* vpn 0 to vpn 1 */
+};
+struct step {
+    enum step_op op;
+    unsigned who;
+};
+enum walk_kind { WALK_REF, WALK_PROTECT, WALK_UNMAP };
+enum first_state { ALL_PRESENT, ALL_CACHED, Y_READ_BACK, ALL_ON_DEVICE }; /* ALL_CACHED: on swap, the page still in memory */
+
+#define TASK_STEPS 6
+struct scenario {
+    unsigned spaces;
+    enum first_state first;
+    struct step task[2][TASK_STEPS];
+};
+
+struct scene {
+    struct world w;
+    const struct scenario *scenario;
+    struct world_space *s[SPACES], *kid[SPACES];
+    struct rmap_fork fork[SPACES];
+    struct rmap_gather cow[SPACES];
+    bool gone[SPACES][2], kid_gone[SPACES]; /* nothing at this vpn any more: zapped or moved away; kid: vpn 0 */
+    bool kid_moved[SPACES];                 /* the parent's mapping lay at vpn 1 when it was copied */
+    unsigned at[2]; /* next step of each task */
+    bool walking, walk_first;
+    int (*run_find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *); /* the world's own */
+    void (*run_unlock)(void *, struct rmap_mmu_run *);
+};
+
+static struct scene *scene; /* the one that runs: MMU hooks know only their space */
+static struct {
+    unsigned char chosen[64], options[64];
+    unsigned length, depth;
+} schedule;
+
+static unsigned choose(unsigned options)
+{
+    if (options == 1) return 0;
+    CHECK(schedule.depth < sizeof schedule.chosen);
+    if (schedule.depth == schedule.length) schedule.chosen[schedule.length++] = 0;
+    schedule.options[schedule.depth] = (unsigned char)options;
+    return schedule.chosen[schedule.depth++];
+}
+
+/* The next schedule, or false after the last one. */
+static bool schedule_next(void)
+{
+    while (schedule.length && schedule.chosen[schedule.length - 1] + 1 == schedule.options[schedule.length - 1]) schedule.length--;
+    if (schedule.length) schedule.chosen[schedule.length - 1]++;
+    schedule.depth = 0;
+    return schedule.length;
+}
+
+/* ---- steps ---- */
+
+static void seen(struct world_space *s)
+{
+    struct world *w = s->w; /* room was made when the space was */
+    s->number = w->births++;
+    w->spaces[w->space_count++] = s;
+}
+
+static void cow_take(struct scene *x, struct world_space *s, struct rmap_gather *g)
+{
+    struct world *w = s->w;
+    const struct rmap_pte_format *f = s->mmu.ops->format;
+    struct rmap_page *old = world_page(s, 0), *copy;
+    struct rmap_mmu_run run;
+    rmap_gather_init(g, w->r);
+    if (!old) return;
+    CHECK(x->at[0] < TASK_STEPS);
+    rmap_page_lock(old);
+    CHECK_OK(rmap_page_alloc(w->r, RMAP_PFN_NONE, &copy));
+    rmap_pfn_t pfn = rmap_page_pfn(w->r, copy);
+    memcpy(world_contents(w, pfn), world_contents(w, rmap_page_pfn(w->r, old)), (size_t)1 << WORLD_PAGE_SHIFT);
+    CHECK_OK(x->run_find(s, 0, 1, &run));
+    CHECK_OK(rmap_page_map_new(&s->m, copy, 0));
+    rmap_pte_t was = rmap_run_exchange(&s->mmu, &run, 0, 0);
+    rmap_gather_flush(g, &s->m, 0, was, RMAP_FLUSH_ALL);
+    rmap_gather_flush_now(g);
+    rmap_page_unmap(g, &s->m, old);
+    rmap_run_set(&s->mmu, &run, 0, rmap_pte_make(f, pfn, 0));
+    x->run_unlock(s, &run);
+    rmap_page_unlock(w->r, old);
+    rmap_page_put(w->r, copy);
+}
+
+static void step_run(struct scene *x, struct step t)
+{
+    struct world_space *s = x->s[t.who];
+    struct rmap_fork *f = &x->fork[t.who];
+    switch (t.op) {
+    case STEP_ZAP:
+        world_zap(s, 0, 1);
+        x->gone[t.who][0] = true;
+        return;
+    case STEP_COPY:
+        CHECK_OK(rmap_fork_copy(f, 0, s->mmu.pages, RMAP_FORK_COW));
+        x->kid_gone[t.who] = x->gone[t.who][0] && x->gone[t.who][1];
+        x->kid_moved[t.who] = x->gone[t.who][0];
+        return;
+    case STEP_COMMIT:
+        rmap_fork_commit(f);
+        seen(x->kid[t.who]);
+        return;
+    case STEP_COW_DROP: rmap_gather_finish(&x->cow[t.who]); return;
+    case STEP_COW_TAKE: cow_take(x, s, &x->cow[t.who]); return;
+    case STEP_BEGIN:
+        x->kid[t.who] = world_space_blank(&x->w);
+        CHECK_OK(rmap_fork_begin(&s->m, &x->kid[t.who]->m, &x->kid[t.who]->mmu, f));
+        return;
+    case STEP_ABORT:
+        rmap_fork_abort(f);
+        world_space_free(x->kid[t.who]);
+        x->kid[t.who] = NULL;
+        return;
+    case STEP_READ: CHECK_EQ(world_read(s, 0), 1); return;
+    case STEP_LEAVE:
+        world_exit(s);
+        x->s[t.who] = NULL;
+        return;
+    case STEP_MOVE:
+        world_move(s, 0, 1, 1);
+        x->gone[t.who][0] = true;
+        x->gone[t.who][1] = false;
+        return;
+    case STEP_END: break;
+    }
+}
+
+static struct step task_step(const struct scene *x, unsigned i) { return x->scenario->task[i][x->at[i]]; }
+
+/* A moment of the walk at which it holds no run lock. */
+static void walk_point(void)
+{
+    struct scene *x = scene;
+    if (!x || !x->walking || x->w.runs) return;
+    x->walking = false;
+    for (;;) {
+        unsigned n = 1, task[3] = {0};
+        for (unsigned i = 0; i < 2; i++) {
+            struct step t = task_step(x, i);
+            if (t.op != STEP_END && t.op <= STEP_IN_WALK) task[n++] = i;
+        }
+        unsigned c = choose(n);
+        if (!c) break;
+        struct step t = task_step(x, task[c]);
+        x->at[task[c]]++;
+        step_run(x, t);
+    }
+    x->walking = true;
+}
+
+static int watched_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+{
+    if (scene->walking && scene->walk_first) {
+        scene->walk_first = false;
+        walk_point();
+    }
+    int err = scene->run_find(mmu, vpn, end, run);
+    if (err) walk_point();
+    return err;
+}
+
+static void watched_unlock(void *mmu, struct rmap_mmu_run *run)
+{
+    scene->run_unlock(mmu, run);
+    walk_point();
+}
+
+/* ---- the walk ---- */
+
+/* What holds for every space that has an entry now, children that are being made included. */
+static void each_space(struct scene *x, void (*check)(struct world_space *s, void *ctx), void *ctx)
+{
+    for (unsigned i = 0; i < SPACES; i++) {
+        if (x->s[i]) check(x->s[i], ctx);
+        if (x->kid[i]) check(x->kid[i], ctx);
+    }
+}
+static void check_candidate(struct world_space *s, void *page)
+{
+    if (world_page(s, 0) == page) CHECK(rmap_member_is_candidate(&s->m, page));
+}
+static void check_read_only(struct world_space *s, void *page)
+{
+    if (world_page(s, 0) == page) CHECK(!world_attr(s, 0, RMAP_ATTR_WRITE));
+}
+static void check_unmapped(struct world_space *s, void *page) { CHECK(world_page(s, 0) != page); }
+static void find_page(struct world_space *s, void *out)
+{
+    struct rmap_page **page = out;
+    if (!*page) *page = world_page(s, 0);
+}
+
+static void scene_walk(struct scene *x, enum walk_kind kind)
+{
+    struct rmap_page *page = NULL;
+    struct rmap_result res;
+    each_space(x, find_page, &page);
+    if (!page) return;
+    rmap_page_get(page); /* the steps may zap it everywhere */
+    x->walking = x->walk_first = true;
+    if (kind == WALK_REF) res = world_referenced(&x->w, page);
+    else if (kind == WALK_PROTECT) res = world_protect(&x->w, page);
+    else res = world_unmap(&x->w, page, 0);
+    x->walking = false;
+    if (res.outcome == RMAP_DONE && kind == WALK_PROTECT) each_space(x, check_read_only, page);
+    if (res.outcome == RMAP_DONE && kind == WALK_UNMAP) each_space(x, check_unmapped, page);
+    each_space(x, check_candidate, page);
+    rmap_page_put(x->w.r, page);
+}
+
+/* ---- one schedule, all schedules ---- */
+
+static void scene_open(struct scene *x, const struct scenario *sc, bool above)
+{
+    memset(x, 0, sizeof *x);
+    x->scenario = sc;
+    world_init(&x->w, &(struct world_options){.frames = 24, .slots = 16});
+    struct world_space *top = above ? world_space(&x->w) : NULL;
+    if (above) world_write(top, 0, 1);
+    for (unsigned i = 0; i < sc->spaces; i++) {
+        x->s[i] = i ? world_fork(x->s[i - 1]) : above ? world_fork(top) : world_space(&x->w);
+        if (i == 0 && !above) world_write(x->s[0], 0, 1);
+        x->gone[i][1] = true;
+    }
+    if (above) world_zap(top, 0, 1);
+    if (sc->first == ALL_ON_DEVICE) CHECK(world_swap_out(&x->w, world_page(x->s[S], 0)));
+    else if (sc->first != ALL_PRESENT) CHECK_EQ(world_unmap(&x->w, world_page(x->s[S], 0), 0).outcome, RMAP_DONE);
+    if (sc->first == Y_READ_BACK) CHECK_EQ(world_read(x->s[Y], 0), 1);
+    x->run_find = x->w.ops.run_find;
+    x->run_unlock = x->w.ops.run_unlock;
+    x->w.ops.run_find = watched_find;
+    x->w.ops.run_unlock = watched_unlock;
+}
+
+/* Every mapping is found, and by nothing but the reverse map; every value is still there. */
+static void scene_close(struct scene *x)
+{
+    struct world *w = &x->w;
+    world_check(w);
+    for (size_t i = 0; i < w->space_count; i++) {
+        for (rmap_vpn_t vpn = 0; vpn < 2; vpn++) {
+            struct rmap_page *page = world_page(w->spaces[i], vpn);
+            uint64_t have = 0;
+            for (size_t k = 0; page && k < w->space_count; k++)
+                if (world_page(w->spaces[k], vpn) == page) have |= (uint64_t)1 << w->spaces[k]->number;
+            if (page) CHECK_EQ(world_mappers(w, page), have);
+        }
+    }
+    for (unsigned i = 0; i < x->scenario->spaces; i++) {
+        for (rmap_vpn_t vpn = 0; x->s[i] && vpn < 2; vpn++) CHECK_EQ(world_read(x->s[i], vpn), !x->gone[i][vpn]);
+        if (x->kid[i]) CHECK_EQ(world_read(x->kid[i], x->kid_moved[i]), !x->kid_gone[i]);
+    }
+    world_check(w);
+    world_fini(w);
+}
+
+static void schedule_run(const struct scenario *sc, enum walk_kind kind, bool above)
+{
+    struct scene x;
+    scene = &x;
+    scene_open(&x, sc, above);
+    bool walked = false;
+    for (;;) {
+        unsigned n = 0, task[3] = {0};
+        for (unsigned i = 0; i < 2; i++)
+            if (task_step(&x, i).op != STEP_END) task[n++] = i;
+        if (!walked) task[n++] = 2;
+        if (!n) break;
+        unsigned i = task[choose(n)];
+        if (i == 2) {
+            walked = true;
+            scene_walk(&x, kind);
+        } else {
+            struct step t = task_step(&x, i);
+            x.at[i]++;
+            step_run(&x, t);
+        }
+    }
+    scene_close(&x);
+    scene = NULL;
+}
+
+/* All schedules of a scenario, with and without a space above. @return how many. */
+static unsigned schedules_run(const struct scenario *sc, enum walk_kind kind)
+{
+    unsigned n = 0;
+    for (unsigned above = 0; above < 2; above++) {
+        memset(&schedule, 0, sizeof schedule);
+        do {
+            schedule_run(sc, kind, above);
+            n++;
+        } while (schedule_next());
+    }
+    return n;
+}
+
+#endif
