@@ -205,6 +205,7 @@ static int copy_one(struct move *mv, struct rmap_page *page, uint64_t at)
         same = rmap_pte_maps(o->format, e) && rmap_pte_pfn(o->format, e) == rmap_page_pfn(r, page); /* or evicted */
         if (same) {
             e = rmap_run_exchange(&m->mmu, &run, i, 0);
+            if (rmap_pte_get(o->format, e, RMAP_ATTR_DIRTY)) rmap_page_set_flags(page, RMAP_PAGE_DIRTY); /* INV-7 */
             rmap_gather_flush(&mv->gather, m, src, e, RMAP_FLUSH_ALL);
             rmap_page_unmap(&mv->gather, m, page);
         }

@@ -2,8 +2,9 @@
 /**
  * @file pager/access.c  read and write: bytes between a space and the caller's buffer, in pieces of at most 4 KiB.
  *
- * The buffer may be projected memory, whose touch faults and wants the mutex. So each piece goes through a bounce buffer on
- * the stack: between it and the caller's buffer without any lock, between it and the frame under the entry's run lock.
+ * The buffer may be projected memory, whose touch faults and wants the mutex. So each piece goes through a bounce
+ * buffer on the stack: between it and the caller's buffer without any lock, between it and the frame under the entry's
+ * run lock.
  */
 #include <pager/pager_internal.h>
 

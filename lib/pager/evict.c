@@ -2,9 +2,9 @@
 /**
  * @file pager/evict.c  One batch of evictions: look, give slots, unmap from every space, write, free.
  *
- * Each stage works on the pages that are left of the batch; a page that fails goes back to the active list there and then,
- * with everything about it as it must be: whatever was unmapped before is a swap entry whose page stays in the cache, and
- * a frame is freed only after a walk that said DONE and a write that succeeded (C7, INV-5).
+ * Each stage works on the pages that are left of the batch; a page that fails goes back to the active list there and
+ * then, with everything about it as it must be: whatever was unmapped before is a swap entry whose page stays in the
+ * cache, and a frame is freed only after a walk that said DONE and a write that succeeded (C7, INV-5).
  */
 #include <pager/pager_internal.h>
 
@@ -49,8 +49,8 @@ static size_t gather_batch(struct rmap_pager *p, size_t n, uint64_t *scanned)
     return kept;
 }
 
-/* Locked and pinned pages cannot go, and must not take the last free slot from one that can; young ones get another round.
- * This look changes nothing. */
+/* Locked and pinned pages cannot go, and must not take the last free slot from one that can; young ones get another
+ * round. This look changes nothing. */
 static size_t look(struct rmap_pager *p, size_t n, bool spare_young)
 {
     struct rmap__batch *b = &p->batch;
@@ -70,8 +70,8 @@ static size_t look(struct rmap_pager *p, size_t n, bool spare_young)
     return kept;
 }
 
-/* Every page needs a slot that its entries can name. What nothing maps and no slot names is in the hands of a fault, or kept
- * by somebody's reference. */
+/* Every page needs a slot that its entries can name. What nothing maps and no slot names is in the hands of a fault, or
+ * kept by somebody's reference. */
 static size_t give_slots(struct rmap_pager *p, size_t n)
 {
     struct rmap__batch *b = &p->batch;

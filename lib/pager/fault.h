@@ -2,9 +2,10 @@
 /**
  * @file pager/fault.h  One fault under way, as its steps see it.
  *
- * A fault is a loop: look at the entry under its run lock; if it allows the access, finish there and then; else take the one
- * step that this kind of entry needs, and look again. A step that needs a frame takes care of that first, with nothing locked
- * (reclaim may run), and looks again; so whatever it decides later, it decides about the entry as it is by then.
+ * A fault is a loop: look at the entry under its run lock; if it allows the access, finish there and then; else take
+ * the one step that this kind of entry needs, and look again. A step that needs a frame takes care of that first, with
+ * nothing locked (reclaim may run), and looks again; so whatever it decides later, it decides about the entry as it is
+ * by then.
  *
  *     none ──read──▶ zero page      swap ──▶ cache or device ──▶ mapped read-only, or a private copy
  *       └──write──▶ new page        present, read-only ──write──▶ reused if exclusive, else copied (COW)
@@ -28,22 +29,22 @@ struct rmap__fault_state {
     const struct rmap_pte_format *format;
     rmap_vpn_t vpn;
     unsigned access;
-    unsigned attrs;                  /* attributes that an entry of this region may be given by any fault */
-    const struct rmap__touch *touch; /* may be NULL */
-    rmap_pte_t entry;                /* as last seen */
-    rmap_pfn_t near;                 /* frame that would continue the neighbours' */
-    struct rmap_page *page;          /* what a present entry maps, referenced; or NULL */
+    unsigned attrs;                              /* attributes that an entry of this region may be given by any fault */
+    const struct rmap__touch *touch;             /* may be NULL */
+    rmap_pte_t entry;                            /* as last seen */
+    rmap_pfn_t near;                             /* frame that would continue the neighbours' */
+    struct rmap_page *page;                      /* what a present entry maps, referenced; or NULL */
     struct rmap_page *spare[RMAP__FAULT_SPARES]; /* frames in hand, nobody else knows them */
     unsigned spares;
 };
 
-/** Lock the run of the entry and compare: is it still what `f->entry` says, but for accessed and dirty? If not, unlocked. */
+/** Lock the entry's run and compare: is it still `f->entry`, but for accessed and dirty? If not, unlocked. */
 bool rmap__fault_recheck(struct rmap__fault_state *f, struct rmap_mmu_run *run);
 /** Add attributes (a set of 1 << RMAP_ATTR_…) to the live entry. Run locked. */
 void rmap__fault_add_attrs(const struct rmap__fault_state *f, const struct rmap_mmu_run *run, unsigned attrs);
 /** Set the attributes of this access in the entry, copy for `touch`, tell the MMU. Run locked. */
 void rmap__fault_finish(struct rmap__fault_state *f, struct rmap_mmu_run *run);
-/** Have n frames in hand. No lock held. @return 0 (enough); AGAIN (frames were taken: reclaim may have run); NO_FRAME. */
+/** Have n frames in hand. No lock held. @return 0: enough; AGAIN: some were taken, reclaim may have run; NO_FRAME. */
 int rmap__fault_need(struct rmap__fault_state *f, unsigned n);
 static inline struct rmap_page *rmap__fault_take(struct rmap__fault_state *f) { return f->spare[--f->spares]; }
 
@@ -56,9 +57,10 @@ int rmap__fault_cow(struct rmap__fault_state *f);
 /** A swap entry. fault_swap.c */
 int rmap__fault_swap(struct rmap__fault_state *f);
 /**
- * Replace the entry, run locked and rechecked, by a mapping of the private `page` that holds the right contents; what the
- * old entry counted goes to the gather. Finishes the fault.
+ * Replace the entry, run locked and rechecked, by a mapping of the private `page` that holds the right contents; what
+ * the old entry counted goes to the gather. Finishes the fault.
  */
-void rmap__fault_install(struct rmap__fault_state *f, struct rmap_mmu_run *run, struct rmap_page *page, struct rmap_gather *g);
+void rmap__fault_install(struct rmap__fault_state *f, struct rmap_mmu_run *run, struct rmap_page *page,
+                         struct rmap_gather *g);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file pager/fault_cow.c  A write to a page that may not be written yet: reused if this space is its only user, else copied.
+ * @file pager/fault_cow.c  A write to a page that may not be written yet: reused by its only user, else copied.
  *
- * The decision falls under the page lock, with the entry compared again under its run lock (E1, E3): nobody can begin to map
- * the page meanwhile. The copy is made under the page lock alone. The page cannot change then: whoever could write to it
- * would have to be its only user, which is decided under its lock.
+ * The decision falls under the page lock, with the entry compared again under its run lock (E1, E3): nobody can begin
+ * to map the page meanwhile. The copy is made under the page lock alone. The page cannot change then: whoever could
+ * write to it would have to be its only user, which is decided under its lock.
  */
 #include <pager/fault.h>
 
@@ -52,7 +52,8 @@ int rmap__fault_cow(struct rmap__fault_state *f)
     rmap_page_unlock(r, f->page);
     rmap_gather_finish(&g);
     if (rc != PAGE_IS_SHARED) return rc;
-    /* A frame is needed. Our reference goes first: while we hold it reclaim cannot free the page, and it may be all there is. */
+    /* A frame is needed. Our reference goes first: while we hold it reclaim cannot free the page, and it may be all
+     * there is. */
     rmap_page_put(r, f->page);
     f->page = NULL;
     return rmap__fault_need(f, 1);

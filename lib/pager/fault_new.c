@@ -2,7 +2,8 @@
 /** @file pager/fault_new.c  First touch: the zero page for a read, a page of its own for a write. */
 #include <pager/fault.h>
 
-void rmap__fault_install(struct rmap__fault_state *f, struct rmap_mmu_run *run, struct rmap_page *page, struct rmap_gather *g)
+void rmap__fault_install(struct rmap__fault_state *f, struct rmap_mmu_run *run, struct rmap_page *page,
+                         struct rmap_gather *g)
 {
     const uint32_t i = (uint32_t)(f->vpn - run->first);
     const struct rmap_mmu *mmu = &f->m->mmu;
@@ -10,7 +11,7 @@ void rmap__fault_install(struct rmap__fault_state *f, struct rmap_mmu_run *run, 
     RMAP_ASSERT(rc == 0);
     (void)rc;
     if (rmap_pte_present(f->format, f->entry)) {
-        /* Nobody may read the old frame through a stale translation once the new one can be written: empty, flush, set. */
+        /* No stale translation may show the old frame once the new one can be written: empty, flush, set. */
         rmap_pte_t old = rmap_run_exchange(mmu, run, i, 0);
         if (f->page && rmap_pte_get(f->format, old, RMAP_ATTR_DIRTY)) rmap_page_set_flags(f->page, RMAP_PAGE_DIRTY);
         rmap_gather_flush(g, f->m, f->vpn, old, RMAP_FLUSH_ALL);
@@ -47,7 +48,8 @@ static int map_zero(struct rmap__fault_state *f)
     struct rmap_mmu_run run;
     int rc = make_and_recheck(f, &run);
     if (rc) return rc;
-    rmap_run_set(&f->m->mmu, &run, (uint32_t)(f->vpn - run.first), rmap_pte_make(f->format, f->s->p->zero_pfn, f->attrs));
+    rmap_run_set(&f->m->mmu, &run, (uint32_t)(f->vpn - run.first),
+                 rmap_pte_make(f->format, f->s->p->zero_pfn, f->attrs));
     rmap__fault_finish(f, &run);
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
     f->s->p->stats.zero_maps++;

@@ -2,9 +2,9 @@
 /**
  * @file pager/fault_swap.c  A swap entry: its page comes from the swap cache or from the device.
  *
- * The page is then mapped read-only as it is, and stays the clean copy's cache; a write goes on to reuse or copy. Where it
- * cannot be mapped for certain, a private copy is taken at once: when the entry lies at another page number than its slot
- * (it was moved while shared: S10), and when a write finds that others use the page or its slot.
+ * The page is then mapped read-only as it is, and stays the clean copy's cache; a write goes on to reuse or copy. Where
+ * it cannot be mapped for certain, a private copy is taken at once: when the entry lies at another page number than its
+ * slot (it was moved while shared: S10), and when a write finds that others use the page or its slot.
  */
 #include <pager/fault.h>
 

@@ -2,10 +2,11 @@
 /**
  * @file pager/frames.c  Page frames under a budget: the core's frame_ops.
  *
- * Free frames are a bit map. Neighbouring pages get neighbouring frames where that is possible, since an MMU that maps whole
- * runs (host) needs fewer of them then: first the frame that the caller asked for, else the first frame of a wholly free
- * cluster (which leaves room for the pages that follow), else any. Every frame that is handed out enters the active list
- * at once, because the core allocates frames, too (a move that copies), which the pager would otherwise never see.
+ * Free frames are a bit map. Neighbouring pages get neighbouring frames where that is possible, since an MMU that maps
+ * whole runs (host) needs fewer of them then: first the frame that the caller asked for, else the first frame of a
+ * wholly free cluster (which leaves room for the pages that follow), else any. Every frame that is handed out enters
+ * the active list at once, because the core allocates frames, too (a move that copies), which the pager would otherwise
+ * never see.
  */
 #include <pager/pager_internal.h>
 
@@ -69,7 +70,8 @@ static int pick(struct rmap_pager *p, rmap_pfn_t near, rmap_pfn_t *out)
     return 0;
 }
 
-/* Direct reclaim, in the thread that needs a frame. Below the low mark it is worth a try; without any free frame a must. */
+/* Direct reclaim, in the thread that needs a frame. Below the low mark it is worth a try; without any free frame a
+ * must. */
 static void refill(struct rmap_pager *p)
 {
     pthread_mutex_lock(&p->frames.lock);
@@ -125,10 +127,7 @@ static void frame_clear(void *ctx, rmap_pfn_t pfn)
     memset(rmap__frame_address(p, pfn), 0, (size_t)1 << p->page_shift);
 }
 
-static void *frame_address(void *ctx, rmap_pfn_t pfn)
-{
-    return rmap__frame_address(ctx, pfn);
-}
+static void *frame_address(void *ctx, rmap_pfn_t pfn) { return rmap__frame_address(ctx, pfn); }
 
 const struct rmap_frame_ops rmap__frame_ops = {
     .struct_size = sizeof rmap__frame_ops,

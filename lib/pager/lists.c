@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file pager/lists.c  The two generations of frames. A page that reclaim works on is *isolated*: on no list, referenced. */
+/** @file pager/lists.c  The two generations of frames. What reclaim works on is *isolated*: on no list, referenced. */
 #include <pager/pager_internal.h>
 
 size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struct rmap_page **out, size_t max)

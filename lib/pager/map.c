@@ -9,7 +9,8 @@ void rmap__trim(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 {
     if (!s->mmu.ops->trim) return;
     /* A table at the border may have served this range alone: widen to the holes on both sides. */
-    const struct rmap__region *before = rmap__region_before(&s->regions, first), *after = rmap__region_from(&s->regions, end);
+    const struct rmap__region *before = rmap__region_before(&s->regions, first),
+                              *after = rmap__region_from(&s->regions, end);
     rmap_vpn_t from = before ? rmap__region_end(before) : 0, to = after ? after->first : s->mmu.pages;
     if (from < to) s->mmu.ops->trim(s->mmu.ctx, from, to);
 }
@@ -82,7 +83,8 @@ static int dontneed(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 {
     if (!rmap__regions_cover(&s->regions, first, end)) return RMAP_ERR_ABSENT;
     const struct rmap__region *r;
-    RMAP__REGIONS_IN(r, &s->regions, first, end) if (r->locked) return RMAP_ERR_BUSY;
+    RMAP__REGIONS_IN(r, &s->regions, first, end)
+        if (r->locked) return RMAP_ERR_BUSY;
     return rmap_zap(rmap__space_member(s), first, end - first, NULL);
 }
 

@@ -5,9 +5,9 @@
  *     from       from+count                 to          to+keep      to+new_count
  *     [ kept part |  tail  ]      ──▶       [ kept part  | grown part ]
  *
- * Order of a relocation: everything that can be refused (place, memory, charges); a fixed target is emptied; the grown part
- * is made, and populated if it is locked; the core moves the entries, and puts them back if it fails; then the regions
- * follow, from memory that was taken at the start.
+ * Order of a relocation: everything that can be refused (place, memory, charges); a fixed target is emptied; the grown
+ * part is made, and populated if it is locked; the core moves the entries, and puts them back if it fails; then the
+ * regions follow, from memory that was taken at the start.
  */
 #include <pager/pager_internal.h>
 
@@ -143,7 +143,8 @@ static int move_locked(struct move *mv, unsigned flags, rmap_vpn_t *to)
     return 0;
 }
 
-int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags, rmap_vpn_t *to)
+int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
+                    rmap_vpn_t *to)
 {
     if (!s || !to) return RMAP_ERR_NULL_ARG;
     if (flags & ~MOVE_FLAGS) return RMAP_ERR_INVALID;

@@ -6,9 +6,10 @@
  *         │
  *         └─frames──▶ rmap__frame[n]: descriptor of frame n, then its place in a reclaim list
  *
- * Locks. [S] the pager's mutex: it stands for every space lock, so it comes before page, group and run locks. It is taken by
- * public calls; internal functions expect it held unless they say otherwise. [F] the frame lock: a leaf, for the free map and
- * the lists, because frames come back from wherever the last reference is dropped. [c] constant after creation.
+ * Locks. [S] the pager's mutex: it stands for every space lock, so it comes before page, group and run locks. It is
+ * taken by public calls; internal functions expect it held unless they say otherwise. [F] the frame lock: a leaf, for
+ * the free map and the lists, because frames come back from wherever the last reference is dropped. [c] constant after
+ * creation.
  */
 #ifndef RMAP_PAGER_PAGER_INTERNAL_H
 #define RMAP_PAGER_PAGER_INTERNAL_H
@@ -40,16 +41,16 @@ struct rmap__frame {
 TAILQ_HEAD(rmap__frame_list, rmap__frame);
 
 struct rmap__frames {
-    pthread_mutex_t lock; /* F itself */
-    struct rmap__frame *frame; /* [c] `total` of them */
-    uint64_t *free_map;        /* [F] bit set: frame is free */
-    uint64_t total, words;     /* [c] frames; words of free_map */
-    uint64_t free, free_clusters; /* [F] frames; aligned clusters that are wholly free */
-    uint64_t used_peak;           /* [F] */
-    uint64_t cursor;              /* [F] word where the next search begins */
+    pthread_mutex_t lock;                      /* F itself */
+    struct rmap__frame *frame;                 /* [c] `total` of them */
+    uint64_t *free_map;                        /* [F] bit set: frame is free */
+    uint64_t total, words;                     /* [c] frames; words of free_map */
+    uint64_t free, free_clusters;              /* [F] frames; aligned clusters that are wholly free */
+    uint64_t used_peak;                        /* [F] */
+    uint64_t cursor;                           /* [F] word where the next search begins */
     struct rmap__frame_list list[RMAP__LISTS]; /* [F] head = youngest */
     uint64_t listed[RMAP__LISTS];              /* [F] */
-    bool stuck; /* [F] reclaim freed nothing last time, and no frame came back since */
+    bool stuck;                                /* [F] reclaim freed nothing last time, and no frame came back since */
 };
 
 /* Scratch of one batch. It lies here because a fault handler's stack may be small. */
@@ -60,8 +61,8 @@ struct rmap__batch {
 };
 
 struct rmap_pager {
-    struct rmap_allocator alloc; /* [c] */
-    pthread_mutex_t lock;        /* S itself */
+    struct rmap_allocator alloc;       /* [c] */
+    pthread_mutex_t lock;              /* S itself */
     struct rmap_mmu_provider provider; /* [c] */
     struct rmap_memory *memory;        /* [c] */
     struct rmap_memory own_memory;     /* [c] used when the options gave none */
@@ -70,22 +71,22 @@ struct rmap_pager {
     struct rmap_swap *swap;            /* [c] never NULL; without devices it has no slots */
     _Atomic bool has_swap;             /* a device was added */
     struct rmap__frames frames;
-    struct rmap_page *zero; /* [c] SPECIAL, mapped read-only wherever nothing was written yet */
-    rmap_pfn_t zero_pfn;    /* [c] */
-    uint64_t commit_limit;  /* [c] 0: none */
-    unsigned evict_batch;   /* [c] */
-    uint64_t low_frames;    /* [c] below this many free frames an allocation reclaims */
-    bool reclaiming;        /* [S] */
-    struct rmap__batch batch; /* [S] */
+    struct rmap_page *zero;         /* [c] SPECIAL, mapped read-only wherever nothing was written yet */
+    rmap_pfn_t zero_pfn;            /* [c] */
+    uint64_t commit_limit;          /* [c] 0: none */
+    unsigned evict_batch;           /* [c] */
+    uint64_t low_frames;            /* [c] below this many free frames an allocation reclaims */
+    bool reclaiming;                /* [S] */
+    struct rmap__batch batch;       /* [S] */
     LIST_HEAD(, rmap_space) spaces; /* [S] */
     struct rmap_pager_stats stats;  /* [S] counters; gauges are filled by rmap_pager_get_stats */
 };
 
 struct rmap_space {
-    struct rmap_pager *p; /* [c] */
-    LIST_ENTRY(rmap_space) link; /* [S] */
-    struct rmap_mmu mmu;         /* [c] */
-    struct rmap_member member[2]; /* [S] exec joins its new group with one before it leaves the old one with the other */
+    struct rmap_pager *p;         /* [c] */
+    LIST_ENTRY(rmap_space) link;  /* [S] */
+    struct rmap_mmu mmu;          /* [c] */
+    struct rmap_member member[2]; /* [S] exec joins with one before it leaves with the other */
     unsigned current;             /* [S] index of the member in use */
     struct rmap__regions regions; /* [S] */
     uint64_t charged;             /* [S] pages of accounted regions */
@@ -97,8 +98,8 @@ static inline struct rmap_member *rmap__space_member(struct rmap_space *s) { ret
 
 /* ---- pager.c ---- */
 /**
- * Take the pager mutex. @return 0; BUSY: this thread holds it already (a fault on projected memory inside a call, or a call
- * from inside a hook), which would otherwise hang.
+ * Take the pager mutex. @return 0; BUSY: this thread holds it already (a fault on projected memory inside a call, or a
+ * call from inside a hook), which would otherwise hang.
  */
 int rmap__pager_lock(struct rmap_pager *p);
 void rmap__pager_unlock(struct rmap_pager *p);
@@ -128,7 +129,10 @@ uint64_t rmap__list_count(struct rmap_pager *p, enum rmap__list_name list);
 /* ---- reclaim.c, evict.c ---- */
 /** Free up to `target` frames. @return how many were freed; 0 at once when called from inside itself. */
 uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target);
-/** Try to evict up to `n` pages (<= RMAP__EVICT_MAX) from the inactive end. *scanned += pages looked at. @return frames freed. */
+/**
+ * Try to evict up to `n` pages (<= RMAP__EVICT_MAX) from the inactive end. *scanned += pages looked at.
+ * @return frames freed.
+ */
 uint64_t rmap__evict(struct rmap_pager *p, size_t n, bool spare_young, uint64_t *scanned);
 
 /* ---- commit.c ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file pager/pager_verify.c  The pager's own books: frames and lists, regions and entries, charges. Quiet points only. */
+/** @file pager/pager_verify.c  The pager's own books: frames, lists, regions, entries, charges. Quiet points only. */
 #include <pager/pager_internal.h>
 
 #include <objrmap/verify.h>
@@ -7,8 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static int __attribute__((format(printf, 3, 4))) broken(struct rmap_verify_report *report, const char *what, const char *format,
-                                                        ...)
+static int __attribute__((format(printf, 3, 4)))
+broken(struct rmap_verify_report *report, const char *what, const char *format, ...)
 {
     if (report) {
         report->invariant = what;
@@ -28,22 +28,25 @@ static int verify_frames(struct rmap_pager *p, struct rmap_verify_report *report
         const struct rmap__frame *f = &fs->frame[pfn];
         bool is_free = rmap__frame_is_free(fs, pfn), zero = &f->page == p->zero;
         if (is_free != (f->page.refcount == 0))
-            return broken(report, "frames", "frame %" PRIu64 " is %s but has %u references", pfn, is_free ? "free" : "in use",
-                          f->page.refcount);
+            return broken(report, "frames", "frame %" PRIu64 " is %s but has %u references", pfn,
+                          is_free ? "free" : "in use", f->page.refcount);
         if ((f->list == RMAP__LIST_NONE) != (is_free || zero))
-            return broken(report, "lists", "frame %" PRIu64 " is %s on list %u", pfn, is_free ? "free" : "in use", f->list);
+            return broken(report, "lists", "frame %" PRIu64 " is %s on list %u", pfn, is_free ? "free" : "in use",
+                          f->list);
         used += !is_free;
     }
     for (unsigned i = 0; i < RMAP__LISTS; i++) {
         const struct rmap__frame *f;
         uint64_t n = 0;
         TAILQ_FOREACH(f, &fs->list[i], link) n += f->list == i;
-        if (n != fs->listed[i]) return broken(report, "lists", "list %u: %" PRIu64 " frames, count %" PRIu64, i, n, fs->listed[i]);
+        if (n != fs->listed[i])
+            return broken(report, "lists", "list %u: %" PRIu64 " frames, count %" PRIu64, i, n, fs->listed[i]);
         listed += n;
     }
     if (used != fs->total - fs->free || listed + 1 != used || used > fs->used_peak)
-        return broken(report, "frames", "%" PRIu64 " used, %" PRIu64 " free of %" PRIu64 ", %" PRIu64 " listed, peak %" PRIu64,
-                      used, fs->free, fs->total, listed, fs->used_peak);
+        return broken(report, "frames",
+                      "%" PRIu64 " used, %" PRIu64 " free of %" PRIu64 ", %" PRIu64 " listed, peak %" PRIu64, used,
+                      fs->free, fs->total, listed, fs->used_peak);
     return 0;
 }
 
@@ -72,7 +75,8 @@ static int verify_entries(const struct rmap_space *s, struct rmap_verify_report 
     const struct rmap_mmu_ops *o = s->mmu.ops;
     struct rmap_mmu_run run;
     const char *wrong = NULL;
-    for (rmap_vpn_t at = 0; at < s->mmu.pages && !o->run_find(s->mmu.ctx, at, s->mmu.pages, &run); at = run.first + run.count) {
+    for (rmap_vpn_t at = 0; at < s->mmu.pages && !o->run_find(s->mmu.ctx, at, s->mmu.pages, &run);
+         at = run.first + run.count) {
         rmap_vpn_t vpn = run.first;
         rmap_pte_t e = 0;
         for (uint32_t i = 0; i < run.count && !wrong; i++) {
@@ -110,8 +114,10 @@ static int verify_locked(struct rmap_pager *p, struct rmap_verify_report *report
         spaces++;
     }
     if (charged != p->stats.committed || (p->commit_limit && charged > p->commit_limit) || spaces != p->stats.spaces)
-        return broken(report, "charges", "%" PRIu64 " spaces charge %" PRIu64 " pages, the pager counts %" PRIu64 " and %" PRIu64
-                      ", limit %" PRIu64, spaces, charged, p->stats.spaces, p->stats.committed, p->commit_limit);
+        return broken(report, "charges",
+                      "%" PRIu64 " spaces charge %" PRIu64 " pages, the pager counts %" PRIu64 " and %" PRIu64
+                      ", limit %" PRIu64,
+                      spaces, charged, p->stats.spaces, p->stats.committed, p->commit_limit);
     return 0;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/** @file pager/protect.c  protect, lock, unlock: what regions allow, and the attributes of entries that follow from it. */
+/** @file pager/protect.c  protect, lock, unlock: what regions allow, and the attributes of entries that follow. */
 #include <pager/pager_internal.h>
 
 #define PROT_ALL ((unsigned)(RMAP_READ | RMAP_WRITE | RMAP_EXEC))
 
-/* What has to be withdrawn from (or, for no-access entries, given back to) the entries. Write and execute are granted by
- * the next fault. No-access entries keep their attributes, so execute is withdrawn from those, too. */
+/* What has to be withdrawn from (or, for no-access entries, given back to) the entries. Write and execute are granted
+ * by the next fault. No-access entries keep their attributes, so execute is withdrawn from those, too. */
 static unsigned entry_changes(unsigned before, unsigned after)
 {
     if (after == RMAP_NONE) return before == RMAP_NONE ? 0 : RMAP_PROTECT_NO_ACCESS | RMAP_PROTECT_NO_WRITE;
@@ -72,7 +72,8 @@ static int lock_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 {
     struct rmap__region *r;
     if (!rmap__regions_cover(&s->regions, first, end)) return RMAP_ERR_ABSENT;
-    RMAP__REGIONS_IN(r, &s->regions, first, end) if (r->prot == RMAP_NONE) return RMAP_ERR_ACCESS;
+    RMAP__REGIONS_IN(r, &s->regions, first, end)
+        if (r->prot == RMAP_NONE) return RMAP_ERR_ACCESS;
     struct rmap__region_stock stock = {.count = 0};
     int rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, end));
     if (rc) return rc;

@@ -2,14 +2,14 @@
 /**
  * @file pager/reclaim.c  Reclaim policy: two generations of frames, aged in batches.
  *
- *     new, faulted ──▶ head [ active ] tail ──accessed cleared──▶ head [ inactive ] tail ──not accessed since──▶ evicted
- *                        ▲                                                            │
- *                        └────────────────── accessed since, locked, busy ◀───────────┘
+ *     new ──▶ head [ active ] tail ──accessed cleared──▶ head [ inactive ] tail ──not accessed since──▶ evicted
+ *               ▲                                                            │
+ *               └────────────────── accessed since, locked, busy ◀───────────┘
  *
- * Clearing "accessed" costs a walk, and on some MMUs a flush and a fault at the next touch; so it is done once on the way
- * down, for batches sorted for neighbours (walks and flushes join ranges), and the flush is not lost: what was not touched
- * since needs none when it is evicted. The inactive list is kept at a quarter of all frames: the longer it is, the more
- * chances a page has to be touched before its turn.
+ * Clearing "accessed" costs a walk, and on some MMUs a flush and a fault at the next touch; so it is done once on the
+ * way down, for batches sorted for neighbours (walks and flushes join ranges), and the flush is not lost: what was not
+ * touched since needs none when it is evicted. The inactive list is kept at a quarter of all frames: the longer it is,
+ * the more chances a page has to be touched before its turn.
  */
 #include <pager/pager_internal.h>
 
@@ -17,7 +17,7 @@
 #define SPARING_SCANS 2  /* look at every frame so often before young pages are evicted, too … */
 #define SCANS_MAX 4      /* … and so often before it is given up */
 
-/* Move up to n of the oldest active pages to the inactive list, their accessed attributes cleared. @return pages moved. */
+/* Move up to n of the oldest active pages to the inactive list, accessed attributes cleared. @return pages moved. */
 static size_t deactivate(struct rmap_pager *p, size_t n)
 {
     struct rmap__batch *b = &p->batch;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file pager/region.h  The regions of one space: an ordered map of ranges, each with one protection and one set of flags.
+ * @file pager/region.h  The regions of one space: ordered ranges, each with one protection and one set of flags.
  *
  *      0        10        20        30        40
  *      |        [ rw      ][ r      ]         [ rw locked …      two regions never overlap; neighbours that are equal
@@ -58,7 +58,7 @@ struct rmap__region *rmap__region_from(const struct rmap__regions *rs, rmap_vpn_
 /** Last region that begins before `vpn`, or NULL. */
 struct rmap__region *rmap__region_before(const struct rmap__regions *rs, rmap_vpn_t vpn);
 /** Walk the regions that touch [first, end). */
-#define RMAP__REGIONS_IN(r, rs, first_, end_) \
+#define RMAP__REGIONS_IN(r, rs, first_, end_)                                                                          \
     for (r = rmap__region_from(rs, first_); r && r->first < (end_); r = rmap__region_next(r))
 /** True if [first, end) has no hole. */
 bool rmap__regions_cover(const struct rmap__regions *rs, rmap_vpn_t first, rmap_vpn_t end);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file pager/region_edit.c  Regions: cut, add, remove, merge, clone. Memory comes from a stock that was filled before. */
+/** @file pager/region_edit.c  Regions: cut, add, remove, merge, clone, with memory from a stock filled before. */
 #include <pager/region_tree.h>
 
 #include <base/assert.h>

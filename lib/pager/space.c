@@ -2,8 +2,8 @@
 /**
  * @file pager/space.c  The lives of spaces: create, exec, destroy.
  *
- * The provider is called without the pager mutex: making a window may block, and a fault that another thread resolves for
- * the provider wants the mutex.
+ * The provider is called without the pager mutex: making a window may block, and a fault that another thread resolves
+ * for the provider wants the mutex.
  */
 #include <pager/pager_internal.h>
 
@@ -17,20 +17,14 @@ int rmap__space_enter(struct rmap_space *s)
     return RMAP_ERR_DEAD;
 }
 
-void rmap__space_leave(struct rmap_space *s)
-{
-    rmap__pager_unlock(s->p);
-}
+void rmap__space_leave(struct rmap_space *s) { rmap__pager_unlock(s->p); }
 
 int rmap__space_range(const struct rmap_space *s, rmap_vpn_t first, uint64_t count)
 {
     return count && first < s->mmu.pages && count <= s->mmu.pages - first ? 0 : RMAP_ERR_RANGE;
 }
 
-static int client_fault(void *ctx, rmap_vpn_t vpn, unsigned access)
-{
-    return rmap_space_fault(ctx, vpn, access);
-}
+static int client_fault(void *ctx, rmap_vpn_t vpn, unsigned access) { return rmap_space_fault(ctx, vpn, access); }
 
 int rmap__space_alloc(struct rmap_pager *p, struct rmap_space **out)
 {
@@ -123,17 +117,11 @@ int rmap_space_destroy(struct rmap_space *s)
     return 0;
 }
 
-struct rmap_member *rmap_space_member(struct rmap_space *s)
-{
-    return s ? rmap__space_member(s) : NULL;
-}
+struct rmap_member *rmap_space_member(struct rmap_space *s) { return s ? rmap__space_member(s) : NULL; }
 
 void rmap_space_set_user(struct rmap_space *s, void *user)
 {
     if (s) s->user = user;
 }
 
-void *rmap_space_user(const struct rmap_space *s)
-{
-    return s ? s->user : NULL;
-}
+void *rmap_space_user(const struct rmap_space *s) { return s ? s->user : NULL; }

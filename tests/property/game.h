@@ -25,7 +25,7 @@
 
 #define GAME_HISTORY 10
 #define GAME_LINE 200
-#define GAME_PINS 2
+#define GAME_PINS 3
 
 enum game_mmu {
     GAME_RADIX, /* tables without a TLB, in all formats */

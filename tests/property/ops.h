@@ -43,6 +43,9 @@ unsigned ops_any_prot(struct game *g);
 void ops_touch(struct game *g, unsigned s, rmap_vpn_t first, uint64_t count);
 /** A fault in the touched range answered `rc`. */
 void ops_note_fault(struct game *g, int rc);
+/** Any page in use, locked and with a reference; NULL: none was found. */
+struct rmap_page *ops_take_page(struct game *g);
+void ops_give_page(struct game *g, struct rmap_page *page);
 /** A number that no word holds yet. */
 static inline uint64_t ops_stamp(struct game *g) { return ++g->next_stamp; }
 
@@ -50,6 +53,6 @@ typedef void op_fn(struct game *g);
 op_fn op_map, op_unmap, op_protect, op_move, op_lock, op_unlock, op_dontneed;      /* ops_memory.c, ops_move.c */
 op_fn op_create, op_fork, op_exec, op_destroy;                                     /* ops_spaces.c */
 op_fn op_read, op_write, op_fault, op_processor, op_rest;                          /* ops_access.c, ops_processor.c */
-op_fn op_reclaim, op_referenced, op_write_protect, op_swap_out, op_pin, op_misuse; /* ops_core.c */
+op_fn op_reclaim, op_referenced, op_write_protect, op_wash, op_swap_out, op_pin, op_misuse; /* ops_core.c, ops_swap.c */
 
 #endif

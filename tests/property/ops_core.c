@@ -22,8 +22,7 @@ void op_reclaim(struct game *g)
     g->freed_nothing = freed == 0;
 }
 
-/* A page in use, locked and with a reference; NULL: none was found. */
-static struct rmap_page *take_any(struct game *g)
+struct rmap_page *ops_take_page(struct game *g)
 {
     for (unsigned tries = 0; tries < 8; tries++) {
         struct rmap_page *page = rmap_page_find(g->r, game_below(g, g->c.frames));
@@ -34,7 +33,7 @@ static struct rmap_page *take_any(struct game *g)
     return NULL;
 }
 
-static void give_back(struct game *g, struct rmap_page *page)
+void ops_give_page(struct game *g, struct rmap_page *page)
 {
     rmap_page_unlock(g->r, page);
     rmap_page_put(g->r, page);
@@ -48,7 +47,7 @@ static void check_done(struct game *g, const struct rmap_result *res, unsigned m
 
 void op_referenced(struct game *g)
 {
-    struct rmap_page *page = take_any(g);
+    struct rmap_page *page = ops_take_page(g);
     if (!page) return;
     const rmap_pfn_t pfn = rmap_page_pfn(g->r, page);
     const struct scan_frame *f = &g->scan.frame[pfn];
@@ -59,7 +58,7 @@ void op_referenced(struct game *g)
     game_note(g, "referenced frame %u flags %u", (unsigned)pfn, flags);
     struct rmap_result res;
     if (rmap_referenced(g->r, &page, 1, flags, &res)) game_fail(g, "refused");
-    give_back(g, page);
+    ops_give_page(g, page);
     check_done(g, &res, f->mappings);
     if (res.young != young) game_fail(g, "young %u, must be %u", res.young, young);
     for (unsigned i = 0; i < f->mappings; i++) {
@@ -70,7 +69,7 @@ void op_referenced(struct game *g)
 
 void op_write_protect(struct game *g)
 {
-    struct rmap_page *page = take_any(g);
+    struct rmap_page *page = ops_take_page(g);
     if (!page) return;
     const rmap_pfn_t pfn = rmap_page_pfn(g->r, page);
     const struct scan_frame *f = &g->scan.frame[pfn];
@@ -78,41 +77,12 @@ void op_write_protect(struct game *g)
     struct rmap_result res;
     if (rmap_write_protect(g->r, &page, 1, &res)) game_fail(g, "refused");
     if (res.dirty && !(rmap_page_flags(page) & RMAP_PAGE_DIRTY)) game_fail(g, "dirty was lost (INV-7)");
-    give_back(g, page);
+    ops_give_page(g, page);
     check_done(g, &res, f->mappings);
     for (unsigned i = 0; i < f->mappings; i++) {
         struct scan_entry e = scan_entry_now(g, f->by[i].space, f->by[i].vpn);
         if (e.attrs >> RMAP_ATTR_WRITE & 1 || e.attrs >> RMAP_ATTR_DIRTY & 1) game_fail(g, "an entry is still writable or dirty");
     }
-}
-
-/* Evict half-way: unmapped into the swap cache, not written. The page stays, dirty and cached, until reclaim or a fault. */
-void op_swap_out(struct game *g)
-{
-    struct rmap_page *page = g->swap ? take_any(g) : NULL;
-    if (!page) return;
-    const rmap_pfn_t pfn = rmap_page_pfn(g->r, page);
-    const struct scan_frame *f = &g->scan.frame[pfn];
-    const unsigned flags = game_chance(g, 1, 3) ? RMAP_SPARE_YOUNG : 0;
-    game_note(g, "swap_out frame %u flags %u", (unsigned)pfn, flags);
-    int rc = rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE ? 0 : rmap_swap_cache_add(g->swap, page);
-    if (rc) {
-        game_note_more(g, " = %s", rmap_error_name(rc));
-        give_back(g, page);
-        if (rc != RMAP_ERR_NO_SLOT) game_fail(g, "no slot: %s", rmap_error_name(rc));
-        return;
-    }
-    struct rmap_result res;
-    if (rmap_unmap(g->r, &page, 1, flags, &res)) game_fail(g, "refused");
-    game_note_more(g, ": outcome %d reason %d, %u hits of %u", res.outcome, res.reason, res.hits, f->mappings);
-    const bool pinned = rmap_page_pins(page), young_stops = flags && res.young;
-    if (!pinned && !f->locked && !young_stops && (res.outcome != RMAP_DONE || rmap_page_mapcount(page)))
-        game_fail(g, "not done, without a reason");
-    if (pinned && (res.reason != RMAP_REASON_PINNED || res.hits)) game_fail(g, "a pinned page was unmapped");
-    if (f->locked && res.outcome == RMAP_DONE && f->mappings) game_fail(g, "a locked page was unmapped");
-    /* A slot that nothing names, of a page that may be written again, would be no copy. */
-    if (rmap_swap_get_ops()->count(g->swap, page->swap) == 0) rmap_swap_cache_del(g->swap, page);
-    give_back(g, page);
 }
 
 void op_pin(struct game *g)
@@ -124,7 +94,7 @@ void op_pin(struct game *g)
         g->pinned[i] = NULL;
         return;
     }
-    struct rmap_page *page = take_any(g);
+    struct rmap_page *page = ops_take_page(g);
     if (!page) return;
     rmap_page_unlock(g->r, page);
     if (rmap_page_mapcount(page)) {

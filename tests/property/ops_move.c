@@ -78,13 +78,14 @@ void op_move(struct game *g)
 
     rmap_vpn_t place = hint, got = hint;
     int expected = oracle_move_check(&g->o, (unsigned)s, from, count, new_count, flags, &place);
+    const uint64_t kept = count < new_count ? count : new_count;
     struct cost must = {0};
     const bool populates = !expected && o->page[from].locked;
-    if (!expected && place != from) must = cost_of(g, (unsigned)s, from, count < new_count ? count : new_count);
+    if (!expected && place != from) must = cost_of(g, (unsigned)s, from, kept);
     game_note(g, "move s%d %lld+%lld to %lld+%lld flags %#x", s, (long long)from, (long long)count, (long long)hint,
               (long long)new_count, flags);
     if (populates) ops_touch(g, (unsigned)s, place, new_count); /* as in map */
-    g->move = (struct game_move){.space = expected || place == from ? -1 : s, .from = from, .to = place, .count = count};
+    g->move = (struct game_move){.space = expected || place == from ? -1 : s, .from = from, .to = place, .count = kept};
     int rc = rmap_space_move(g->space[s], from, count, new_count, flags, &got);
     g->move.space = -1;
     ops_touch(g, (unsigned)s, place, new_count);
@@ -95,7 +96,7 @@ void op_move(struct game *g)
         if (got != place) game_fail(g, "moved to %lld, expected %lld", (long long)got, (long long)place);
         oracle_move(o, from, count, new_count, flags, place);
         check_cost(g, &must, populates);
-        if (place != from) check_homes(g, (unsigned)s, place, count < new_count ? count : new_count);
+        if (place != from) check_homes(g, (unsigned)s, place, kept);
     } else {
         if (got != hint) game_fail(g, "failed, but *to became %lld", (long long)got);
         /* What was at a fixed target is gone by the time that the entries cannot be moved. */

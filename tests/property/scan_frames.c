@@ -19,6 +19,10 @@ static void check_frame(struct game *g, rmap_pfn_t pfn)
     if (page->refcount != references) game_fail(g, "frame %u: %u references, must have %u", n, page->refcount, references);
     if (flags & (RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN | RMAP_PAGE_WRITEBACK | RMAP_PAGE_UNTRACKABLE))
         game_fail(g, "frame %u: flags %#x at a quiet point", n, flags);
+    bool dirty = flags & (RMAP_PAGE_DIRTY | RMAP_PAGE_SWAPCACHE);
+    for (unsigned i = 0; i < f->mappings; i++)
+        dirty |= g->scan.entry[f->by[i].space][f->by[i].vpn].attrs >> RMAP_ATTR_DIRTY & 1;
+    if (f->mappings && !dirty) game_fail(g, "frame %u has no copy on swap, and nothing says that it is dirty (INV-7)", n);
     for (unsigned i = 0; i < f->mappings; i++)
         if (f->by[i].vpn != rmap_page_index(page))
             game_fail(g, "frame %u: mapped at s%u:%u, index %u (INV-1)", n, f->by[i].space, f->by[i].vpn,

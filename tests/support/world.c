@@ -158,10 +158,11 @@ static void spaces_reserve(struct world *w)
     w->spaces = realloc(w->spaces, w->space_room * sizeof(*w->spaces));
 }
 
-static void space_joined(struct world_space *s)
+struct world_space *world_space_adopt(struct world_space *s)
 {
     s->number = s->w->births++;
     s->w->spaces[s->w->space_count++] = s;
+    return s;
 }
 
 static int space_blank_try(struct world *w, struct world_space **out)
@@ -200,7 +201,7 @@ struct world_space *world_space(struct world *w)
 {
     struct world_space *s = world_space_blank(w);
     CHECK_OK(rmap_member_init(w->r, &s->m, &s->mmu));
-    space_joined(s);
+    world_space_adopt(s);
     return s;
 }
 
@@ -219,7 +220,7 @@ int world_fork_try(struct world_space *parent, struct world_space **out)
         world_space_free(child);
         return err;
     }
-    space_joined(child);
+    world_space_adopt(child);
     *out = child;
     return 0;
 }
@@ -323,6 +324,7 @@ const char *world_find_fault(struct world *w)
     }
     if (w->swap && rmap_swap_verify(w->swap, text, sizeof text)) return text;
     for (size_t i = 0; i < w->space_count; i++) {
+        if (w->spaces[i]->m.forking) continue; /* it is flushed at the commit, and runs no sooner */
         const char *stale = world_tlb_stale(w->spaces[i]);
         if (stale) return stale;
     }

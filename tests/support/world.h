@@ -116,6 +116,8 @@ void world_fini(struct world *w);
 struct world_space *world_space(struct world *w);
 /** A space with an MMU, in no group yet. */
 struct world_space *world_space_blank(struct world *w);
+/** A blank space has become a member by a fork made by hand: it is the world's from now on. @return it. */
+struct world_space *world_space_adopt(struct world_space *s);
 /** Free a space that is no member. */
 void world_space_free(struct world_space *s);
 /** Fork the whole space: a child or NULL and the error. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/pager_world.h  A small pager on soft radix tables, with a swap device and an allocator that can be made to fail.
+ * @file unit/pager_world.h  A small pager on soft radix tables; its swap device and allocator can be made to fail.
  *
  *     world_init(&w, 32, 100, 0)     32 frames of 4,096 bytes (one is the zero frame), 100 swap slots, no commit limit
  *     put(s, 7, 70)                  page 7 of the space now says 70, in its first and in its last word
@@ -123,10 +123,7 @@ static inline int try_put(struct rmap_space *s, rmap_vpn_t vpn, uint64_t value)
     return rc ? rc : rmap_space_write(s, vpn * PAGE + PAGE - sizeof value, &value, sizeof value, NULL);
 }
 
-static inline void put(struct rmap_space *s, rmap_vpn_t vpn, uint64_t value)
-{
-    CHECK_OK(try_put(s, vpn, value));
-}
+static inline void put(struct rmap_space *s, rmap_vpn_t vpn, uint64_t value) { CHECK_OK(try_put(s, vpn, value)); }
 
 static inline uint64_t get(struct rmap_space *s, rmap_vpn_t vpn)
 {
@@ -163,7 +160,8 @@ static inline bool attr(struct rmap_space *s, rmap_vpn_t vpn, enum rmap_pte_attr
 static inline struct rmap_page *page_at(struct world *w, struct rmap_space *s, rmap_vpn_t vpn)
 {
     rmap_pte_t e = entry(s, vpn);
-    return rmap_pte_maps(&rmap_pte_format_soft, e) ? rmap_page_find(w->r, rmap_pte_pfn(&rmap_pte_format_soft, e)) : NULL;
+    return rmap_pte_maps(&rmap_pte_format_soft, e) ? rmap_page_find(w->r, rmap_pte_pfn(&rmap_pte_format_soft, e))
+                                                   : NULL;
 }
 
 static inline struct rmap_pager_stats stats(struct world *w)

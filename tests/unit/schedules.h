@@ -102,7 +102,6 @@ static void cow_take(struct scene *x, struct world_space *s, struct rmap_gather 
     struct rmap_mmu_run run;
     rmap_gather_init(g, w->r);
     if (!old) return;
-    CHECK(x->at[0] < TASK_STEPS);
     rmap_page_lock(old);
     CHECK_OK(rmap_page_alloc(w->r, RMAP_PFN_NONE, &copy));
     rmap_pfn_t pfn = rmap_page_pfn(w->r, copy);

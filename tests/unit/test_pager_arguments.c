@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_pager_arguments.c  Bad input to every public call of the pager: a specific error, and no change (H1, H2, H5). */
+/** @file unit/test_pager_arguments.c  Bad input to every pager call: a specific error, no change (H1, H2, H5). */
 #include "unit/pager_world.h"
 
 static struct world w;
@@ -40,13 +40,15 @@ struct range {
     uint64_t count;
 };
 static const struct range bad_ranges[] = {
-    {10, 0},                               /* empty */
-    {SPACE_PAGES, 1},                      /* behind the end */
-    {SPACE_PAGES - 1, 2},                  /* across the end */
-    {10, SPACE_PAGES},                     /* longer than all */
-    {10, UINT64_MAX},                      /* wraps */
-    {RMAP_VPN_NONE, 1},    {UINT64_MAX, 2}, /* wraps to 1 */
-    {RMAP_VPN_MAX - 1, 2}, {0, RMAP_VPN_MAX},
+    {10, 0},              /* empty */
+    {SPACE_PAGES, 1},     /* behind the end */
+    {SPACE_PAGES - 1, 2}, /* across the end */
+    {10, SPACE_PAGES},    /* longer than all */
+    {10, UINT64_MAX},     /* wraps */
+    {RMAP_VPN_NONE, 1},
+    {UINT64_MAX, 2}, /* wraps to 1 */
+    {RMAP_VPN_MAX - 1, 2},
+    {0, RMAP_VPN_MAX},
 };
 #define RANGES (sizeof bad_ranges / sizeof *bad_ranges)
 
@@ -182,11 +184,11 @@ RMAP_TEST(pager_arguments, H5_options)
     struct rmap_mmu_provider provider = w.provider;
     struct rmap_allocator alloc = w.alloc.a;
     const size_t blocks = w.alloc.live_blocks;
-#define REFUSED(field, value, error)                    \
-    do {                                                \
-        o = good;                                       \
-        o.field = (value);                              \
-        CHECK_ERR(rmap_pager_create(&o, &p), error);    \
+#define REFUSED(field, value, error)                                                                                   \
+    do {                                                                                                               \
+        o = good;                                                                                                      \
+        o.field = (value);                                                                                             \
+        CHECK_ERR(rmap_pager_create(&o, &p), error);                                                                   \
     } while (0)
     CHECK_ERR(rmap_pager_create(NULL, &p), RMAP_ERR_NULL_ARG);
     CHECK_ERR(rmap_pager_create(&good, NULL), RMAP_ERR_NULL_ARG);
@@ -242,10 +244,8 @@ RMAP_TEST(pager_arguments, H3_a_provider_that_does_not_fit_or_fails)
 {
     world_init(&w, 32, 0, 0);
     struct rmap_mmu_provider provider = w.provider, wide;
-    const struct rmap_radix_options ro = {.struct_size = sizeof ro,
-                                          .geometry = &rmap_radix_aarch64_16k,
-                                          .alloc = &w.alloc.a,
-                                          .caps = RMAP_MMU_NO_TLB};
+    const struct rmap_radix_options ro = {
+        .struct_size = sizeof ro, .geometry = &rmap_radix_aarch64_16k, .alloc = &w.alloc.a, .caps = RMAP_MMU_NO_TLB};
     CHECK_OK(rmap_radix_provider_init(&ro, &wide));
     struct rmap_pager_options o = world_options(&w, 32, 0);
     struct rmap_pager *p = NULL;

@@ -2,9 +2,9 @@
 /**
  * @file unit/test_pager_failures.c  A6: every verb with each of its allocations failing in turn, once or from then on.
  *
- * The world: P has [0,12) in three regions, C is its child with pages of its own, half of everything is on swap, and frames
- * are short. A verb that fails must leave contents, regions and charges as they were, and all books right; then it is
- * repeated with a later allocation failing, until it succeeds.
+ * The world: P has [0,12) in three regions, C is its child with pages of its own, half of everything is on swap, and
+ * frames are short. A verb that fails must leave contents, regions and charges as they were, and all books right; then
+ * it is repeated with a later allocation failing, until it succeeds.
  */
 #include "unit/pager_world.h"
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_pager_fault.c  Faults: zero page, new pages, copy on write and reuse, protections, kinds of entries. */
+/** @file unit/test_pager_fault.c  Faults: zero page, new pages, copy on write, reuse, protections, kinds of entries. */
 #include "unit/pager_world.h"
 
 static struct world w;
 
-static rmap_pfn_t frame(struct rmap_space *s, rmap_vpn_t vpn) { return rmap_pte_pfn(&rmap_pte_format_soft, entry(s, vpn)); }
+static rmap_pfn_t frame(struct rmap_space *s, rmap_vpn_t vpn)
+{
+    return rmap_pte_pfn(&rmap_pte_format_soft, entry(s, vpn));
+}
 
 /* Plant a raw entry, as no verb of this version would. */
 static void plant(struct rmap_space *s, rmap_vpn_t vpn, rmap_pte_t e)

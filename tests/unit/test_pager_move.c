@@ -198,7 +198,8 @@ RMAP_TEST(pager_move, B7_a_move_that_runs_out_of_frames_has_moved_nothing)
     world_fini(&w);
 }
 
-/* P: [0,8) shared with C, no frame left; C moves to [20,28), where it has [20,24): that is lost, as with mmap, the source not */
+/* P: [0,8) shared with C, no frame left; C moves to [20,28), where it has [20,24): that is lost, as with mmap, the
+ * source not */
 RMAP_TEST(pager_move, B7_a_failed_move_to_a_fixed_target_keeps_its_source)
 {
     world_init(&w, 20, 0, 0);
@@ -326,7 +327,8 @@ RMAP_TEST(pager_move, B11_what_is_refused)
     world_fini(&w);
 }
 
-/* S: [10,12) locked; moved and grown to [50,54): all four pages resident and locked; KEEP_OLD leaves the old part unlocked */
+/* S: [10,12) locked; moved and grown to [50,54): all four pages resident and locked; KEEP_OLD leaves the old part
+ * unlocked */
 RMAP_TEST(pager_move, a_locked_range_stays_locked_and_its_growth_is_populated)
 {
     world_init(&w, 64, 0, 0);
@@ -370,7 +372,8 @@ RMAP_TEST(pager_move, growth_of_a_locked_range_that_does_not_fit_is_undone)
     world_fini(&w);
 }
 
-/* limit 20. P: [0,8) rw written, then read-only; C inherits: 16 charged. C's read-only area moves freely, grows not beyond 20 */
+/* B8, S11. Limit 20. P: [0,8) rw written, then read-only; C inherits: 16 charged. C's read-only area moves freely, grows not
+ * beyond 20 */
 RMAP_TEST(pager_move, S11_charges_follow_moves_and_what_cannot_be_charged_fails_before_anything_moved)
 {
     world_init(&w, 64, 0, 20);

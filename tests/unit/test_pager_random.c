@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/test_pager_random.c  Random programs on a pager that is always short of frames, against a model that copies
- * everything: what each page of each space says, and what each may do.
+ * @file unit/test_pager_random.c  Random programs on a pager that is always short of frames, against a model that
+ * copies everything: what each page of each space says, and what each may do.
  */
 #include "support/prng.h"
 #include "unit/pager_world.h"
@@ -169,16 +169,29 @@ static void step(struct game *g)
     for (unsigned k = 0; k < SPACES; k++)
         for (unsigned j = 0; j < PAGES; j++) g->locked_pages += g->model[k].locked[j];
     switch (below(g, 64)) {
-    case 0: case 1: do_map(g, s, m, a, n); break;
-    case 2: if (below(g, 2)) do_unmap(s, m, a, n); break;
+    case 0:
+    case 1: do_map(g, s, m, a, n); break;
+    case 2:
+        if (below(g, 2)) do_unmap(s, m, a, n);
+        break;
     case 3: do_protect(g, s, m, a, n); break;
     case 4: do_lock(g, s, m, a, n); break;
     case 5: do_unlock(s, m, a, n); break;
-    case 6: if (below(g, 2)) do_dontneed(s, m, a, n); break;
-    case 7: case 8: case 9: case 10: do_move(g, s, m, a, n); break;
-    case 11: case 12: do_fork(g, i); break;
-    case 13: if (below(g, 3) == 0) do_end(g, i); break;
-    case 14: if (below(g, 40) == 0) do_exec(g, i); break;
+    case 6:
+        if (below(g, 2)) do_dontneed(s, m, a, n);
+        break;
+    case 7:
+    case 8:
+    case 9:
+    case 10: do_move(g, s, m, a, n); break;
+    case 11:
+    case 12: do_fork(g, i); break;
+    case 13:
+        if (below(g, 3) == 0) do_end(g, i);
+        break;
+    case 14:
+        if (below(g, 40) == 0) do_exec(g, i);
+        break;
     case 15: CHECK(rmap_reclaim(g->w.p, below(g, 20)) >= 0); break;
     default:
         if (below(g, 2)) do_write(g, s, m, a);
@@ -208,7 +221,8 @@ static void play(uint64_t seed, unsigned frames, unsigned steps)
     }
     check_everything(&g);
     struct rmap_pager_stats st = stats(&g.w);
-    CHECK(st.evictions > 0 && st.shared_evictions > 0 && st.swap_ins > 0 && st.cow_copies > 0 && st.moves_reindexed > 0);
+    CHECK(st.evictions > 0 && st.shared_evictions > 0 && st.swap_ins > 0 && st.cow_copies > 0 &&
+          st.moves_reindexed > 0);
     CHECK(st.moves_copied > 0 && st.moves_swap > 0 && st.swap_in_copies > 0 && st.cow_reuses > 0);
     for (unsigned k = 0; k < SPACES; k++)
         if (g.space[k]) CHECK_OK(rmap_space_destroy(g.space[k]));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_pager_reclaim.c  The budget holds, and whatever goes wrong on the way out or in, no contents are lost. */
+/** @file unit/test_pager_reclaim.c  The budget holds, and whatever goes wrong on the way out or in, nothing is lost. */
 #include "unit/pager_world.h"
 
 static struct world w;
@@ -35,17 +35,19 @@ RMAP_TEST(pager_reclaim, the_smallest_pager_works)
         for (unsigned v = i; v < 40; v += 5) put(s[i], v, 100 * i + v);
         world_verify(&w);
     }
-    for (unsigned v = 0; v < 40; v++) CHECK_EQ(get(s[8], v), v >= 8 && v % 5 == 3   ? 800 + v
-                                                            : v >= 4 && v % 5 == 4 ? 400 + v
-                                                            : v >= 2 && v % 5 == 2 ? 200 + v
-                                                            : v >= 1 && v % 5 == 1 ? 100 + v
-                                                                                   : v);
+    for (unsigned v = 0; v < 40; v++)
+        CHECK_EQ(get(s[8], v), v >= 8 && v % 5 == 3   ? 800 + v
+                               : v >= 4 && v % 5 == 4 ? 400 + v
+                               : v >= 2 && v % 5 == 2 ? 200 + v
+                               : v >= 1 && v % 5 == 1 ? 100 + v
+                                                      : v);
     CHECK(stats(&w).shared_evictions > 0);
     CHECK_LE(stats(&w).frames_peak, 16);
     world_fini(&w);
 }
 
-/* 24 frames: page 0 is touched before each of 200 other touches and never read from swap again; a scan does not push it out */
+/* 24 frames: page 0 is touched before each of 200 other touches and never read from swap again; a scan does not push it
+ * out */
 RMAP_TEST(pager_reclaim, a_page_in_use_stays)
 {
     world_init(&w, 24, 300, 0);
@@ -272,7 +274,7 @@ RMAP_TEST(pager_reclaim, no_more_is_freed_than_was_asked_for)
     world_fini(&w);
 }
 
-/* S page 4, of which the test keeps a reference: unmapped, but its frame is not free, and not evicted again and again */
+/* S page 4, of which the test keeps a reference: unmapped, its frame not free, and not evicted again and again */
 RMAP_TEST(pager_reclaim, a_referenced_page_keeps_its_frame)
 {
     world_init(&w, 32, 100, 0);
@@ -302,7 +304,8 @@ static int restless_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_
     const struct rmap_pte_format *f = &rmap_pte_format_soft;
     int rc = calm->run_find(mmu, vpn, end, run);
     for (uint32_t i = 0; i < run->count && !rc; i++)
-        if (rmap_pte_present(f, run->slots[i])) run->slots[i] = rmap_pte_set(f, run->slots[i], RMAP_ATTR_ACCESSED, true);
+        if (rmap_pte_present(f, run->slots[i]))
+            run->slots[i] = rmap_pte_set(f, run->slots[i], RMAP_ATTR_ACCESSED, true);
     return rc;
 }
 static int restless_create(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_pager_swap.c  Pages that go to swap and come back: who finds them, who shares them, who owns them then. */
+/** @file unit/test_pager_swap.c  Pages that go to swap and come back: who finds, shares and owns them then. */
 #include "unit/pager_world.h"
 
 static struct world w;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_regions.c  Regions: split, merge, holes; and random edits against an array with one word for each page. */
+/** @file unit/test_regions.c  Regions: split, merge, holes; random edits against an array with a word for each page. */
 #include "support/counting_alloc.h"
 #include "support/prng.h"
 #include "support/test.h"

@@ -170,7 +170,8 @@ RMAP_TEST(verify, C2_the_private_field_names_a_slot_that_caches_the_page)
 {
     struct family x;
     family_init(&x);
-    BREAKS("C2", rmap_page_set_flags(x.own, RMAP_PAGE_SWAPCACHE), rmap_page_clear_flags(x.own, RMAP_PAGE_SWAPCACHE));
+    BREAKS("C2", (rmap_page_set_flags(x.own, RMAP_PAGE_SWAPCACHE), x.own->refcount++),
+           (rmap_page_clear_flags(x.own, RMAP_PAGE_SWAPCACHE), x.own->refcount--));
     BREAKS("C2", x.cached->swap = x.on_swap, x.cached->swap = x.in_cache);
     world_fini(&x.w);
 }
