@@ -29,9 +29,11 @@ void kin_note_more(struct kin *g, const char *format, ...)
     va_end(args);
 }
 
-void kin_report(const struct kin *g)
+void kin_report(struct kin *g)
 {
     const struct kin_config *c = &g->c;
+    if (g->reported) return;
+    g->reported = true;
     fprintf(stderr, "kin: %s, %u pages from %#llx, %s, caps %u%s, %u slots, forks %u %%, exits %u %%%s, walk %s, verify every %u\n",
             c->world.geometry->name, c->pages, (unsigned long long)c->vpn[0], c->dense ? "dense" : "spread", c->world.caps,
             c->world.no_slots ? ", no slots in memory" : "", (unsigned)c->world.slots, c->forks, c->exits,

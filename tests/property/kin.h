@@ -96,6 +96,7 @@ struct kin {
     uint32_t last_id;
     uint64_t last_stamp;
     struct kin_totals *totals;
+    bool reported;
     char history[KIN_HISTORY][KIN_LINE];
 };
 
@@ -108,8 +109,8 @@ void kin_end(struct kin *g);
 /** Begin the history line of this operation; append to it. */
 void kin_note(struct kin *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void kin_note_more(struct kin *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/** Print the last operations and how to do them again. */
-void kin_report(const struct kin *g);
+/** Print the last operations and how to do them again, once. */
+void kin_report(struct kin *g);
 _Noreturn void kin_fail(struct kin *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /** One line of sums. */
 void kin_totals_print(const struct kin_totals *t);

@@ -1,18 +1,100 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/test_model.c  The counter-examples of the Python model as regressions, and its tiny cases in every order.
+ * @file unit/test_model.c  The counter-examples of the fork tree's model: one test for each rule that keeps it safe.
  *
- * The model (../shared/model: `reg` and `dfs`) interleaves single memory accesses. Here a fork is three steps (begin, copy,
- * commit or abort) and everything else one, in one thread: every order of those that the space locks allow is tried.
+ * Names R1 … R4 are those of the model's regressions, the others its rules. Where a rule is about two things that happen at
+ * once, a hook of the MMU makes the second one happen in the middle of the first. See also test_schedules.c.
  */
 #include "support/world.h"
 
 #include <core/core.h>
 
-/* ---- reg ---- */
+#define BIT(s) ((uint64_t)1 << (s)->number)
 
-/* R1.  A writes 0, forks B; B writes 1, forks C; C writes 2; B exits; C drops 2: pages own C's open epoch only by an alias */
-RMAP_TEST(model, R1_alias_references_close_the_epoch_at_a_fork)
+/* Where the page's owner tag leads to. */
+static const struct rmap__epoch *epoch_of(const struct rmap_page *page)
+{
+    return rmap__tag_find(rmap__owner_tag(rmap_page_owner(page)))->epoch;
+}
+
+static unsigned epochs_of(const struct world_space *s)
+{
+    unsigned n = 0;
+    const struct rmap__epoch *e;
+    TAILQ_FOREACH (e, &s->m.node->epochs, link) n++;
+    return n;
+}
+
+/* ---- something happens while a walk or a fork is under way ---- */
+
+static struct {
+    int (*run_find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *); /* the world's own */
+    struct world_space *after; /* once this space has been looked into … */
+    void (*happens)(void);     /* … this happens, once */
+    void (*run_unlock)(void *, struct rmap_mmu_run *);
+    struct world_space *zapped;
+    struct rmap_fork *fork;
+} hook;
+
+static void hook_fire(const struct world_space *s)
+{
+    if (s != hook.after || s->w->runs) return;
+    hook.after = NULL;
+    hook.happens();
+}
+static int hook_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+{
+    int err = hook.run_find(mmu, vpn, end, run);
+    if (err) hook_fire(mmu);
+    return err;
+}
+static void hook_unlock(void *mmu, struct rmap_mmu_run *run)
+{
+    hook.run_unlock(mmu, run);
+    hook_fire(mmu);
+}
+static void happens_after(struct world_space *visited, void (*what)(void))
+{
+    struct world *w = visited->w;
+    if (w->ops.run_find != hook_find) {
+        hook.run_find = w->ops.run_find;
+        hook.run_unlock = w->ops.run_unlock;
+        w->ops.run_find = hook_find;
+        w->ops.run_unlock = hook_unlock;
+    }
+    hook.after = visited;
+    hook.happens = what;
+}
+static void zap_it(void) { world_zap(hook.zapped, 0, 1); }
+static void finish_fork(void)
+{
+    CHECK_OK(rmap_fork_copy(hook.fork, 0, hook.fork->parent->mmu.pages, RMAP_FORK_COW));
+    rmap_fork_commit(hook.fork);
+}
+static void finish_fork_and_zap(void)
+{
+    finish_fork();
+    zap_it();
+}
+
+static struct world_space *fork_begin(struct world_space *s, struct rmap_fork *f)
+{
+    struct world_space *kid = world_space_blank(s->w);
+    CHECK_OK(rmap_fork_begin(&s->m, &kid->m, &kid->mmu, f));
+    hook.fork = f;
+    return kid;
+}
+/* The world knows the child from here on. */
+static void fork_seen(struct world_space *kid)
+{
+    kid->number = kid->w->births++;
+    kid->w->spaces[kid->w->space_count++] = kid;
+}
+
+/* ---- references keep an epoch closed to younger children ---- */
+
+/*  A: [B: [C]]  0 of A, 1 of B, 2 of C; B exits: 1 becomes C's by alias; C zaps 2; C forks D */
+RMAP_TEST(model, R1_A13_a_page_that_came_with_a_dead_parent_counts_for_the_childs_epoch)
 {
     struct world w;
     world_init(&w, NULL);
@@ -24,263 +106,408 @@ RMAP_TEST(model, R1_alias_references_close_the_epoch_at_a_fork)
     world_write(c, 2, 3);
     world_exit(b);
     world_zap(c, 2, 1);
-    const struct rmap__epoch *open = TAILQ_LAST(&c->m.node->epochs, rmap__epochs);
-    CHECK(rmap__epoch_has_refs(open));
     struct world_space *d = world_fork(c);
     world_check(&w);
-    CHECK_EQ(world_mappers(&w, world_page(c, 1)), 1 << 2 | 1 << 3);
-    CHECK_EQ(world_read(d, 1), 2);
+    CHECK_EQ(world_mappers(&w, world_page(c, 1)), BIT(c) | BIT(d));
+    CHECK_EQ(world_mappers(&w, world_page(c, 0)), BIT(a) | BIT(c) | BIT(d));
     world_fini(&w);
 }
 
-/* R1b.  as R1, but an older closed epoch exists, on which the child would hang by mistake */
-RMAP_TEST(model, R1b_also_where_an_older_closed_epoch_stands_ready)
+/* The same two pages, once counted in the epoch's own tag and once in one that joined it.
+ *  A: [E] [F] [open: 2]; F exits, 2 goes: only 1's alias is left on the open epoch; A forks G */
+RMAP_TEST(model, R1b_A13_alias_references_alone_close_the_open_epoch)
 {
     struct world w;
     world_init(&w, NULL);
     struct world_space *a = world_space(&w);
     world_write(a, 0, 1);
     world_fork(a);
-    world_write(a, 1, 2);
+    world_write(a, 1, 1);
     struct world_space *f = world_fork(a);
-    world_write(a, 2, 3);
+    world_write(a, 2, 1);
     world_exit(f);
     world_zap(a, 2, 1);
+    CHECK_EQ(epochs_of(a), 2);
+    struct rmap__tag *own = rmap__owner_tag(rmap_page_owner(world_page(a, 1)));
+    CHECK(rmap__tag_find(own) == TAILQ_LAST(&a->m.node->epochs, rmap__epochs)->tag);
     struct world_space *g = world_fork(a);
+    CHECK_EQ(epochs_of(a), 3);
     world_check(&w);
-    CHECK(rmap_member_is_candidate(&g->m, world_page(a, 1)));
+    CHECK_EQ(world_mappers(&w, world_page(a, 1)), BIT(a) | BIT(g));
     world_fini(&w);
 }
 
-/* R2 (C10).  A forks B; B writes 1; B's 1 goes to swap and leaves the cache; B forks C; C reads first, then B */
-RMAP_TEST(model, R2_a_fork_of_what_is_entirely_on_swap)
+/* C10.  A: [B]; 1 of B, on the device; B forks C (only the slot refers to B's open epoch); C faults first, then B */
+RMAP_TEST(model, R2_C10_entirely_on_swap_forks_and_the_child_faults_first)
+{
+    for (unsigned cached = 0; cached < 2; cached++) {
+        struct world w;
+        world_init(&w, NULL);
+        struct world_space *a = world_space(&w);
+        world_write(a, 0, 1);
+        struct world_space *b = world_fork(a);
+        world_fork(b);
+        world_zap(b, 0, 1);
+        world_write(b, 1, 7);
+        if (cached) CHECK_EQ(world_unmap(&w, world_page(b, 1), 0).outcome, RMAP_DONE);
+        else CHECK(world_swap_out(&w, world_page(b, 1)));
+        struct world_space *c = world_fork(b);
+        CHECK_EQ(epochs_of(b), 3);
+        world_check(&w);
+        CHECK_EQ(world_read(c, 1), 7);
+        world_check(&w);
+        CHECK_EQ(world_mappers(&w, world_page(c, 1)), BIT(c));
+        CHECK_EQ(world_read(b, 1), 7);
+        world_check(&w);
+        CHECK(world_page(b, 1) == world_page(c, 1));
+        CHECK_EQ(world_mappers(&w, world_page(b, 1)), BIT(b) | BIT(c));
+        world_fini(&w);
+    }
+}
+
+/* ---- STABLE ---- */
+
+/* A14.  S: [X: [Y]], all map 0. S is hit, then zaps; X is hit: two hits, count 2, but Y was never seen */
+RMAP_TEST(model, R3_A14_a_count_that_matches_by_a_mapper_that_left_does_not_end_the_walk)
+{
+    for (unsigned verb = 0; verb < 2; verb++) {
+        struct world w;
+        world_init(&w, NULL);
+        struct world_space *s = world_space(&w);
+        world_write(s, 0, 1);
+        struct world_space *x = world_fork(s), *y = world_fork(x);
+        struct rmap_page *page = world_page(s, 0);
+        hook.zapped = s;
+        happens_after(s, zap_it);
+        struct rmap_result res = verb ? world_protect(&w, page) : world_referenced(&w, page);
+        CHECK_EQ(res.visits, 3);
+        CHECK_EQ(res.hits, 3);
+        CHECK_EQ(res.outcome, RMAP_INCOMPLETE);
+        CHECK_EQ(res.tightened, 0);
+        CHECK_EQ(world_mappers(&w, page), BIT(x) | BIT(y));
+        world_check(&w);
+        world_fini(&w);
+    }
+}
+
+/* ---- swap: widening, and nothing but widening ---- */
+
+/* INV-8.  A: [B], 0 on swap in both, cached; B reads: it is B's; A reads, the last entry: the page is now in both */
+RMAP_TEST(model, R4_the_last_swap_entry_does_not_take_the_page_away_from_those_who_map_it)
 {
     struct world w;
     world_init(&w, NULL);
     struct world_space *a = world_space(&w);
     world_write(a, 0, 1);
     struct world_space *b = world_fork(a);
-    world_write(b, 1, 2);
-    CHECK(world_swap_out(&w, world_page(b, 1)));
-    struct world_space *c = world_fork(b);
-    CHECK_EQ(world_read(c, 1), 2);
+    struct rmap_page *page = world_page(a, 0);
+    CHECK_EQ(world_unmap(&w, page, 0).outcome, RMAP_DONE);
+    CHECK_EQ(world_read(b, 0), 1);
+    CHECK_EQ(rmap_page_owner(page), rmap_member_home(&b->m)); /* C9: the first is at home */
     world_check(&w);
-    CHECK_EQ(world_read(b, 1), 2);
+    CHECK_EQ(world_read(a, 0), 1);
     world_check(&w);
-    CHECK_EQ(world_mappers(&w, world_page(b, 1)), 1 << 1 | 1 << 2);
+    CHECK(rmap_member_is_candidate(&b->m, page));
+    CHECK_EQ(world_mappers(&w, page), BIT(a) | BIT(b));
     world_fini(&w);
 }
 
-/* R4.  A and B share 0, on swap; B reads it (its own now), A reads the last entry: B's mapping must stay in the bound */
-RMAP_TEST(model, R4_the_last_swap_entry_does_not_bring_a_page_home_that_another_maps)
+/* C9, widening.  A: [B] [C: [D]], 0 on swap in all; D reads, then B, then A, then C: after each the page is found in all so far */
+RMAP_TEST(model, a_later_mapper_from_swap_widens_the_owner_before_it_maps)
 {
     struct world w;
     world_init(&w, NULL);
     struct world_space *a = world_space(&w);
     world_write(a, 0, 1);
-    struct world_space *b = world_fork(a);
-    CHECK_EQ(world_unmap(&w, world_page(a, 0), 0).outcome, RMAP_DONE);
-    world_read(b, 0);
-    struct rmap_page *page = world_page(b, 0);
-    CHECK_EQ(rmap_page_owner(page), rmap_member_home(&b->m));
-    world_read(a, 0);
-    world_check(&w);
-    CHECK_EQ(world_mappers(&w, page), 3);
+    struct world_space *b = world_fork(a), *c = world_fork(a), *d = world_fork(c), *order[4] = {d, b, a, c};
+    struct rmap_page *page = world_page(a, 0);
+    uint64_t mapped = 0;
+    CHECK_EQ(world_unmap(&w, page, 0).outcome, RMAP_DONE);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_EQ(world_read(order[i], 0), 1);
+        mapped |= BIT(order[i]);
+        world_check(&w);
+        CHECK(world_page(order[i], 0) == page);
+        CHECK_EQ(world_mappers(&w, page), mapped);
+    }
     world_fini(&w);
 }
 
-/* ---- dfs ---- */
+/* ---- the forking mark ---- */
 
-enum op { END, BEGIN, COPY, COMMIT, ABORT, REF, WP, UNMAP, EVICT, ZAP, WRITE, READ, EXIT, MOVE };
-struct step {
-    enum op op;
-    unsigned space;
-};
-#define FORK(s) {BEGIN, s}, {COPY, s}, {COMMIT, s}
-#define FAILED_FORK(s) {BEGIN, s}, {COPY, s}, {ABORT, s}
-
-/* S is 0, X its child 1, Y the child of X 2; all have page 0. A thread is its steps in order. */
-struct tiny {
-    const char *name;
-    unsigned spaces;
-    bool on_swap; /* everything is, when it begins */
-    struct step thread[3][5];
-};
-static const struct tiny cases[] = {
-    {"fork + ref", 1, false, {{FORK(0)}, {{REF, 0}, {REF, 0}}}},
-    {"fork + wp", 1, false, {{FORK(0)}, {{WP, 0}, {REF, 0}}}},
-    {"fork + unmap", 1, false, {{FORK(0)}, {{UNMAP, 0}, {REF, 0}}}},
-    {"fork + evict + read", 1, false, {{FORK(0), {READ, 0}}, {{UNMAP, 0}, {EVICT, 0}}}},
-    {"fork + ref + zap other", 2, false, {{FORK(0)}, {{REF, 0}}, {{ZAP, 1}}}},
-    {"fork + unmap + zap other", 2, false, {{FORK(0)}, {{UNMAP, 0}}, {{ZAP, 1}}}},
-    {"three mappers, zap one", 3, false, {{{REF, 0}, {UNMAP, 0}}, {{ZAP, 0}}}},
-    {"cow + ref", 2, false, {{{WRITE, 1}}, {{REF, 0}, {REF, 0}}}},
-    {"cow + unmap", 2, false, {{{WRITE, 1}}, {{UNMAP, 0}}, {{WRITE, 0}}}},
-    {"cow + cow", 2, false, {{{WRITE, 1}}, {{WRITE, 0}}}},
-    {"swap-in twice", 2, true, {{{READ, 1}, {WRITE, 1}}, {{READ, 0}, {WRITE, 0}}}},
-    {"swap-in + ref", 3, true, {{{READ, 0}}, {{READ, 2}}, {{REF, 0}, {UNMAP, 0}}}},
-    {"swap-in + fork", 2, true, {{FORK(0)}, {{READ, 1}, {REF, 0}}}},
-    {"(fork; zap) + ref", 1, false, {{FORK(0), {ZAP, 0}}, {{REF, 0}, {REF, 0}}}},
-    {"(fork; zap) + unmap", 1, false, {{FORK(0), {ZAP, 0}}, {{UNMAP, 0}, {REF, 0}}}},
-    {"move + unmap", 2, false, {{{MOVE, 1}}, {{UNMAP, 0}, {REF, 0}}, {{READ, 0}}}},
-    {"exit + fork of the child + ref", 2, false, {{{EXIT, 0}}, {FORK(1)}, {{REF, 0}}}},
-    {"fork X; cow Y; wp", 3, false, {{FORK(1)}, {{WRITE, 2}}, {{WP, 0}, {REF, 0}}}},
-    {"fork S; exit X; unmap", 3, false, {{FORK(0)}, {{EXIT, 1}}, {{UNMAP, 0}}}},
-    {"fork S; fork Y; ref", 3, false, {{FORK(0)}, {FORK(2)}, {{REF, 0}}}},
-    {"fork S aborts; zap Y; ref", 3, false, {{FAILED_FORK(0)}, {{ZAP, 2}}, {{REF, 0}, {REF, 0}}}},
-    {"exit S; exit X; ref", 3, false, {{{EXIT, 0}}, {{EXIT, 1}}, {{REF, 0}, {REF, 0}}}},
-    {"move X; fork Y; unmap", 3, false, {{{MOVE, 1}}, {FORK(2)}, {{UNMAP, 0}}}},
-    {"swap-in; exit; move", 3, true, {{{READ, 2}, {UNMAP, 0}}, {{EXIT, 0}}, {{MOVE, 1}, {READ, 1}}}},
-};
-
-#define SPACES 8
-#define VPNS 2
-struct play {
+/*  R (gave 0 up): [S]; S is being forked: a search wastes a step at R and finds S alone; then the child gets its copy */
+RMAP_TEST(model, A15_a_page_is_not_tightened_to_the_open_epoch_of_a_space_that_is_forking)
+{
     struct world w;
-    struct world_space *s[SPACES]; /* NULL: gone */
-    unsigned spaces;
-    bool locked[SPACES]; /* space lock held by a fork under way */
-    uint64_t value[SPACES][VPNS], version;
-    struct rmap_page *page; /* the page of the case, with a reference */
-    struct {
+    world_init(&w, NULL);
+    struct world_space *r = world_space(&w);
+    world_write(r, 0, 1);
+    struct world_space *s = world_fork(r);
+    world_zap(r, 0, 1);
+    struct rmap_page *page = world_page(s, 0);
+    struct rmap_fork f;
+    struct world_space *kid = fork_begin(s, &f);
+    struct rmap_result res = world_referenced(&w, page);
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    CHECK_EQ(res.visits, 2);
+    CHECK_EQ(res.tightened, 1);
+    CHECK_EQ(rmap_page_owner(page), rmap_member_home(&s->m));
+    CHECK(rmap_member_is_candidate(&kid->m, page)); /* before it maps anything */
+    finish_fork();
+    fork_seen(kid);
+    world_check(&w);
+    CHECK_EQ(world_mappers(&w, page), BIT(s) | BIT(kid));
+    world_fini(&w);
+}
+
+/* The same, but the fork ends between S's visit and the walk's end, and S unmaps: the mark counts as it was at the hit */
+RMAP_TEST(model, A15_the_forking_mark_is_sampled_at_the_hit_and_not_later)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *r = world_space(&w);
+    world_write(r, 0, 1);
+    struct world_space *s = world_fork(r), *x = world_fork(r);
+    world_zap(r, 0, 1);
+    struct rmap_page *page = world_page(s, 0);
+    struct rmap_fork f;
+    struct world_space *kid = fork_begin(s, &f);
+    for (unsigned i = 0; i < 1; i++) { /* after S's visit: count 2, so the walk goes on; the child's visit comes next */
+        hook.zapped = x;
+        happens_after(s, zap_it);
+    }
+    struct rmap_result res = world_referenced(&w, page); /* hit in S alone, X gone: DONE */
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    CHECK_EQ(res.hits, 1);
+    CHECK(rmap_member_is_candidate(&kid->m, page));
+    finish_fork();
+    fork_seen(kid);
+    world_check(&w);
+
+    struct world_space *kid2 = fork_begin(s, &f); /* and now with the fork's end inside the walk, after the child's visit */
+    world_zap(kid, 0, 1);
+    struct world_space *y = world_fork(r);
+    (void)y;
+    hook.zapped = s;
+    happens_after(s, finish_fork_and_zap);
+    res = world_referenced(&w, page);
+    CHECK(rmap_member_is_candidate(&kid2->m, page));
+    fork_seen(kid2);
+    world_check(&w);
+    CHECK_EQ(world_mappers(&w, page), BIT(kid2));
+    world_fini(&w);
+}
+
+/* ---- a fork's child is in the tree before its first entry, and its counts are before its entries ---- */
+
+/* INV-4.  S, pages 0 and 1000; the child is a candidate before any copy; after each copied range all mappings are found */
+RMAP_TEST(model, A7_the_child_is_in_the_tree_before_its_first_entry)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *s = world_space(&w);
+    world_write(s, 0, 1);
+    world_write(s, 1000, 2);
+    struct rmap_page *page[2] = {world_page(s, 0), world_page(s, 1000)};
+    uint64_t mappers;
+    struct rmap_fork f;
+    struct world_space *kid = fork_begin(s, &f);
+    kid->number = 63;
+    for (unsigned copied = 0; copied <= 2; copied++) {
+        if (copied) CHECK_OK(rmap_fork_copy(&f, copied == 1 ? 0 : 1000, 1, RMAP_FORK_COW));
+        for (unsigned i = 0; i < 2; i++) {
+            CHECK(rmap_member_is_candidate(&kid->m, page[i]));
+            struct rmap_result res = world_each(&w, page[i], &mappers);
+            CHECK_EQ(res.outcome, RMAP_DONE);
+            CHECK_EQ(mappers, BIT(s) | (i < copied ? BIT(kid) : 0));
+        }
+    }
+    rmap_fork_commit(&f);
+    fork_seen(kid);
+    world_check(&w);
+    world_fini(&w);
+}
+
+static struct {
+    struct world *w;
+    struct world_space *kid; /* not yet known to the world */
+    rmap_pte_t (*exchange)(void *, const struct rmap_mmu_run *, uint32_t, rmap_pte_t);
+    void (*set)(void *, const struct rmap_mmu_run *, uint32_t, rmap_pte_t);
+    unsigned entries; /* watched so far */
+} counts;
+
+/* INV-2 and INV-3 at any moment: no more entries than counted. The entry is in its place already. */
+static void watch_counts(const struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
+{
+    const struct rmap_pte_format *f = s->mmu.ops->format;
+    bool swap = rmap_pte_kind(f, e) == RMAP_PTE_SWAP;
+    if (!swap && !rmap_pte_maps(f, e)) return;
+    uint32_t n = 0, counted;
+    for (size_t i = 0; i <= counts.w->space_count; i++) {
+        struct world_space *o = i < counts.w->space_count ? counts.w->spaces[i] : counts.kid;
+        if (!o) continue;
+        rmap_pte_t other = world_entry(o, vpn);
+        if (swap ? rmap_pte_kind(f, other) == RMAP_PTE_SWAP && rmap_pte_swp(f, other) == rmap_pte_swp(f, e)
+                 : rmap_pte_maps(f, other) && rmap_pte_pfn(f, other) == rmap_pte_pfn(f, e))
+            n++;
+    }
+    if (swap) counted = rmap_swap_get_ops()->count(counts.w->swap, rmap_pte_swp(f, e));
+    else counted = rmap_page_mapcount(rmap_page_find(counts.w->r, rmap_pte_pfn(f, e)));
+    if (n > counted) world_broken(counts.w, "%u entries like the one at vpn %u, %u counted", n, (unsigned)vpn, counted);
+    counts.entries++;
+}
+static rmap_pte_t watched_exchange(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)
+{
+    rmap_pte_t old = counts.exchange(mmu, run, i, e);
+    watch_counts(mmu, run->first + i, e);
+    return old;
+}
+static void watched_set(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)
+{
+    counts.set(mmu, run, i, e);
+    watch_counts(mmu, run->first + i, e);
+}
+
+/* S: 0 present, 1 on swap; forked, unmapped, read back, moved: whenever an entry is set, the count was there before */
+RMAP_TEST(model, counts_are_raised_before_entries_are_set)
+{
+    struct world w;
+    world_init(&w, &(struct world_options){.no_slots = true});
+    struct world_space *s = world_space(&w);
+    world_write(s, 0, 1);
+    world_write(s, 1, 2);
+    CHECK(world_swap_out(&w, world_page(s, 1)));
+    counts.w = &w;
+    counts.exchange = w.ops.exchange;
+    counts.set = w.ops.set;
+    w.ops.exchange = watched_exchange;
+    w.ops.set = watched_set;
+    struct rmap_fork f;
+    counts.kid = fork_begin(s, &f);
+    CHECK_OK(rmap_fork_copy(&f, 0, s->mmu.pages, RMAP_FORK_COW));
+    CHECK_STR(w.broken, "");
+    CHECK_EQ(counts.entries, 3); /* S's without write, the child's two */
+    rmap_fork_commit(&f);
+    struct world_space *kid = counts.kid;
+    fork_seen(kid);
+    counts.kid = NULL;
+    CHECK_EQ(world_unmap(&w, world_page(s, 0), 0).outcome, RMAP_DONE);
+    for (rmap_vpn_t vpn = 0; vpn < 2; vpn++) {
+        CHECK_EQ(world_read(kid, vpn), 1 + vpn);
+        CHECK_EQ(world_read(s, vpn), 1 + vpn);
+    }
+    world_move(s, 0, 100, 2);
+    CHECK_EQ(world_unmap(&w, world_page(kid, 1), 0).outcome, RMAP_DONE);
+    world_move(kid, 0, 200, 2);
+    world_zap(s, 0, s->mmu.pages);
+    world_check(&w);
+    counts.w = NULL;
+    world_fini(&w);
+}
+
+/* ---- source before target ---- */
+
+/*  R (gave 0 up): [S], S forking. S is visited (hit), then the copy is made and S unmaps: the child, visited next, has it */
+RMAP_TEST(model, INV4_a_mapping_that_is_copied_during_a_walk_is_met_at_its_source_or_in_the_child)
+{
+    for (unsigned where = 0; where < 2; where++) {
+        struct world w;
+        world_init(&w, NULL);
+        struct world_space *r = world_space(&w);
+        world_write(r, 0, 1);
+        struct world_space *s = world_fork(r);
+        struct rmap_page *page = world_page(s, 0);
         struct rmap_fork f;
-        struct world_space *child;
-    } fork[SPACES];
-};
-
-/* `inherited`: page 0 comes from a space before S, which has dropped it: owners are wider than needed and tightening works. */
-static void play_begin(struct play *p, const struct tiny *t, bool inherited)
-{
-    memset(p, 0, sizeof *p);
-    world_init(&p->w, &(struct world_options){.frames = 16, .slots = 16});
-    struct world_space *g = world_space(&p->w);
-    world_write(g, 0, ++p->version);
-    p->page = world_page(g, 0);
-    rmap_page_get(p->page);
-    p->s[0] = inherited ? world_fork(g) : g;
-    if (inherited) world_zap(g, 0, 1);
-    for (p->spaces = 1; p->spaces < t->spaces; p->spaces++) p->s[p->spaces] = world_fork(p->s[p->spaces - 1]);
-    for (unsigned i = 0; i < t->spaces; i++) p->value[i][0] = p->version;
-    if (t->on_swap) CHECK_EQ(world_unmap(&p->w, p->page, 0).outcome, RMAP_DONE);
-}
-
-static void play_step(struct play *p, const struct step *x)
-{
-    struct world_space *s = p->s[x->space];
-    struct rmap_result res;
-    switch (x->op) {
-    case BEGIN:
-        p->fork[x->space].child = world_space_blank(&p->w);
-        CHECK_OK(rmap_fork_begin(&s->m, &p->fork[x->space].child->m, &p->fork[x->space].child->mmu, &p->fork[x->space].f));
-        p->locked[x->space] = true;
-        break;
-    case COPY: CHECK_OK(rmap_fork_copy(&p->fork[x->space].f, 0, s->mmu.pages, 0)); break;
-    case COMMIT:
-        rmap_fork_commit(&p->fork[x->space].f);
-        p->locked[x->space] = false;
-        memcpy(p->value[p->spaces], p->value[x->space], sizeof p->value[0]);
-        p->s[p->spaces++] = world_space_adopt(p->fork[x->space].child);
-        break;
-    case ABORT:
-        rmap_fork_abort(&p->fork[x->space].f);
-        p->locked[x->space] = false;
-        world_space_free(p->fork[x->space].child);
-        break;
-    case REF:
-        res = world_referenced(&p->w, p->page);
+        struct world_space *kid = fork_begin(s, &f);
+        hook.zapped = s;
+        happens_after(where ? s : r, finish_fork_and_zap); /* before S is looked into, or just after */
+        struct rmap_result res = world_unmap(&w, page, 0);
+        fork_seen(kid);
+        /* R, S, child: found in R and S before the copy (the child then has a swap entry), or in R and the child */
         CHECK_EQ(res.outcome, RMAP_DONE);
-        break;
-    case WP: CHECK_EQ(world_protect(&p->w, p->page).outcome, RMAP_DONE); break;
-    case UNMAP:
-        if (!rmap_page_is_anon(p->page) || !rmap_page_mapcount(p->page)) break;
-        CHECK_EQ(world_unmap(&p->w, p->page, 0).outcome, RMAP_DONE);
-        CHECK_EQ(rmap_page_mapcount(p->page), 0);
-        break;
-    case EVICT:
-        if (rmap_page_mapcount(p->page) == 0 && rmap_page_flags(p->page) & RMAP_PAGE_SWAPCACHE) world_swap_out(&p->w, p->page);
-        break;
-    case ZAP:
-        world_zap(s, 0, 1);
-        p->value[x->space][0] = 0;
-        break;
-    case WRITE: world_write(s, 0, p->value[x->space][0] = ++p->version); break;
-    case READ: CHECK_EQ(world_read(s, 0), p->value[x->space][0]); break;
-    case EXIT:
-        world_exit(s);
-        p->s[x->space] = NULL;
-        break;
-    case MOVE:
-        world_move(s, 0, 1, 1);
-        p->value[x->space][1] = p->value[x->space][0];
-        p->value[x->space][0] = 0;
-        break;
-    case END: break;
+        CHECK_EQ(res.hits, 2);
+        for (size_t i = 0; i < w.space_count; i++) CHECK_NE(world_kind(w.spaces[i], 0), RMAP_PTE_PRESENT);
+        CHECK_EQ(world_kind(kid, 0), RMAP_PTE_SWAP);
+        world_check(&w);
+        CHECK_EQ(world_read(kid, 0), 1);
+        CHECK_EQ(world_read(r, 0), 1);
+        CHECK_EQ(world_read(s, 0), 0);
+        world_check(&w);
+        world_fini(&w);
     }
-    world_check(&p->w);
 }
 
-static void play_end(struct play *p)
+/* Depth first, each space before its children: 0: [1: [2: [3]] [4]] [5]; the order in which each_mapping shows them */
+static int note_order(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t e)
 {
-    rmap_page_put(p->w.r, p->page);
-    for (unsigned round = 0; round < 2; round++) { /* the second time also forks of all */
-        for (unsigned i = 0; i < p->spaces; i++)
-            for (rmap_vpn_t v = 0; p->s[i] && v < VPNS; v++) CHECK_EQ(world_read(p->s[i], v), p->value[i][v]);
-        for (unsigned i = 0, n = p->spaces; round == 0 && i < n && p->spaces < SPACES; i++) {
-            if (!p->s[i]) continue;
-            memcpy(p->value[p->spaces], p->value[i], sizeof p->value[0]);
-            p->s[p->spaces++] = world_fork(p->s[i]);
-            world_check(&p->w);
-        }
+    const struct world_space *s = m->user;
+    uint64_t *seen = ctx;
+    (void)vpn, (void)e;
+    *seen = *seen << 4 | s->number;
+    return 0;
+}
+RMAP_TEST(model, INV4_candidates_come_source_before_target_oldest_child_first)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *s[6];
+    static const unsigned parent[6] = {0, 0, 1, 2, 1, 0};
+    s[0] = world_space(&w);
+    world_write(s[0], 0, 1);
+    for (unsigned i = 1; i < 6; i++) {
+        world_write(s[parent[i]], i, 1);
+        s[i] = world_fork(s[parent[i]]);
     }
-    world_check(&p->w);
-    world_fini(&p->w);
+    struct rmap_page *page = world_page(s[0], 0);
+    struct rmap_result res;
+    uint64_t seen = 0xf;
+    rmap_page_lock(page);
+    CHECK_OK(rmap_each_mapping(w.r, page, note_order, &seen, &res));
+    rmap_page_unlock(w.r, page);
+    CHECK_EQ(seen, 0xf012345);
+    CHECK_EQ(res.hits, 6);
+    world_fini(&w);
 }
 
-/* May thread t of the case go on? *over is cleared if it has steps left. */
-static bool ready(const struct play *p, const struct step *x, bool *over)
+/* ---- bounds ---- */
+
+/*  R (gave 0 up): [P: [A] [B] [C]] with a write before each fork; 0 left in A and C: the bound is A's epoch, not C's */
+RMAP_TEST(model, tightening_goes_to_the_oldest_epoch_through_which_a_hit_descends)
 {
-    if (x->op == END) return false;
-    *over = false;
-    bool walks = x->op == REF || x->op == WP || x->op == UNMAP || x->op == EVICT;
-    bool in_fork = x->op == COPY || x->op == COMMIT || x->op == ABORT;
-    return walks || in_fork || !p->locked[x->space];
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *r = world_space(&w), *kid[3];
+    world_write(r, 0, 1);
+    struct world_space *p = world_fork(r);
+    for (unsigned i = 0; i < 3; i++) {
+        world_write(p, 1 + i, 1);
+        kid[i] = world_fork(p);
+    }
+    struct rmap_page *page = world_page(r, 0);
+    world_zap(r, 0, 1);
+    world_zap(p, 0, 1);
+    world_zap(kid[1], 0, 1);
+    CHECK_EQ(world_referenced(&w, page).tightened, 1);
+    CHECK(epoch_of(page) == TAILQ_FIRST(&p->m.node->epochs));
+    world_check(&w);
+    CHECK_EQ(world_mappers(&w, page), BIT(kid[0]) | BIT(kid[2]));
+    world_fini(&w);
 }
 
-/* Play one order: where several threads could go on, `choice` says which. @return the number of decisions made. */
-static unsigned play(const struct tiny *t, bool inherited, unsigned *choice, unsigned *width, unsigned known)
+/* A16.  P: [C: [D] [E]] with a write of C between D and E; P exits: its page goes to C's oldest epoch, where D still hangs */
+RMAP_TEST(model, A16_a_dead_nodes_pages_join_the_oldest_epoch_of_the_child_that_takes_its_place)
 {
-    struct play p;
-    unsigned at[3] = {0}, depth = 0;
-    play_begin(&p, t, inherited);
-    for (;;) {
-        unsigned can[3], n = 0;
-        bool over = true;
-        for (unsigned i = 0; i < 3; i++)
-            if (ready(&p, &t->thread[i][at[i]], &over)) can[n++] = i;
-        if (over) break;
-        CHECK_NE(n, 0);
-        if (depth == known) choice[known++] = 0;
-        width[depth] = n;
-        unsigned i = can[choice[depth++]];
-        play_step(&p, &t->thread[i][at[i]++]);
-    }
-    play_end(&p);
-    return depth;
-}
-
-RMAP_TEST(model, every_order_of_the_steps_of_tiny_cases)
-{
-    unsigned orders = 0;
-    for (unsigned c = 0; c < sizeof cases / sizeof *cases; c++) {
-        for (unsigned inherited = 0; inherited < 2; inherited++) {
-            unsigned choice[16], width[16], known = 0;
-            do {
-                known = play(&cases[c], inherited, choice, width, known);
-                orders++;
-                while (known && ++choice[known - 1] == width[known - 1]) known--;
-            } while (known);
-        }
-    }
-    fprintf(stderr, "%u orders of %zu cases\n", orders, sizeof cases / sizeof *cases);
-    CHECK_LE(500, orders);
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    world_write(p, 0, 1);
+    struct world_space *c = world_fork(p), *d = world_fork(c);
+    world_write(c, 1, 1);
+    struct world_space *e = world_fork(c);
+    struct rmap_page *page = world_page(p, 0);
+    world_exit(p);
+    world_check(&w);
+    CHECK(epoch_of(page) == TAILQ_FIRST(&c->m.node->epochs));
+    CHECK_EQ(world_mappers(&w, page), BIT(c) | BIT(d) | BIT(e));
+    world_fini(&w);
 }

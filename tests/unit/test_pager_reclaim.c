@@ -267,6 +267,7 @@ RMAP_TEST(pager_reclaim, no_more_is_freed_than_was_asked_for)
     map_at(s, 0, 8, RW);
     fill(s, 0, 8, 0);
     CHECK_EQ(rmap_reclaim(w.p, 0), 0);
+    CHECK_EQ(stats(&w).aged, 0);
     CHECK_EQ(rmap_reclaim(w.p, 3), 3);
     CHECK_EQ(stats(&w).frames_used, 6);
     CHECK_EQ(rmap_reclaim(w.p, UINT64_MAX), 5);

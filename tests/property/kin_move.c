@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/** @file property/kin_move.c  Kin: moves and protections of ranges of one space. */
+#include "property/kin.h"
+
+struct plan {
+    struct rmap_moved moved; /* what must be counted */
+    bool pinned;             /* a shared page is pinned: PINNED, and everything back */
+    bool copy[KIN_PAGES];
+};
+
+static void plan_move(struct kin *g, const struct kin_space *p, unsigned from, unsigned n, struct plan *plan)
+{
+    *plan = (struct plan){.pinned = false};
+    for (unsigned i = 0; i < n; i++) {
+        const struct kin_entry *e = &p->at[from + i];
+        if (e->id <= KIN_ZERO) continue;
+        const bool swap = kin_seen(g, p, from + i)->kind == RMAP_PTE_SWAP, own = kin_holders(g, e->id) == 1;
+        plan->copy[i] = !swap && !own;
+        plan->moved.copied += plan->copy[i];
+        plan->moved.reindexed += !swap && own;
+        plan->moved.swap_moved += swap && own;
+        plan->moved.swap_shared += swap && !own;
+        plan->pinned |= plan->copy[i] && rmap_page_pins(world_page(p->s, g->c.vpn[from + i]));
+    }
+}
+
+static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigned to, unsigned n, const struct plan *plan,
+                      const struct rmap_moved *is)
+{
+    const struct rmap_moved *must = &plan->moved;
+    if (is->reindexed != must->reindexed || is->copied != must->copied || is->swap_moved != must->swap_moved ||
+        is->swap_shared != must->swap_shared)
+        kin_fail(g, "moved %u, %u, %u, %u; must be %u, %u, %u, %u", (unsigned)is->reindexed, (unsigned)is->copied,
+                 (unsigned)is->swap_moved, (unsigned)is->swap_shared, (unsigned)must->reindexed, (unsigned)must->copied,
+                 (unsigned)must->swap_moved, (unsigned)must->swap_shared);
+    for (unsigned i = 0; i < n; i++) {
+        struct kin_entry e = p->at[from + i];
+        if (e.id > KIN_ZERO) {
+            bool own = kin_holders(g, e.id) == 1;
+            if (plan->copy[i]) e.id = ++g->last_id;
+            if (plan->copy[i] || own) e.home = (uint8_t)(to + i);
+        }
+        p->at[to + i] = e;
+        p->at[from + i] = (struct kin_entry){0};
+    }
+    g->totals->reindexed += is->reindexed;
+    g->totals->copied += is->copied;
+    g->totals->swap_moved += is->swap_moved;
+    g->totals->swap_shared += is->swap_shared;
+}
+
+/* Everything is back, but copies made so far stay private, and a sole swap entry that came along is at home where it is. */
+static void move_undone(struct kin *g, struct kin_space *p, unsigned from, unsigned n, const struct plan *plan)
+{
+    for (unsigned i = 0; i < n; i++) {
+        struct kin_entry *e = &p->at[from + i];
+        const struct kin_seen *before = kin_seen(g, p, from + i);
+        const rmap_pte_t now = world_entry(p->s, g->c.vpn[from + i]);
+        const struct rmap_pte_format *f = g->c.world.geometry->format;
+        struct rmap_slot_home home;
+        if (plan->copy[i] && rmap_pte_pfn(f, now) != before->pfn) e->id = ++g->last_id;
+        if (before->kind != RMAP_PTE_SWAP || kin_holders(g, e->id) > 1) continue;
+        if (rmap_swap_get_ops()->get_home(g->w.swap, before->slot, &home)) kin_fail(g, "the slot died");
+        if (home.index == g->c.vpn[from + i]) e->home = (uint8_t)(from + i);
+    }
+    g->totals->undone++;
+}
+
+void kin_move(struct kin *g, struct kin_space *p)
+{
+    const unsigned n = g->c.dense ? 1 + kin_below(g, g->c.pages / 2) : 1;
+    const unsigned from = kin_below(g, g->c.pages - n + 1), to = kin_below(g, g->c.pages - n + 1);
+    const bool overlap = from < to + n && to < from + n, zap = kin_below(g, 4);
+    bool occupied = false;
+    kin_note(g, "s%u moves %u+%u to %u; ", kin_number(g, p), from, n, to);
+    for (unsigned i = 0; i < n; i++) occupied |= p->at[to + i].id != KIN_NOTHING;
+    if (occupied && zap && !overlap) {
+        kin_zap(g, p, to, n);
+        kin_scan_take(g);
+        occupied = false;
+    }
+    struct plan plan;
+    plan_move(g, p, from, n, &plan);
+    bool failing = kin_failing_begin(g);
+    struct rmap_moved moved;
+    int err = rmap_move(&p->s->m, g->c.vpn[from], g->c.vpn[to], kin_length(g, from, n), &moved);
+    kin_failing_end(g);
+    kin_note_more(g, "%s%s", failing ? "failing " : "", rmap_error_name(err));
+    if (overlap || occupied) {
+        if (err != (overlap ? RMAP_ERR_INVALID : RMAP_ERR_EXISTS)) kin_fail(g, "rmap_move: %s", rmap_error_name(err));
+        g->totals->refused++;
+    } else if (err) {
+        if (!(plan.pinned && err == RMAP_ERR_PINNED) && !(failing && (err == RMAP_ERR_NOMEM || err == RMAP_ERR_NO_FRAME)))
+            kin_fail(g, "rmap_move: %s", rmap_error_name(err));
+        move_undone(g, p, from, n, &plan);
+    } else {
+        if (plan.pinned) kin_fail(g, "a shared page is pinned, but was moved");
+        move_done(g, p, from, to, n, &plan, &moved);
+    }
+}
+
+void kin_protect(struct kin *g, struct kin_space *p)
+{
+    static const unsigned flags[] = {RMAP_PROTECT_NO_WRITE,  RMAP_PROTECT_NO_ACCESS, RMAP_PROTECT_ACCESS,
+                                     RMAP_PROTECT_ACCESS,    RMAP_PROTECT_NO_EXEC,   RMAP_PROTECT_LOCK,
+                                     RMAP_PROTECT_UNLOCK,    RMAP_PROTECT_UNLOCK,    RMAP_PROTECT_ACCESS | RMAP_PROTECT_UNLOCK,
+                                     RMAP_PROTECT_NO_ACCESS | RMAP_PROTECT_LOCK};
+    const unsigned k = kin_below(g, g->c.pages), n = 1 + kin_below(g, g->c.pages - k), flag = flags[kin_below(g, 10)];
+    const struct rmap_pte_format *f = g->c.world.geometry->format;
+    kin_note(g, "s%u protects %u+%u: %#x", kin_number(g, p), k, n, flag);
+    int err = rmap_protect(&p->s->m, g->c.vpn[k], kin_length(g, k, n), flag);
+    if (err) kin_fail(g, "rmap_protect: %s", rmap_error_name(err));
+    for (unsigned i = k; i < k + n; i++) {
+        struct kin_entry *e = &p->at[i];
+        if (e->id == KIN_NOTHING) continue;
+        const bool maps = kin_maps(kin_seen(g, p, i)->kind);
+        if (flag & RMAP_PROTECT_LOCK) e->locked = true;
+        if (flag & RMAP_PROTECT_UNLOCK) e->locked = false;
+        if ((flag & RMAP_PROTECT_NO_ACCESS) && maps) e->no_access = true;
+        if (flag & RMAP_PROTECT_ACCESS) e->no_access = false;
+        if ((flag & (RMAP_PROTECT_NO_WRITE | RMAP_PROTECT_NO_ACCESS)) && maps &&
+            rmap_pte_get(f, world_entry(p->s, g->c.vpn[i]), RMAP_ATTR_WRITE))
+            kin_fail(g, "page %u is still writable", i);
+    }
+    g->totals->changed++;
+}
