@@ -4,6 +4,7 @@
  *
  * The core: everything that an embedder with page tables and frames of its own needs.
  */
+/* clang-format off: this order is for reading */
 #ifndef OBJRMAP_H
 #define OBJRMAP_H
 

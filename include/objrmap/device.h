@@ -19,7 +19,7 @@ struct rmap_io {
 
 struct rmap_device;
 struct rmap_device_stats {
-    uint64_t slots;        /**< capacity in pages */
+    uint64_t slots; /**< capacity in pages */
     /** What the contents occupy now: compressed, or slots that hold content × page size. A file keeps the disk blocks
      *  of discarded slots for their next content. */
     uint64_t stored_bytes;

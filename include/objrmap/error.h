@@ -12,6 +12,7 @@
 #include <objrmap/types.h>
 
 /* X(name, number, text) */
+/* clang-format off */
 #define RMAP_ERRORS(X)                                                                      \
     X(NULL_ARG, 1, "a required pointer is NULL")                                            \
     X(STRUCT_SIZE, 2, "struct_size is not one that this library knows")                     \
@@ -40,6 +41,8 @@
     X(VERIFY, 25, "an invariant does not hold")                                             \
     X(POISON, 26, "the page is poisoned")                                                   \
     X(BAD_FRAME, 27, "an entry names a frame that cannot be mapped there")
+
+/* clang-format on */
 
 enum rmap_error {
     RMAP_OK = 0,

@@ -31,11 +31,11 @@ struct rmap__tag;
  * Letters: [S] space lock, [G] group lock, [a] atomic, [c] constant while a member.
  */
 struct rmap_member {
-    struct rmap *r;               /**< [c] public, read-only */
-    struct rmap_mmu mmu;          /**< [c] public, read-only */
-    void *user;                   /**< public: the embedder's */
-    struct rmap__node *node;      /**< [G] */
-    struct rmap__tag *open_tag;   /**< [S] counted hold on the open epoch's tag */
+    struct rmap *r;                /**< [c] public, read-only */
+    struct rmap_mmu mmu;           /**< [c] public, read-only */
+    void *user;                    /**< public: the embedder's */
+    struct rmap__node *node;       /**< [G] */
+    struct rmap__tag *open_tag;    /**< [S] counted hold on the open epoch's tag */
     RMAP_ATOMIC(uint32_t) forking; /**< [a] set while this member's entries are being copied to a child */
     RMAP_ATOMIC(uint64_t) mapped;  /**< [a] entries that count as mappings; public, read-only */
     RMAP_ATOMIC(uint64_t) swapped; /**< [a] swap entries; public, read-only */

@@ -22,19 +22,19 @@ struct rmap_host_options {
     const struct rmap_memory *memory;   /**< required; frame n of it is pfn n; must outlive the host */
     const struct rmap_allocator *alloc; /**< NULL: default */
     uint64_t window_pages;              /**< size of each space's window, 1 … 2^27 */
-    uint64_t vma_limit; /**< mappings (runs and gaps) that the library may make; 0 = half of vm.max_map_count; min. 16 */
+    uint64_t vma_limit; /**< mappings (runs and gaps) that may be made; 0 = half of vm.max_map_count; min. 16 */
 };
 
 struct rmap_host_stats {
     uint64_t windows;
     uint64_t vmas, vmas_peak, vma_limit;
-    uint64_t faults;       /**< rmap_host_fault calls that were inside a window */
-    uint64_t projections;  /**< mmap calls that projected a run */
+    uint64_t faults;          /**< rmap_host_fault calls that were inside a window */
+    uint64_t projections;     /**< mmap calls that projected a run */
     uint64_t projected_pages; /**< by those calls, fault-around included */
-    uint64_t drops;        /**< runs dropped to stay below the limit, or for want of records */
-    uint64_t flush_calls;  /**< mmap/mprotect calls made by flushes */
-    size_t table_bytes;    /**< of all spaces' radix tables */
-    size_t tlb_bytes;      /**< of the records of projected runs, those in stock included */
+    uint64_t drops;           /**< runs dropped to stay below the limit, or for want of records */
+    uint64_t flush_calls;     /**< mmap/mprotect calls made by flushes */
+    size_t table_bytes;       /**< of all spaces' radix tables */
+    size_t tlb_bytes;         /**< of the records of projected runs, those in stock included */
 };
 
 RMAP_BEGIN_DECLS

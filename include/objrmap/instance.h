@@ -13,8 +13,8 @@
 #include <objrmap/swap.h>
 
 struct rmap_options {
-    size_t struct_size;                 /**< sizeof(struct rmap_options) */
-    const struct rmap_allocator *alloc; /**< NULL: rmap_alloc_default(). Copied. */
+    size_t struct_size;                  /**< sizeof(struct rmap_options) */
+    const struct rmap_allocator *alloc;  /**< NULL: rmap_alloc_default(). Copied. */
     const struct rmap_frame_ops *frames; /**< required; must outlive the instance */
     void *frames_ctx;
     const struct rmap_swap_ops *swap; /**< NULL: no swap; unmap then answers NO_SLOT. Must outlive the instance. */

@@ -42,7 +42,7 @@ struct rmap_flush_range {
 
 /** A locked run: slots for [first, first + count). Filled by run_find/run_make, valid until run_unlock. */
 struct rmap_mmu_run {
-    RMAP_ATOMIC(rmap_pte_t) *slots; /**< NULL if entries are not in memory: then get/set/exchange are used */
+    RMAP_ATOMIC(rmap_pte_t) * slots; /**< NULL if entries are not in memory: then get/set/exchange are used */
     rmap_vpn_t first;
     uint32_t count; /**< 1 … RMAP_RUN_MAX */
     void *cookie;   /**< the MMU's own */
@@ -138,8 +138,10 @@ static inline rmap_pte_t rmap_run_get(const struct rmap_mmu *m, const struct rma
 /** Store into a slot that the hardware cannot be using (it was none or not present). Release order. */
 static inline void rmap_run_set(const struct rmap_mmu *m, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)
 {
-    if (run->slots) __atomic_store_n((rmap_pte_t *)&run->slots[i], e, __ATOMIC_RELEASE);
-    else m->ops->set(m->ctx, run, i, e);
+    if (run->slots)
+        __atomic_store_n((rmap_pte_t *)&run->slots[i], e, __ATOMIC_RELEASE);
+    else
+        m->ops->set(m->ctx, run, i, e);
 }
 /** Replace a live entry; the returned one holds every accessed and dirty bit set until then (INV-7). */
 static inline rmap_pte_t rmap_run_exchange(const struct rmap_mmu *m, const struct rmap_mmu_run *run, uint32_t i,

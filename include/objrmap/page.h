@@ -39,25 +39,40 @@ struct rmap_page {
 #define RMAP_PAGE_INDEX_SHIFT 12
 
 enum rmap_page_flag {
-    RMAP_PAGE_LOCKED = 1 << 0,       /**< the page lock */
-    RMAP_PAGE_WAITERS = 1 << 1,      /**< somebody sleeps for the page lock */
-    RMAP_PAGE_SWAPCACHE = 1 << 2,    /**< `swap` names a slot that caches this page */
-    RMAP_PAGE_DIRTY = 1 << 3,        /**< differs from its swap slot, or has none */
-    RMAP_PAGE_WRITEBACK = 1 << 4,    /**< being written to its slot */
-    RMAP_PAGE_ORPHAN = 1 << 5,       /**< its slot's last entry went while the page was locked: the unlocker frees it */
-    RMAP_PAGE_UNTRACKABLE = 1 << 6,  /**< between two places: a walk says INCOMPLETE */
-    RMAP_PAGE_DISCARDABLE = 1 << 7,  /**< lazily freed: may be dropped while clean */
-    RMAP_PAGE_MIGRATING = 1 << 8,    /**< replaced by migration entries */
-    RMAP_PAGE_POISON = 1 << 9,       /**< hardware error: never handed out again */
-    RMAP_PAGE_SPECIAL = 1 << 10,     /**< zero page and the like: never ANON, never counted */
-    RMAP_PAGE_REFERENCED = 1 << 11,  /**< seen accessed; for reclaim policies */
+    RMAP_PAGE_LOCKED = 1 << 0,      /**< the page lock */
+    RMAP_PAGE_WAITERS = 1 << 1,     /**< somebody sleeps for the page lock */
+    RMAP_PAGE_SWAPCACHE = 1 << 2,   /**< `swap` names a slot that caches this page */
+    RMAP_PAGE_DIRTY = 1 << 3,       /**< differs from its swap slot, or has none */
+    RMAP_PAGE_WRITEBACK = 1 << 4,   /**< being written to its slot */
+    RMAP_PAGE_ORPHAN = 1 << 5,      /**< its slot's last entry went while the page was locked: the unlocker frees it */
+    RMAP_PAGE_UNTRACKABLE = 1 << 6, /**< between two places: a walk says INCOMPLETE */
+    RMAP_PAGE_DISCARDABLE = 1 << 7, /**< lazily freed: may be dropped while clean */
+    RMAP_PAGE_MIGRATING = 1 << 8,   /**< replaced by migration entries */
+    RMAP_PAGE_POISON = 1 << 9,      /**< hardware error: never handed out again */
+    RMAP_PAGE_SPECIAL = 1 << 10,    /**< zero page and the like: never ANON, never counted */
+    RMAP_PAGE_REFERENCED = 1 << 11, /**< seen accessed; for reclaim policies */
 };
 
-static inline rmap_vpn_t rmap_page_index(const struct rmap_page *p) { return p->index_flags >> RMAP_PAGE_INDEX_SHIFT; }
-static inline unsigned rmap_page_flags(const struct rmap_page *p) { return (unsigned)(p->index_flags & 0xfff); }
-static inline uint32_t rmap_page_mapcount(const struct rmap_page *p) { return p->mapcount & RMAP_MAPCOUNT_MAX; }
-static inline uint32_t rmap_page_pins(const struct rmap_page *p) { return p->pins_order >> 8; }
-static inline bool rmap_page_is_anon(const struct rmap_page *p) { return p->owner & RMAP_OWNER_ANON; }
+static inline rmap_vpn_t rmap_page_index(const struct rmap_page *p)
+{
+    return p->index_flags >> RMAP_PAGE_INDEX_SHIFT;
+}
+static inline unsigned rmap_page_flags(const struct rmap_page *p)
+{
+    return (unsigned)(p->index_flags & 0xfff);
+}
+static inline uint32_t rmap_page_mapcount(const struct rmap_page *p)
+{
+    return p->mapcount & RMAP_MAPCOUNT_MAX;
+}
+static inline uint32_t rmap_page_pins(const struct rmap_page *p)
+{
+    return p->pins_order >> 8;
+}
+static inline bool rmap_page_is_anon(const struct rmap_page *p)
+{
+    return p->owner & RMAP_OWNER_ANON;
+}
 
 /**
  * A run of frames whose descriptors lie `stride` bytes apart: pfn <-> descriptor is arithmetic, and an embedder may

@@ -21,35 +21,36 @@ struct rmap_pager;
 
 struct rmap_pager_options {
     size_t struct_size;
-    const struct rmap_allocator *alloc;        /**< NULL: default */
-    const struct rmap_mmu_provider *provider;  /**< required; copied, its ctx must outlive the pager */
-    struct rmap_memory *memory;                /**< frames; NULL: the pager makes its own of `frames` frames */
-    uint64_t frames;                           /**< budget in frames, 16 …; with `memory`: at most memory->frames */
-    unsigned page_shift;                       /**< 12 … 16; with `memory` equal to memory->page_shift */
-    uint64_t commit_limit;                     /**< pages that may be charged, 0: no strict accounting (S11) */
-    struct rmap_device *swap;                  /**< first swap device or NULL; ownership passes on success */
-    unsigned evict_batch;                      /**< pages evicted at a time, 0: a default (64); 1 … 256 */
+    const struct rmap_allocator *alloc;       /**< NULL: default */
+    const struct rmap_mmu_provider *provider; /**< required; copied, its ctx must outlive the pager */
+    struct rmap_memory *memory;               /**< frames; NULL: the pager makes its own of `frames` frames */
+    uint64_t frames;                          /**< budget in frames, 16 …; with `memory`: at most memory->frames */
+    unsigned page_shift;                      /**< 12 … 16; with `memory` equal to memory->page_shift */
+    uint64_t commit_limit;                    /**< pages that may be charged, 0: no strict accounting (S11) */
+    struct rmap_device *swap;                 /**< first swap device or NULL; ownership passes on success */
+    unsigned evict_batch;                     /**< pages evicted at a time, 0: a default (64); 1 … 256 */
 };
 
 struct rmap_pager_stats {
     uint64_t frames_total, frames_used, frames_peak; /**< used: handed out, the zero frame included */
     uint64_t spaces, spaces_peak;
-    uint64_t faults, faults_minor;    /**< minor: the entry was there (a translation was missing) */
-    uint64_t zero_maps;               /**< read faults served by the zero page */
-    uint64_t anon_new;                /**< pages instantiated by write faults */
+    uint64_t faults, faults_minor; /**< minor: the entry was there (a translation was missing) */
+    uint64_t zero_maps;            /**< read faults served by the zero page */
+    uint64_t anon_new;             /**< pages instantiated by write faults */
     uint64_t cow_copies, cow_reuses;
     uint64_t swap_ins, swap_in_cached; /**< pages read from the device; found in the cache */
-    uint64_t swap_in_copies;          /**< private copies for moved swap entries (S10) */
-    uint64_t evictions;               /**< frames freed by reclaim */
-    uint64_t shared_evictions;        /**< of those, pages mapped by two or more spaces when their unmap began */
-    uint64_t swap_outs;               /**< pages written */
-    uint64_t reclaim_failures;        /**< pages put back: young, locked, busy, write error */
+    uint64_t swap_in_copies;           /**< private copies for moved swap entries (S10) */
+    uint64_t evictions;                /**< frames freed by reclaim */
+    uint64_t shared_evictions;         /**< of those, pages mapped by two or more spaces when their unmap began */
+    uint64_t swap_outs;                /**< pages written */
+    uint64_t reclaim_failures;         /**< pages put back: young, locked, busy, write error */
     uint64_t aged, activated;
     uint64_t moves, moves_reindexed, moves_copied, moves_swap; /**< calls; pages; pages; swap entries */
-    uint64_t committed;               /**< pages charged now */
+    uint64_t committed;                                        /**< pages charged now */
     uint64_t regions;
-    uint64_t pagetable_bytes;         /**< of all spaces' tables */
-    uint64_t shared_pages, exclusive_pages; /**< resident mapped pages by mapcount > 1, = 1 (counted by this call: O(frames)) */
+    uint64_t pagetable_bytes; /**< of all spaces' tables */
+    uint64_t shared_pages,
+        exclusive_pages; /**< resident mapped pages by mapcount > 1, = 1 (counted by this call: O(frames)) */
 };
 
 RMAP_BEGIN_DECLS

@@ -125,11 +125,11 @@ static inline rmap_pte_t rmap_pte_to_kind(const struct rmap_pte_format *f, rmap_
 RMAP_BEGIN_DECLS
 
 RMAP_API extern const struct rmap_pte_format rmap_pte_format_x86_64;
-RMAP_API extern const struct rmap_pte_format rmap_pte_format_riscv;      /**< Sv39, Sv48 */
+RMAP_API extern const struct rmap_pte_format rmap_pte_format_riscv; /**< Sv39, Sv48 */
 RMAP_API extern const struct rmap_pte_format rmap_pte_format_aarch64_4k;
 RMAP_API extern const struct rmap_pte_format rmap_pte_format_aarch64_16k;
 RMAP_API extern const struct rmap_pte_format rmap_pte_format_aarch64_64k;
-RMAP_API extern const struct rmap_pte_format rmap_pte_format_soft;       /**< 64-bit entries, every software bit */
+RMAP_API extern const struct rmap_pte_format rmap_pte_format_soft; /**< 64-bit entries, every software bit */
 
 /**
  * Check that a format is consistent: fields do not overlap, payload holds a swap entry, no attribute hides in the

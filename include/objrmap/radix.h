@@ -19,9 +19,9 @@
 struct rmap_radix_geometry {
     const char *name;
     const struct rmap_pte_format *format;
-    unsigned levels;                       /**< 1 … 5 */
-    unsigned bits[5];                      /**< index bits of each level, leaf first */
-    uint64_t table_present, table_mask;    /**< an upper entry that points to a table: (e & mask) == present */
+    unsigned levels;                    /**< 1 … 5 */
+    unsigned bits[5];                   /**< index bits of each level, leaf first */
+    uint64_t table_present, table_mask; /**< an upper entry that points to a table: (e & mask) == present */
     /**
      * Software bits of an upper entry that points to a leaf table: the n-th lowest locks the n-th run of 512 slots in
      * that table. One bit if a leaf table has at most 512 entries. Not used with one level.
@@ -31,13 +31,13 @@ struct rmap_radix_geometry {
 
 RMAP_BEGIN_DECLS
 
-RMAP_API extern const struct rmap_radix_geometry rmap_radix_x86_64;      /**< 4 levels, 48 bit */
+RMAP_API extern const struct rmap_radix_geometry rmap_radix_x86_64; /**< 4 levels, 48 bit */
 RMAP_API extern const struct rmap_radix_geometry rmap_radix_sv39;
 RMAP_API extern const struct rmap_radix_geometry rmap_radix_sv48;
-RMAP_API extern const struct rmap_radix_geometry rmap_radix_aarch64_4k;  /**< 4 levels, 48 bit */
+RMAP_API extern const struct rmap_radix_geometry rmap_radix_aarch64_4k; /**< 4 levels, 48 bit */
 RMAP_API extern const struct rmap_radix_geometry rmap_radix_aarch64_16k;
 RMAP_API extern const struct rmap_radix_geometry rmap_radix_aarch64_64k;
-RMAP_API extern const struct rmap_radix_geometry rmap_radix_soft;        /**< 2 levels of 512: 1 GiB of 4 KiB pages */
+RMAP_API extern const struct rmap_radix_geometry rmap_radix_soft; /**< 2 levels of 512: 1 GiB of 4 KiB pages */
 
 /**
  * Where tables live. NULL hooks: the allocator, with pointer = physical address. All hooks are required. Tables are at
@@ -46,9 +46,9 @@ RMAP_API extern const struct rmap_radix_geometry rmap_radix_soft;        /**< 2 
  */
 struct rmap_radix_table_ops {
     size_t struct_size;
-    void *(*alloc)(void *ctx, size_t bytes);             /**< zeroed, physically aligned to its size; NULL on failure */
+    void *(*alloc)(void *ctx, size_t bytes); /**< zeroed, physically aligned to its size; NULL on failure */
     void (*free)(void *ctx, void *table, size_t bytes);
-    uint64_t (*to_phys)(void *ctx, void *table);         /**< byte address, page aligned, fits the format's payload */
+    uint64_t (*to_phys)(void *ctx, void *table); /**< byte address, page aligned, fits the format's payload */
     void *(*to_ptr)(void *ctx, uint64_t phys);
 };
 
@@ -58,7 +58,7 @@ struct rmap_radix_options {
     const struct rmap_allocator *alloc;         /**< NULL: default. Copied. */
     const struct rmap_radix_table_ops *tables;  /**< NULL: from alloc. Copied. */
     void *tables_ctx;
-    unsigned caps;                              /**< enum rmap_mmu_cap; NO_TLB unless the embedder gives `flush` */
+    unsigned caps; /**< enum rmap_mmu_cap; NO_TLB unless the embedder gives `flush` */
     void (*flush)(void *flush_ctx, const struct rmap_flush_range *ranges, size_t n); /**< the embedder's TLB, or NULL */
     bool (*active)(void *flush_ctx);                                                 /**< or NULL */
     void *flush_ctx;

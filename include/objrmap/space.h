@@ -25,7 +25,7 @@ enum rmap_map_flag {
 };
 
 enum rmap_move_flag {
-    RMAP_MOVE_FIXED = 1 << 0, /**< to *to exactly, replacing what is there */
+    RMAP_MOVE_FIXED = 1 << 0,    /**< to *to exactly, replacing what is there */
     RMAP_MOVE_KEEP_OLD = 1 << 1, /**< the old region stays, empty (DONTUNMAP); sizes must be equal */
     RMAP_MOVE_MAYMOVE = 1 << 2,  /**< without it growth must succeed in place */
 };
@@ -36,8 +36,8 @@ enum rmap_advice {
 
 /** What a space has; counts in pages unless they say bytes. */
 struct rmap_space_stats {
-    uint64_t mapped;        /**< entries that map a page */
-    uint64_t swapped;       /**< swap entries */
+    uint64_t mapped;  /**< entries that map a page */
+    uint64_t swapped; /**< swap entries */
     uint64_t regions;
     uint64_t virtual_pages; /**< sum of regions */
     uint64_t locked_pages;  /**< sum of locked regions */
@@ -49,7 +49,7 @@ struct rmap_space_stats {
 struct rmap_region_info {
     rmap_vpn_t first;
     uint64_t count;
-    unsigned prot;  /**< enum rmap_access */
+    unsigned prot; /**< enum rmap_access */
     bool locked;
     bool accounted; /**< charged under strict accounting: is or once was writable */
 };

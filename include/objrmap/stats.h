@@ -22,7 +22,8 @@ struct rmap_walk_stats {
 
 struct rmap_stats {
     struct rmap_walk_stats walk[RMAP_WALK_VERBS][RMAP_MAPPER_CLASSES];
-    struct rmap_walk_stats first_lookups; /**< of all these, the walks that wasted steps and tightened: a page's first since
+    struct rmap_walk_stats
+        first_lookups; /**< of all these, the walks that wasted steps and tightened: a page's first since
                                                it was left behind in few of many candidates; the next one is cheap */
     uint64_t walks_incomplete, walks_partial, tightened;
     uint64_t flushes, flushed_pages, flushes_elided;
@@ -30,7 +31,7 @@ struct rmap_stats {
     uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;
     /* gauges */
     uint64_t members, nodes, epochs, tags;
-    uint64_t tree_bytes;             /**< of nodes, epochs, tags, groups */
+    uint64_t tree_bytes;              /**< of nodes, epochs, tags, groups */
     uint64_t mappings, mappings_peak; /**< entries that count in a mapcount, all members */
 };
 

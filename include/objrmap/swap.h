@@ -17,7 +17,7 @@ struct rmap_page;
 struct rmap_slot_home {
     rmap_owner_t owner; /**< no reference of the caller's */
     rmap_vpn_t index;
-    bool moved;              /**< an entry may lie at another page number: INV-1's exception */
+    bool moved;               /**< an entry may lie at another page number: INV-1's exception */
     struct rmap_page *cached; /**< page in the swap cache, or NULL; no reference */
 };
 

@@ -26,12 +26,12 @@ struct rmap_swap_options {
 };
 
 struct rmap_swap_stats {
-    uint64_t slots_total, slots_used, slots_peak; /**< used: with entries or cached */
-    uint64_t slots_bad;                           /**< a write failed: never handed out again */
-    uint64_t entries;                             /**< swap entries, all slots */
-    uint64_t cached;                              /**< pages in the swap cache */
+    uint64_t slots_total, slots_used, slots_peak;                       /**< used: with entries or cached */
+    uint64_t slots_bad;                                                 /**< a write failed: never handed out again */
+    uint64_t entries;                                                   /**< swap entries, all slots */
+    uint64_t cached;                                                    /**< pages in the swap cache */
     uint64_t writes, reads, write_errors, read_errors, checksum_errors; /**< pages */
-    uint64_t metadata_bytes;                      /**< of the slot map */
+    uint64_t metadata_bytes;                                            /**< of the slot map */
 };
 
 RMAP_BEGIN_DECLS

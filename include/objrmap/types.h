@@ -52,8 +52,14 @@ static inline rmap_swp_t rmap_swp_make(unsigned device, uint32_t slot)
 {
     return (rmap_swp_t)device << RMAP_SWP_SLOT_BITS | slot;
 }
-static inline unsigned rmap_swp_device(rmap_swp_t e) { return e >> RMAP_SWP_SLOT_BITS; }
-static inline uint32_t rmap_swp_slot(rmap_swp_t e) { return e & (((uint32_t)1 << RMAP_SWP_SLOT_BITS) - 1); }
+static inline unsigned rmap_swp_device(rmap_swp_t e)
+{
+    return e >> RMAP_SWP_SLOT_BITS;
+}
+static inline uint32_t rmap_swp_slot(rmap_swp_t e)
+{
+    return e & (((uint32_t)1 << RMAP_SWP_SLOT_BITS) - 1);
+}
 
 /** What an access wants; bits may be combined. Also used as a region's protection. */
 enum rmap_access {

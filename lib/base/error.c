@@ -7,8 +7,8 @@ const char *rmap_strerror(int error)
     switch (error) {
     case RMAP_OK:
         return "no error";
-#define TEXT(name, number, text) \
-    case RMAP_ERR_##name:        \
+#define TEXT(name, number, text)                                                                                       \
+    case RMAP_ERR_##name:                                                                                              \
         return text;
         RMAP_ERRORS(TEXT)
 #undef TEXT
@@ -22,8 +22,8 @@ const char *rmap_error_name(int error)
     switch (error) {
     case RMAP_OK:
         return "RMAP_OK";
-#define NAME(name, number, text) \
-    case RMAP_ERR_##name:        \
+#define NAME(name, number, text)                                                                                       \
+    case RMAP_ERR_##name:                                                                                              \
         return "RMAP_ERR_" #name;
         RMAP_ERRORS(NAME)
 #undef NAME

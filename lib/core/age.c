@@ -14,7 +14,8 @@ static enum rmap_reason age_visit(struct rmap__walk *w, struct rmap__walk_page *
     return RMAP_REASON_NONE;
 }
 
-int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, struct rmap_result *results)
+int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
+                    struct rmap_result *results)
 {
     static const struct rmap__visitor age = {
         .verb = RMAP_WALK_REFERENCED, .visit = age_visit, .tighten = rmap__walk_tighten_page};

@@ -56,34 +56,34 @@ struct rmap {
     void *swap_ctx;
     struct rmap__section *sections; /* sorted by first; changed only while nobody else uses the instance */
     size_t section_count;
-    pthread_mutex_t lock;                     /* [I] guards groups; taken inside no other lock but a group's */
+    pthread_mutex_t lock; /* [I] guards groups; taken inside no other lock but a group's */
     LIST_HEAD(, rmap__group) groups;
     struct rmap__counters counters;
 };
 
 /** Union-find element that names an epoch. */
 struct rmap__tag {
-    struct rmap__tag *up;       /* [g] NULL at the top of its set */
-    struct rmap__epoch *epoch;  /* [g] top: the epoch it names, NULL when that is gone with its whole node */
-    struct rmap__group *group;  /* [c] */
+    struct rmap__tag *up;        /* [g] NULL at the top of its set */
+    struct rmap__epoch *epoch;   /* [g] top: the epoch it names, NULL when that is gone with its whole node */
+    struct rmap__group *group;   /* [c] */
     struct rmap__tag *dead_next; /* [a] link of the dead list, once refs is 0 */
-    _Atomic uint32_t refs;      /* [a] pages, slots, tags joined below, +1 of its epoch, +1 of the space that holds it open */
-    uint32_t rank;              /* [G] */
+    _Atomic uint32_t refs;       /* [a] pages, slots, tags joined below; +1 of its epoch, +1 of the space holding it */
+    uint32_t rank;               /* [G] */
 };
 
 struct rmap__epoch {
-    struct rmap__node *node; /* [g] */
-    struct rmap__tag *tag;   /* [g] top of its set; never NULL */
+    struct rmap__node *node;                 /* [g] */
+    struct rmap__tag *tag;                   /* [g] top of its set; never NULL */
     TAILQ_HEAD(rmap__kids, rmap__node) kids; /* [g] oldest first */
     TAILQ_ENTRY(rmap__epoch) link;           /* [g] in node->epochs */
 };
 
 struct rmap__node {
-    struct rmap_member *member;   /* [g] NULL: the space has exited */
-    struct rmap__epoch *parent;   /* [g] NULL at the root */
-    TAILQ_ENTRY(rmap__node) link; /* [g] in parent->kids */
+    struct rmap_member *member;                   /* [g] NULL: the space has exited */
+    struct rmap__epoch *parent;                   /* [g] NULL at the root */
+    TAILQ_ENTRY(rmap__node) link;                 /* [g] in parent->kids */
     TAILQ_HEAD(rmap__epochs, rmap__epoch) epochs; /* [g] oldest first, the last is open */
-    uint32_t kids;                /* [g] over all epochs */
+    uint32_t kids;                                /* [g] over all epochs */
 };
 
 struct rmap__group {
@@ -101,7 +101,10 @@ static inline struct rmap__tag *rmap__owner_tag(rmap_owner_t owner)
 {
     return (struct rmap__tag *)(owner & ~RMAP_OWNER_ANON);
 }
-static inline rmap_owner_t rmap__tag_owner(struct rmap__tag *t) { return (rmap_owner_t)t | RMAP_OWNER_ANON; }
+static inline rmap_owner_t rmap__tag_owner(struct rmap__tag *t)
+{
+    return (rmap_owner_t)t | RMAP_OWNER_ANON;
+}
 /** Top of t's set. Group lock held; read-only, so that walks may do it together. Cost: O(log joins). */
 struct rmap__tag *rmap__tag_find(struct rmap__tag *t);
 void rmap__tag_get(struct rmap__tag *t);
@@ -141,7 +144,10 @@ struct rmap__epoch *rmap__member_epoch(struct rmap_member *m, bool forking);
 bool rmap__epoch_covers(const struct rmap__epoch *e, const struct rmap__node *n);
 
 /* ---- group.c ---- */
-static inline struct rmap__group *rmap__member_group(const struct rmap_member *m) { return m->open_tag->group; }
+static inline struct rmap__group *rmap__member_group(const struct rmap_member *m)
+{
+    return m->open_tag->group;
+}
 /** Free groups that have neither member nor tag. Takes the instance mutex and, by try, group locks. */
 void rmap__groups_reap(struct rmap *r);
 int rmap__mmu_check(const struct rmap_mmu *mmu);
@@ -159,7 +165,10 @@ void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n);
 /** Swap entries of the page's slot, 0 without one. */
 uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page);
 /** A descriptor that is counted: not NULL, not SPECIAL. */
-static inline bool rmap__page_counted(const struct rmap_page *p) { return p && !(rmap_page_flags(p) & RMAP_PAGE_SPECIAL); }
+static inline bool rmap__page_counted(const struct rmap_page *p)
+{
+    return p && !(rmap_page_flags(p) & RMAP_PAGE_SPECIAL);
+}
 void rmap__mappings_add(struct rmap_member *m, uint64_t n);
 void rmap__mappings_sub(struct rmap_member *m, uint64_t n);
 

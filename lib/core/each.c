@@ -15,7 +15,8 @@ static enum rmap_reason each_visit(struct rmap__walk *w, struct rmap__walk_page 
     return each->fn(each->ctx, m, p->index, e) ? RMAP_REASON_STOPPED : RMAP_REASON_NONE;
 }
 
-int rmap_each_mapping(struct rmap *r, struct rmap_page *page, rmap_mapping_fn *fn, void *ctx, struct rmap_result *result)
+int rmap_each_mapping(struct rmap *r, struct rmap_page *page, rmap_mapping_fn *fn, void *ctx,
+                      struct rmap_result *result)
 {
     if (!page || !fn || !result) return RMAP_ERR_NULL_ARG;
     static const struct rmap__visitor each = {

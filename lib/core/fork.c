@@ -10,7 +10,8 @@
 
 enum { FORK_OPEN = 1, FORK_FAILED = 2 };
 
-int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const struct rmap_mmu *mmu, struct rmap_fork *f)
+int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const struct rmap_mmu *mmu,
+                    struct rmap_fork *f)
 {
     if (!parent || !child || !f) return RMAP_ERR_NULL_ARG;
     if (!parent->node) return RMAP_ERR_DEAD;
@@ -53,7 +54,8 @@ static rmap_pte_t inherited(const struct rmap_pte_format *f, rmap_pte_t e)
 }
 
 /* Copy one mapping: write-protect the source, raise the count, in this order and before the child's entry is set. */
-static int copy_mapping(struct rmap_fork *f, const struct rmap_mmu_run *from, uint32_t i, rmap_pte_t e, uint64_t *counted)
+static int copy_mapping(struct rmap_fork *f, const struct rmap_mmu_run *from, uint32_t i, rmap_pte_t e,
+                        uint64_t *counted)
 {
     struct rmap_member *m = f->parent;
     const struct rmap_pte_format *fmt = m->mmu.ops->format;
@@ -77,7 +79,8 @@ static int copy_swap(struct rmap_fork *f, rmap_vpn_t vpn, rmap_swp_t entry)
     struct rmap_slot_home home;
     if (!r->swap) return RMAP_ERR_BAD_FRAME;
     int err = r->swap->dup(r->swap_ctx, entry, 1);
-    if (err) return err == RMAP_ERR_ABSENT ? RMAP_ERR_BAD_FRAME : err; /* the slot is dead: ABSENT means the range's end here */
+    if (err == RMAP_ERR_ABSENT) return RMAP_ERR_BAD_FRAME; /* the slot is dead; ABSENT would mean the range's end */
+    if (err) return err;
     if (f->parent->moved && !r->swap->get_home(r->swap_ctx, entry, &home) && home.index != vpn)
         atomic_fetch_add_explicit(&f->child->moved, 1, memory_order_relaxed);
     f->copied_swap++;
@@ -85,8 +88,8 @@ static int copy_swap(struct rmap_fork *f, rmap_vpn_t vpn, rmap_swp_t entry)
 }
 
 /* Both runs locked; copies the page numbers [at, end) that both hold. @return 0 or the error of the entry that failed. */
-static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, rmap_vpn_t at,
-                        rmap_vpn_t end)
+static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to,
+                        rmap_vpn_t at, rmap_vpn_t end)
 {
     const struct rmap_pte_format *fmt = f->parent->mmu.ops->format;
     uint64_t counted = 0, swaps = f->copied_swap;
@@ -101,10 +104,16 @@ static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, co
         switch (rmap_pte_kind(fmt, e)) {
         case RMAP_PTE_PRESENT:
         case RMAP_PTE_NO_ACCESS:
-        case RMAP_PTE_MIGRATION: err = copy_mapping(f, from, (uint32_t)(at - from->first), e, &counted); break;
-        case RMAP_PTE_SWAP: err = copy_swap(f, at, rmap_pte_swp(fmt, e)); break;
-        case RMAP_PTE_POISON: break;
-        default: err = RMAP_ERR_BAD_FRAME;
+        case RMAP_PTE_MIGRATION:
+            err = copy_mapping(f, from, (uint32_t)(at - from->first), e, &counted);
+            break;
+        case RMAP_PTE_SWAP:
+            err = copy_swap(f, at, rmap_pte_swp(fmt, e));
+            break;
+        case RMAP_PTE_POISON:
+            break;
+        default:
+            err = RMAP_ERR_BAD_FRAME;
         }
         if (!err) rmap_run_set(&f->child->mmu, to, (uint32_t)(at - to->first), inherited(fmt, e));
     }

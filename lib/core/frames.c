@@ -8,8 +8,10 @@ static size_t section_at(const struct rmap *r, rmap_pfn_t pfn)
     size_t lo = 0, hi = r->section_count;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (r->sections[mid].first <= pfn) lo = mid + 1;
-        else hi = mid;
+        if (r->sections[mid].first <= pfn)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     return lo ? lo - 1 : r->section_count;
 }
@@ -18,7 +20,8 @@ int rmap_frames_add(struct rmap *r, const struct rmap_frame_section *s)
 {
     if (!r || !s || !s->base) return RMAP_ERR_NULL_ARG;
     if (s->stride < sizeof(struct rmap_page) || s->stride % 8 || (uintptr_t)s->base % 8) return RMAP_ERR_INVALID;
-    if (s->count == 0 || s->first >= RMAP_VPN_MAX || s->count > RMAP_VPN_MAX - s->first || s->count > SIZE_MAX / s->stride)
+    if (s->count == 0 || s->first >= RMAP_VPN_MAX || s->count > RMAP_VPN_MAX - s->first ||
+        s->count > SIZE_MAX / s->stride)
         return RMAP_ERR_RANGE;
     size_t at = 0;
     for (; at < r->section_count && r->sections[at].first < s->first; at++) {

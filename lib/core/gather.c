@@ -12,7 +12,10 @@ void rmap_gather_init(struct rmap_gather *g, struct rmap *r)
     g->flushes = g->items = 0;
 }
 
-bool rmap_gather_room(const struct rmap_gather *g, uint32_t n) { return g->items + n <= RMAP_GATHER_ITEMS; }
+bool rmap_gather_room(const struct rmap_gather *g, uint32_t n)
+{
+    return g->items + n <= RMAP_GATHER_ITEMS;
+}
 
 void rmap_gather_flush(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t old,
                        enum rmap_flush_kind kind)
@@ -80,8 +83,10 @@ void rmap_gather_finish(struct rmap_gather *g)
 {
     rmap_gather_flush_now(g);
     for (uint32_t i = 0; i < g->items; i++) {
-        if (g->item[i].page) rmap__page_count_down(g->r, g->item[i].page, g->item[i].count);
-        else g->r->swap->put(g->r->swap_ctx, g->item[i].entry, g->item[i].count);
+        if (g->item[i].page)
+            rmap__page_count_down(g->r, g->item[i].page, g->item[i].count);
+        else
+            g->r->swap->put(g->r->swap_ctx, g->item[i].entry, g->item[i].count);
     }
     g->items = 0;
 }

@@ -53,8 +53,7 @@ int rmap_stats_get(struct rmap *r, struct rmap_stats *out)
     if (!r || !out) return RMAP_ERR_NULL_ARG;
     const struct rmap__counters *c = &r->counters;
     for (unsigned v = 0; v < RMAP_WALK_VERBS; v++)
-        for (unsigned k = 0; k < RMAP_MAPPER_CLASSES; k++)
-            out->walk[v][k] = walk_stats(&c->walk[v][k]);
+        for (unsigned k = 0; k < RMAP_MAPPER_CLASSES; k++) out->walk[v][k] = walk_stats(&c->walk[v][k]);
     out->first_lookups = walk_stats(&c->first_lookups);
     out->walks_incomplete = c->incomplete;
     out->walks_partial = c->partial;

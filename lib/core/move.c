@@ -97,8 +97,10 @@ static int take_off(struct move *mv, uint64_t *at)
         struct flyer x = {.entry = rmap_run_get(&m->mmu, &run, i), .offset = *at};
         if (!x.entry) continue;
         bool ready = true;
-        if (rmap_pte_maps(o->format, x.entry)) ready = take_present(mv, &x);
-        else if (rmap_pte_kind(o->format, x.entry) == RMAP_PTE_SWAP) ready = take_swap(mv, &x);
+        if (rmap_pte_maps(o->format, x.entry))
+            ready = take_present(mv, &x);
+        else if (rmap_pte_kind(o->format, x.entry) == RMAP_PTE_SWAP)
+            ready = take_swap(mv, &x);
         if (!ready) break;
         x.entry = rmap_run_exchange(&m->mmu, &run, i, 0);
         rmap_gather_flush(&mv->gather, m, mv->from + *at, x.entry, RMAP_FLUSH_ALL);
@@ -150,8 +152,10 @@ static void land_page(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
 static void land_one(struct move *mv, const struct rmap_mmu_run *run, const struct flyer *x)
 {
     rmap_vpn_t vpn = mv->to + x->offset;
-    if (rmap_pte_kind(mv->m->mmu.ops->format, x->entry) == RMAP_PTE_SWAP) land_swap(mv, x, vpn);
-    else if (x->page) land_page(mv, x, vpn);
+    if (rmap_pte_kind(mv->m->mmu.ops->format, x->entry) == RMAP_PTE_SWAP)
+        land_swap(mv, x, vpn);
+    else if (x->page)
+        land_page(mv, x, vpn);
     rmap_run_set(&mv->m->mmu, run, (uint32_t)(vpn - run->first), x->entry);
 }
 
@@ -167,7 +171,8 @@ static void land(struct move *mv)
         int err = o->run_find(m->mmu.ctx, vpn, vpn + 1, &run);
         RMAP_ASSERT(err == 0);
         (void)err;
-        for (; i < mv->flyers && mv->to + mv->flight[i].offset < run.first + run.count; i++) land_one(mv, &run, &mv->flight[i]);
+        for (; i < mv->flyers && mv->to + mv->flight[i].offset < run.first + run.count; i++)
+            land_one(mv, &run, &mv->flight[i]);
         o->run_unlock(m->mmu.ctx, &run);
     }
     for (unsigned i = 0; i < mv->flyers; i++) {

@@ -36,7 +36,8 @@ static void protect_entry(struct rmap_gather *g, struct rmap_member *m, const st
     rmap_pte_t old = rmap__run_modify(&m->mmu, run, i, e, wanted);
     bool less = !rmap_pte_present(f, wanted) ||
                 (rmap_pte_get(f, old, RMAP_ATTR_EXEC) && !rmap_pte_get(f, wanted, RMAP_ATTR_EXEC));
-    if (less) rmap_gather_flush(g, m, run->first + i, old, RMAP_FLUSH_ALL);
+    if (less)
+        rmap_gather_flush(g, m, run->first + i, old, RMAP_FLUSH_ALL);
     else if (rmap_pte_get(f, old, RMAP_ATTR_WRITE) && !rmap_pte_get(f, wanted, RMAP_ATTR_WRITE))
         rmap_gather_flush(g, m, run->first + i, old, RMAP_FLUSH_WRITE);
 }
@@ -45,7 +46,8 @@ int rmap_protect(struct rmap_member *m, rmap_vpn_t first, uint64_t count, unsign
 {
     if (!m) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
-    const unsigned access = RMAP_PROTECT_NO_ACCESS | RMAP_PROTECT_ACCESS, lock = RMAP_PROTECT_LOCK | RMAP_PROTECT_UNLOCK;
+    const unsigned access = RMAP_PROTECT_NO_ACCESS | RMAP_PROTECT_ACCESS,
+                   lock = RMAP_PROTECT_LOCK | RMAP_PROTECT_UNLOCK;
     if (!flags || flags >= RMAP_PROTECT_UNLOCK << 1 || (flags & access) == access || (flags & lock) == lock)
         return RMAP_ERR_INVALID;
     int err = rmap__range_check(&m->mmu, first, count);
@@ -57,7 +59,8 @@ int rmap_protect(struct rmap_member *m, rmap_vpn_t first, uint64_t count, unsign
     struct rmap_mmu_run run;
     for (rmap_vpn_t at = first; at < end && !(err = o->run_find(m->mmu.ctx, at, end, &run));) {
         if (at < run.first) at = run.first;
-        for (; at < end && at < run.first + run.count; at++) protect_entry(&g, m, &run, (uint32_t)(at - run.first), flags);
+        for (; at < end && at < run.first + run.count; at++)
+            protect_entry(&g, m, &run, (uint32_t)(at - run.first), flags);
         o->run_unlock(m->mmu.ctx, &run);
     }
     rmap_gather_finish(&g);

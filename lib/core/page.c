@@ -19,7 +19,8 @@ bool rmap_page_try_get(struct rmap_page *page)
     uint32_t n = atomic_load_explicit(&page->refcount, memory_order_relaxed);
     do
         if (n == 0) return false;
-    while (!atomic_compare_exchange_weak_explicit(&page->refcount, &n, n + 1, memory_order_acquire, memory_order_relaxed));
+    while (
+        !atomic_compare_exchange_weak_explicit(&page->refcount, &n, n + 1, memory_order_acquire, memory_order_relaxed));
     return true;
 }
 
@@ -121,7 +122,8 @@ void rmap__page_set_index(struct rmap_page *page, rmap_vpn_t index)
 {
     uint64_t was = atomic_load_explicit(&page->index_flags, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&page->index_flags, &was, INDEX(index) | (was & 0xfff),
-                                                  memory_order_acq_rel, memory_order_relaxed)) {}
+                                                  memory_order_acq_rel, memory_order_relaxed)) {
+    }
 }
 
 uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page)
@@ -134,7 +136,8 @@ int rmap__page_count_up(struct rmap_page *page, bool *first)
     uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
     do /* never beyond the maximum, not even for a moment: the next bit is STABLE */
         if ((was & RMAP_MAPCOUNT_MAX) == RMAP_MAPCOUNT_MAX) return RMAP_ERR_OVERFLOW;
-    while (!atomic_compare_exchange_weak_explicit(&page->mapcount, &was, was + 1, memory_order_acq_rel, memory_order_relaxed));
+    while (!atomic_compare_exchange_weak_explicit(&page->mapcount, &was, was + 1, memory_order_acq_rel,
+                                                  memory_order_relaxed));
     *first = (was & RMAP_MAPCOUNT_MAX) == 0;
     return 0;
 }
@@ -145,10 +148,12 @@ void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n)
     do {
         RMAP_ASSERT_INV((was & RMAP_MAPCOUNT_MAX) >= n, "INV-2");
         now = (was & RMAP_MAPCOUNT_MAX) - n; /* STABLE goes no later than the count: pairs with the walk's one load */
-    } while (!atomic_compare_exchange_weak_explicit(&page->mapcount, &was, now, memory_order_acq_rel, memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&page->mapcount, &was, now, memory_order_acq_rel, memory_order_relaxed));
     if (now) return;
     if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) {
-        rmap_page_set_flags(page, RMAP_PAGE_ORPHAN); /* first the mark, then the try: the holder sees it at its unlock */
+        rmap_page_set_flags(page,
+                            RMAP_PAGE_ORPHAN); /* first the mark, then the try: the holder sees it at its unlock */
         if (rmap_page_try_lock(page)) rmap_page_unlock(r, page);
     }
     rmap_page_put(r, page);
@@ -162,7 +167,8 @@ void rmap__mappings_add(struct rmap_member *m, uint64_t n)
     uint64_t now = atomic_fetch_add_explicit(&c->mappings, n, memory_order_relaxed) + n;
     uint64_t peak = atomic_load_explicit(&c->mappings_peak, memory_order_relaxed);
     while (now > peak && !atomic_compare_exchange_weak_explicit(&c->mappings_peak, &peak, now, memory_order_relaxed,
-                                                                memory_order_relaxed)) {}
+                                                                memory_order_relaxed)) {
+    }
 }
 
 void rmap__mappings_sub(struct rmap_member *m, uint64_t n)
@@ -220,7 +226,8 @@ int rmap_page_dup(struct rmap_member *m, struct rmap_page *const *pages, size_t 
         if (!rmap__page_counted(pages[i])) continue;
         if (rmap__page_count_up(pages[i], &first)) {
             while (i--)
-                if (rmap__page_counted(pages[i])) atomic_fetch_sub_explicit(&pages[i]->mapcount, 1, memory_order_acq_rel);
+                if (rmap__page_counted(pages[i]))
+                    atomic_fetch_sub_explicit(&pages[i]->mapcount, 1, memory_order_acq_rel);
             return RMAP_ERR_OVERFLOW;
         }
         counted++;

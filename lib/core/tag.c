@@ -20,7 +20,8 @@ static void tag_bury(struct rmap__tag *t)
 {
     struct rmap__tag *head = atomic_load_explicit(&t->group->dead, memory_order_relaxed);
     do t->dead_next = head;
-    while (!atomic_compare_exchange_weak_explicit(&t->group->dead, &head, t, memory_order_release, memory_order_relaxed));
+    while (
+        !atomic_compare_exchange_weak_explicit(&t->group->dead, &head, t, memory_order_release, memory_order_relaxed));
 }
 
 void rmap__tag_put(struct rmap__tag *t)
@@ -42,8 +43,10 @@ void rmap__epoch_absorb(struct rmap__epoch *from, struct rmap__epoch *to)
     from->tag = NULL;
     /* Nobody refers to `from`: only its own reference goes. (A racing get is impossible: gets come from holders.) */
     if (atomic_load_explicit(&a->refs, memory_order_acquire) > 1) {
-        if (a->rank > b->rank) winner = a, loser = b;
-        else if (a->rank == b->rank) b->rank++;
+        if (a->rank > b->rank)
+            winner = a, loser = b;
+        else if (a->rank == b->rank)
+            b->rank++;
         loser->up = winner;
         rmap__tag_get(winner);
         winner->epoch = to;

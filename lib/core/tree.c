@@ -78,7 +78,10 @@ static void node_new(struct rmap__group *g, struct rmap_member *m, struct rmap__
     RMAP__COUNT(g->r, members, 1);
 }
 
-void rmap__tree_plant(struct rmap__group *g, struct rmap_member *m, struct rmap__spare *s) { node_new(g, m, NULL, s); }
+void rmap__tree_plant(struct rmap__group *g, struct rmap_member *m, struct rmap__spare *s)
+{
+    node_new(g, m, NULL, s);
+}
 
 void rmap__tree_attach(struct rmap__group *g, struct rmap_member *parent, struct rmap_member *child,
                        struct rmap__spare *s)

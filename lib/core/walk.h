@@ -16,12 +16,12 @@ struct rmap__walk_page {
     struct rmap_result *result;
     bool open;
     /* Lowest bound of the hits so far, kept while the pre-order walk climbs (model rule 8). */
-    bool fresh_slot;             /* unmap: the slot had no entry when the walk began */
-    bool seen_forking;           /* the single hit's forking mark, sampled there and then */
-    uint32_t depth;              /* of anc below the walk's top */
-    struct rmap__node *anc;      /* lowest node above all hits and the walk's position */
-    struct rmap__epoch *anc_ep;  /* oldest epoch of anc that hits descend through; NULL: hits in anc's space alone */
-    struct rmap__node *low;      /* the same, as of the last hit */
+    bool fresh_slot;            /* unmap: the slot had no entry when the walk began */
+    bool seen_forking;          /* the single hit's forking mark, sampled there and then */
+    uint32_t depth;             /* of anc below the walk's top */
+    struct rmap__node *anc;     /* lowest node above all hits and the walk's position */
+    struct rmap__epoch *anc_ep; /* oldest epoch of anc that hits descend through; NULL: hits in anc's space alone */
+    struct rmap__node *low;     /* the same, as of the last hit */
     struct rmap__epoch *low_ep;
 };
 

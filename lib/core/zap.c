@@ -63,7 +63,8 @@ int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rma
         struct rmap_zapped before = z.done;
         /* A run may be as long as the gather: stop where it is full, and come back. */
         for (; at < end && at < run.first + run.count && rmap_gather_room(&z.gather, 1); at++)
-            if (rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first))) zap_entry(&z, &run, (uint32_t)(at - run.first));
+            if (rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first)))
+                zap_entry(&z, &run, (uint32_t)(at - run.first));
         o->run_unlock(m->mmu.ctx, &run);
         rmap__mappings_sub(m, z.done.mappings - before.mappings);
         atomic_fetch_sub_explicit(&m->swapped, z.done.swaps - before.swaps, memory_order_relaxed);

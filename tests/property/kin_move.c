@@ -69,7 +69,9 @@ static void move_undone(struct kin *g, struct kin_space *p, unsigned from, unsig
 void kin_move(struct kin *g, struct kin_space *p)
 {
     const unsigned n = g->c.dense ? 1 + kin_below(g, g->c.pages / 2) : 1;
-    const unsigned from = kin_below(g, g->c.pages - n + 1), to = kin_below(g, g->c.pages - n + 1);
+    const unsigned from = kin_below(g, g->c.pages - n + 1);
+    unsigned to = kin_below(g, g->c.pages - n + 1);
+    for (unsigned again = 0; again < 6 && from < to + n && to < from + n; again++) to = kin_below(g, g->c.pages - n + 1);
     const bool overlap = from < to + n && to < from + n, zap = kin_below(g, 4);
     bool occupied = false;
     kin_note(g, "s%u moves %u+%u to %u; ", kin_number(g, p), from, n, to);

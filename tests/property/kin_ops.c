@@ -142,10 +142,11 @@ static void unpin(struct kin *g, unsigned i)
 
 static void pin(struct kin *g)
 {
-    const unsigned i = kin_below(g, KIN_PINS), n = kin_below(g, KIN_FRAMES);
-    unpin(g, i);
-    struct rmap_page *page = kin_page(g, n);
-    if (!g->scan.frame[n].count || page == g->w.special) return;
+    const unsigned i = kin_below(g, KIN_PINS);
+    unsigned n = kin_below(g, KIN_FRAMES / 4); /* low numbers are handed out first */
+    while (n < KIN_FRAMES && !(g->scan.frame[n].count && g->w.frame[n].used)) n++;
+    struct rmap_page *page = n < KIN_FRAMES ? kin_page(g, n) : NULL;
+    if (!page || page == g->w.special || g->pinned[i]) return;
     kin_note(g, "pin %u is frame %u", i, n);
     if (rmap_page_pin(g->w.r, page)) kin_fail(g, "rmap_page_pin");
     g->pinned[i] = page;
