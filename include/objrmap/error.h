@@ -17,7 +17,7 @@
     X(NULL_ARG, 1, "a required pointer is NULL")                                            \
     X(STRUCT_SIZE, 2, "struct_size is not one that this library knows")                     \
     X(INVALID, 3, "an argument has no meaning here")                                        \
-    X(UNALIGNED, 4, "an address or length is not a multiple of the page size")              \
+    X(UNALIGNED, 4, "an address or stride is not aligned as it must be")              \
     X(RANGE, 5, "a range is empty, wraps, or leaves the address space")                     \
     X(UNKNOWN_PAGE, 6, "the frame or descriptor belongs to no registered frame section")    \
     X(NOMEM, 7, "the allocator has no memory")                                              \
@@ -34,13 +34,12 @@
     X(OVERFLOW, 18, "a count would wrap")                                                   \
     X(UNSUPPORTED, 19, "not supported by this version or by this MMU")                      \
     X(BLOCK, 20, "a huge (block) entry is in the way")                                      \
-    X(FOREIGN, 21, "the object belongs to another instance")                                \
-    X(DEAD, 22, "the address space has exited")                                             \
-    X(PINNED, 23, "a page is pinned")                                                       \
-    X(SYSTEM, 24, "the operating system refused a mapping or a file")                       \
-    X(VERIFY, 25, "an invariant does not hold")                                             \
-    X(POISON, 26, "the page is poisoned")                                                   \
-    X(BAD_FRAME, 27, "an entry names a frame that cannot be mapped there")
+    X(DEAD, 21, "the address space has exited")                                             \
+    X(PINNED, 22, "a page is pinned")                                                       \
+    X(SYSTEM, 23, "the operating system refused a mapping or a file")                       \
+    X(VERIFY, 24, "an invariant does not hold")                                             \
+    X(POISON, 25, "the page is poisoned")                                                   \
+    X(BAD_FRAME, 26, "an entry names a frame that cannot be mapped there")
 
 /* clang-format on */
 

@@ -110,7 +110,7 @@ RMAP_BEGIN_DECLS
  * Register frames.
  * => Descriptors must be zeroed; they belong to the embedder and outlive the section.
  * => May allocate. Takes the instance's section lock; not to be called while other threads use the instance.
- * @return 0; NULL_ARG; INVALID (stride, alignment); RANGE (empty or wraps); EXISTS (overlaps a section); NOMEM.
+ * @return 0; NULL_ARG; INVALID (stride too small); UNALIGNED (base, stride); RANGE (empty or wraps); EXISTS (overlaps a section); NOMEM.
  */
 RMAP_API int rmap_frames_add(struct rmap *r, const struct rmap_frame_section *section);
 

@@ -19,7 +19,8 @@ static size_t section_at(const struct rmap *r, rmap_pfn_t pfn)
 int rmap_frames_add(struct rmap *r, const struct rmap_frame_section *s)
 {
     if (!r || !s || !s->base) return RMAP_ERR_NULL_ARG;
-    if (s->stride < sizeof(struct rmap_page) || s->stride % 8 || (uintptr_t)s->base % 8) return RMAP_ERR_INVALID;
+    if (s->stride < sizeof(struct rmap_page)) return RMAP_ERR_INVALID;
+    if (s->stride % 8 || (uintptr_t)s->base % 8) return RMAP_ERR_UNALIGNED;
     if (s->count == 0 || s->first >= RMAP_VPN_MAX || s->count > RMAP_VPN_MAX - s->first ||
         s->count > SIZE_MAX / s->stride)
         return RMAP_ERR_RANGE;

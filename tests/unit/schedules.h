@@ -87,14 +87,7 @@ static bool schedule_next(void)
 
 /* ---- steps ---- */
 
-static void seen(struct world_space *s)
-{
-    struct world *w = s->w; /* room was made when the space was */
-    s->number = w->births++;
-    w->spaces[w->space_count++] = s;
-}
-
-static void cow_take(struct scene *x, struct world_space *s, struct rmap_gather *g)
+static void cow_take(const struct scene *x, struct world_space *s, struct rmap_gather *g)
 {
     struct world *w = s->w;
     const struct rmap_pte_format *f = s->mmu.ops->format;
@@ -134,7 +127,7 @@ static void step_run(struct scene *x, struct step t)
         return;
     case STEP_COMMIT:
         rmap_fork_commit(f);
-        seen(x->kid[t.who]);
+        world_space_adopt(x->kid[t.who]);
         return;
     case STEP_COW_DROP: rmap_gather_finish(&x->cow[t.who]); return;
     case STEP_COW_TAKE: cow_take(x, s, &x->cow[t.who]); return;

@@ -145,8 +145,8 @@ RMAP_TEST(page, frame_sections_are_checked_and_refusals_change_nothing)
     } while (0)
     REFUSED(s.base = NULL, RMAP_ERR_NULL_ARG);
     REFUSED(s.stride = 24, RMAP_ERR_INVALID);
-    REFUSED(s.stride = 36, RMAP_ERR_INVALID);
-    REFUSED(s.base = (struct rmap_page *)(void *)((char *)d + 4), RMAP_ERR_INVALID);
+    REFUSED(s.stride = 36, RMAP_ERR_UNALIGNED);
+    REFUSED(s.base = (struct rmap_page *)(void *)((char *)d + 4), RMAP_ERR_UNALIGNED);
     REFUSED(s.count = 0, RMAP_ERR_RANGE);
     REFUSED(s.first = RMAP_VPN_MAX, RMAP_ERR_RANGE);
     REFUSED(s.first = RMAP_VPN_MAX - 3, RMAP_ERR_RANGE);
