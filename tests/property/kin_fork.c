@@ -15,16 +15,14 @@ static bool maps_pinned(struct kin *g, const struct kin_space *p, unsigned k)
     return page && rmap_page_pins(page);
 }
 
-static void check_copied(struct kin *g, const struct kin_space *p, const struct kin_space *c)
+static void check_copied(struct kin *g, const struct kin_space *p, const struct kin_space *c, unsigned k)
 {
     const struct rmap_pte_format *f = g->c.world.geometry->format;
-    for (unsigned k = 0; k < KIN_PAGES; k++) {
-        rmap_pte_t a = world_entry(p->s, g->c.vpn[k]), b = world_entry(c->s, g->c.vpn[k]);
-        if (!a) continue;
-        if (rmap_pte_kind(f, a) != rmap_pte_kind(f, b) || rmap_pte_pfn(f, a) != rmap_pte_pfn(f, b))
-            kin_fail(g, "page %u: entry %#llx was copied as %#llx", k, (unsigned long long)a, (unsigned long long)b);
-        if (rmap_pte_get(f, a, RMAP_ATTR_WRITE) || rmap_pte_get(f, b, RMAP_ATTR_WRITE)) kin_fail(g, "page %u is writable", k);
-    }
+    const rmap_pte_t a = world_entry(p->s, g->c.vpn[k]), b = world_entry(c->s, g->c.vpn[k]);
+    if (!a && !b) return;
+    if (rmap_pte_kind(f, a) != rmap_pte_kind(f, b) || rmap_pte_pfn(f, a) != rmap_pte_pfn(f, b))
+        kin_fail(g, "page %u: entry %#llx was copied as %#llx", k, (unsigned long long)a, (unsigned long long)b);
+    if (rmap_pte_get(f, a, RMAP_ATTR_WRITE) || rmap_pte_get(f, b, RMAP_ATTR_WRITE)) kin_fail(g, "page %u is writable", k);
 }
 
 static void fork_at_once(struct kin *g, struct kin_space *p, struct kin_space *c)
@@ -43,8 +41,10 @@ static void fork_at_once(struct kin *g, struct kin_space *p, struct kin_space *c
     }
     if (pinned) kin_fail(g, "a page is pinned, but the fork went well");
     c->s = child;
-    for (unsigned k = 0; k < KIN_PAGES; k++) c->at[k] = inherited(&p->at[k]);
-    check_copied(g, p, c);
+    for (unsigned k = 0; k < KIN_PAGES; k++) {
+        c->at[k] = inherited(&p->at[k]);
+        check_copied(g, p, c, k);
+    }
     g->totals->forks++;
 }
 
@@ -79,6 +79,7 @@ static void fork_in_steps(struct kin *g, struct kin_space *p, struct kin_space *
         abort |= err != 0;
         if (err) break;
         c->at[k] = inherited(&p->at[k]);
+        check_copied(g, p, c, k);
         kin_note_more(g, "%u; ", k);
         g->totals->steps++;
     }
@@ -94,7 +95,6 @@ static void fork_in_steps(struct kin *g, struct kin_space *p, struct kin_space *
     kin_check(g, false);
     rmap_fork_commit(&f);
     join(g, s);
-    check_copied(g, p, c);
     g->totals->forks++;
 }
 

@@ -14,7 +14,7 @@ unsigned kin_holders(const struct kin *g, uint32_t id)
 
 bool kin_failing_begin(struct kin *g)
 {
-    if (!g->c.failures || kin_below(g, 8)) return false;
+    if (!g->c.failures || kin_below(g, 4)) return false;
     if (kin_below(g, 2)) g->w.alloc.fail_at = g->w.alloc.calls + 1 + kin_below(g, 8);
     else g->w.frame_fail_at = g->w.frame_calls + 1 + kin_below(g, 3);
     return true;
@@ -144,7 +144,7 @@ static void pin(struct kin *g)
 {
     const unsigned i = kin_below(g, KIN_PINS);
     unsigned n = kin_below(g, KIN_FRAMES / 4); /* low numbers are handed out first */
-    while (n < KIN_FRAMES && !(g->scan.frame[n].count && g->w.frame[n].used)) n++;
+    while (n < KIN_FRAMES && !g->scan.frame[n].count) n++;
     struct rmap_page *page = n < KIN_FRAMES ? kin_page(g, n) : NULL;
     if (!page || page == g->w.special || g->pinned[i]) return;
     kin_note(g, "pin %u is frame %u", i, n);
@@ -227,7 +227,7 @@ void kin_random(struct kin *g)
         kin_protect(g, p);
     } else if (o < 81) {
         map_zero(g, p);
-    } else if (o < 82) {
+    } else if (o < 83) {
         pin(g);
     } else {
         kin_note(g, "%s", "");

@@ -16,8 +16,8 @@ static const struct kin_frame *frame_of(struct kin *g, const struct rmap_page *p
 /* One page, a few, or all, each locked and referenced; in any order, or as the verbs like them. */
 static void batch_take(struct kin *g, struct batch *b)
 {
-    static const unsigned one_in[] = {40, 12, 3, 1};
-    const unsigned rare = one_in[kin_below(g, 4)];
+    static const unsigned one_in[] = {60, 60, 20, 20, 6, 6, 3, 1};
+    const unsigned rare = one_in[kin_below(g, 8)];
     b->n = 0;
     for (unsigned n = 0; n < KIN_FRAMES; n++) {
         struct rmap_page *page = kin_page(g, n);

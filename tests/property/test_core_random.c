@@ -80,5 +80,5 @@ static void play(unsigned test, enum kin_layout layout, uint64_t ops)
 #undef KIN_TOTAL_SEEN
 }
 
-RMAP_TEST(core_random, agrees_with_the_oracle_where_pages_are_neighbours) { play(1, KIN_DENSE, 80000); }
-RMAP_TEST(core_random, agrees_with_the_oracle_where_pages_lie_in_many_tables) { play(2, KIN_SPREAD, 40000); }
+RMAP_TEST(core_random, agrees_with_the_oracle_where_pages_are_neighbours) { play(1, KIN_DENSE, 300000); }
+RMAP_TEST(core_random, agrees_with_the_oracle_where_pages_lie_in_many_tables) { play(2, KIN_SPREAD, 150000); }

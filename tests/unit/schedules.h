@@ -210,9 +210,20 @@ static void check_candidate(struct world_space *s, void *page)
 }
 static void check_read_only(struct world_space *s, void *page)
 {
-    if (world_page(s, 0) == page) CHECK(!world_attr(s, 0, RMAP_ATTR_WRITE));
+    if (world_page(s, 0) == page) CHECK(!world_attr(s, 0, RMAP_ATTR_WRITE) && !world_attr(s, 0, RMAP_ATTR_DIRTY));
 }
 static void check_unmapped(struct world_space *s, void *page) { CHECK(world_page(s, 0) != page); }
+/* So that what the walk did to an entry can be seen in it: a copy made before that has these attributes, too. */
+static void mark_entry(struct world_space *s, void *page)
+{
+    const struct rmap_pte_format *f = s->mmu.ops->format;
+    rmap_pte_t e = rmap_pte_set(f, world_entry(s, 0), RMAP_ATTR_ACCESSED, true);
+    if (world_page(s, 0) == page) world_set_entry(s, 0, rmap_pte_set(f, e, RMAP_ATTR_DIRTY, true));
+}
+static void check_aged(struct world_space *s, void *page)
+{
+    if (world_page(s, 0) == page) CHECK(!world_attr(s, 0, RMAP_ATTR_ACCESSED));
+}
 static void find_page(struct world_space *s, void *out)
 {
     struct rmap_page **page = out;
@@ -226,11 +237,13 @@ static void scene_walk(struct scene *x, enum walk_kind kind)
     each_space(x, find_page, &page);
     if (!page) return;
     rmap_page_get(page); /* the steps may zap it everywhere */
+    each_space(x, mark_entry, page);
     x->walking = x->walk_first = true;
     if (kind == WALK_REF) res = world_referenced(&x->w, page);
     else if (kind == WALK_PROTECT) res = world_protect(&x->w, page);
     else res = world_unmap(&x->w, page, 0);
     x->walking = false;
+    if (res.outcome == RMAP_DONE && kind == WALK_REF) each_space(x, check_aged, page);
     if (res.outcome == RMAP_DONE && kind == WALK_PROTECT) each_space(x, check_read_only, page);
     if (res.outcome == RMAP_DONE && kind == WALK_UNMAP) each_space(x, check_unmapped, page);
     each_space(x, check_candidate, page);

@@ -14,7 +14,7 @@ RMAP_TEST(error, numbers_are_the_abi)
     CHECK_EQ(RMAP_OK, 0);
     CHECK_EQ(RMAP_ERR_NULL_ARG, -1);
     CHECK_EQ(RMAP_ERR_BUSY, -10);
-    CHECK_EQ(RMAP_ERR_BAD_FRAME, -27);
+    CHECK_EQ(RMAP_ERR_BAD_FRAME, -26);
     for (size_t i = 0; i < CODES; i++) CHECK_EQ(every_code[i], -(int)(i + 1));
 }
 
