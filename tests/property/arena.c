@@ -67,6 +67,10 @@ static void *arena_alloc(void *ctx, size_t size, size_t align)
     struct arena *x = ctx;
     const unsigned q = queue_of(x, size, align);
     struct arena_block *b = NULL;
+    if (x->fail && prng_chance(&x->rng, x->fail, 1000)) {
+        x->failed++;
+        return NULL;
+    }
     if (x->sizes[q].resting > REST) {
         b = x->sizes[q].first;
         x->sizes[q].first = b->next;

@@ -9,6 +9,8 @@
 #ifndef RMAP_TESTS_PROPERTY_ARENA_H
 #define RMAP_TESTS_PROPERTY_ARENA_H
 
+#include "support/prng.h"
+
 #include <objrmap/alloc.h>
 
 #define ARENA_SIZES 256
@@ -19,6 +21,9 @@ struct arena {
     unsigned char *base;
     size_t used;
     size_t live_blocks;
+    unsigned fail; /* of 1,000 allocations so many fail; may be set at any time */
+    uint64_t failed;
+    struct prng rng;
     struct {
         size_t size, align, resting;
         struct arena_block *first, *last; /* the one freed first is used first */

@@ -41,7 +41,7 @@ void game_report(const struct game *g)
     const struct game_config *c = &g->c;
     fprintf(stderr,
             "game: mmu %s%s, %s, caps %u, %u frames, %u slots%s, batch %u, commit limit %u, verify every %u, walk every %u%s\n",
-            mmus[c->mmu], c->errors ? " with device errors" : "", c->geometry->name, c->caps, (unsigned)c->frames,
+            mmus[c->mmu], c->errors ? " with errors" : "", c->geometry->name, c->caps, (unsigned)c->frames,
             (unsigned)c->slots, c->lz4 ? " (lz4)" : "", c->evict_batch, (unsigned)c->commit_limit, c->verify_every,
             c->walk_every, c->walk_touched ? " and touched" : "");
     for (uint64_t op = g->op < GAME_HISTORY ? 1 : g->op - GAME_HISTORY + 1; op && op <= g->op; op++)
@@ -125,7 +125,10 @@ void game_play(struct game *g, uint64_t n)
         g->space_touched = -1;
         g->out_of_frames = g->freed_nothing = false;
         rmap_pager_get_stats(g->p, &g->before);
+        g->failed_before = g->alloc.failed;
+        g->alloc.fail = g->c.fail_alloc;
         ops_random(g);
+        g->alloc.fail = 0;
         check(g);
     }
 }

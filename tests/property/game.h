@@ -36,12 +36,13 @@ enum game_mmu {
 /** What is drawn from the seed before the first operation. */
 struct game_config {
     enum game_mmu mmu;
-    bool errors; /* the device fails now and then */
+    bool errors; /* the device and the allocator fail now and then */
     const struct rmap_radix_geometry *geometry;
     unsigned caps;
     uint64_t frames, slots; /* slots 0: no device */
     bool lz4;
     unsigned evict_batch;
+    unsigned fail_alloc; /* allocations of 1,000, within operations */
     uint64_t commit_limit;
     unsigned verify_every; /* rmap_pager_verify, after so many operations */
     unsigned walk_every;   /* all pages by rmap_each_mapping; in between only those at the operation's page numbers … */
@@ -51,7 +52,7 @@ struct game_config {
 /** What games have done, summed: a run in which one of them stays 0 shows less than it says. */
 struct game_totals {
     uint64_t done, refused; /* operations that happened, that gave the error that they had to */
-    uint64_t no_frame, device_errors;
+    uint64_t no_frame, device_errors, failed_allocations;
     uint64_t forks, copies, reuses, swap_ins, swap_in_copies, evictions, shared_evictions;
     uint64_t reindexed, copied, swap_moved, swap_shared, tightened, incomplete, last_stores;
 };
@@ -93,6 +94,7 @@ struct game {
 
     struct game_totals *totals; /* the caller's; may be NULL */
     uint64_t last_stores;
+    uint64_t failed_before; /* allocations, when the operation began */
 
     char history[GAME_HISTORY][GAME_LINE];
 };

@@ -42,6 +42,7 @@ static void draw(struct game *g)
     c->verify_every = every[game_below(g, 3)];
     c->walk_every = every[game_below(g, 4)];
     c->walk_touched = game_chance(g, 1, 2);
+    c->fail_alloc = c->errors && game_chance(g, 1, 2) ? 10 << game_below(g, 4) : 0;
     g->o.commit_limit = c->commit_limit;
 }
 
@@ -116,6 +117,7 @@ static void add_totals(struct game *g)
     rmap_pager_get_stats(g->p, &p);
     rmap_stats_get(g->r, &c);
     struct game_totals *t = g->totals;
+    t->failed_allocations += g->alloc.failed;
     t->device_errors += g->device.injected;
     t->forks += c.forks;
     t->copies += p.cow_copies;
@@ -137,11 +139,11 @@ void game_totals_print(const struct game_totals *t)
 {
 #define N(field) (unsigned long long)t->field
     fprintf(stderr,
-            "operations done %llu, refused %llu, NO_FRAME %llu, device errors %llu\n"
+            "operations done %llu, refused %llu, NO_FRAME %llu, device errors %llu, failed allocations %llu\n"
             "forks %llu, COW copies %llu, reuses %llu, evictions %llu (shared %llu), swap-ins %llu, private from swap %llu\n"
             "moved: re-indexed %llu, copied %llu, on swap %llu, shared on swap %llu; owners tightened %llu, walks incomplete %llu, "
             "last stores %llu\n",
-            N(done), N(refused), N(no_frame), N(device_errors), N(forks), N(copies), N(reuses), N(evictions),
+            N(done), N(refused), N(no_frame), N(device_errors), N(failed_allocations), N(forks), N(copies), N(reuses), N(evictions),
             N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(swap_moved), N(swap_shared),
             N(tightened), N(incomplete), N(last_stores));
 #undef N
@@ -160,6 +162,7 @@ void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, s
     prng_init(&g->rng, seed);
     draw(g);
     arena_init(&g->alloc);
+    prng_init(&g->alloc.rng, seed);
     CHECK_OK(rmap_memory_init(&g->memory, g->c.frames, ORACLE_PAGE_SHIFT));
     const struct rmap_mmu_provider mmus = provider(g);
     const struct rmap_pager_options options = {

@@ -122,6 +122,8 @@ void kin_check(struct kin *g, bool quiet);
 /** Walk one page, or all, and compare the mappers. */
 void kin_check_walk(struct kin *g, unsigned n);
 void kin_check_walks(struct kin *g);
+/** The page or slot at page k was just found to be the space's alone: nobody else may be a candidate of it any more. */
+void kin_check_alone(struct kin *g, const struct kin_space *p, unsigned k);
 
 /* ---- kin_ops.c ---- */
 void kin_random(struct kin *g);

@@ -120,6 +120,23 @@ static void check_candidates(struct kin *g, unsigned n, const struct rmap_page *
             kin_fail(g, "s%u maps frame %u and is no candidate", i, n);
 }
 
+void kin_check_alone(struct kin *g, const struct kin_space *p, unsigned k)
+{
+    const struct rmap_page *page = world_page(p->s, g->c.vpn[k]);
+    struct rmap_page in_slots_name = {0};
+    struct rmap_slot_home home;
+    if (!page) {
+        rmap_swp_t slot = rmap_pte_swp(format_of(g), world_entry(p->s, g->c.vpn[k]));
+        if (rmap_swap_get_ops()->get_home(g->w.swap, slot, &home)) kin_fail(g, "page %u: slot %#x is dead", k, slot);
+        in_slots_name.owner = home.owner;
+        page = &in_slots_name;
+    }
+    for (unsigned n = 0; n < KIN_SPACES; n++)
+        if (g->place[n].s && rmap_member_is_candidate(&g->place[n].s->m, page) != (n == kin_number(g, p)))
+            kin_fail(g, "page %u belongs to s%u alone, but s%u is %s candidate", k, kin_number(g, p), n,
+                     n == kin_number(g, p) ? "no" : "a");
+}
+
 static void check_frame(struct kin *g, unsigned n)
 {
     struct rmap_page *page = kin_page(g, n);

@@ -36,9 +36,14 @@ static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigne
     for (unsigned i = 0; i < n; i++) {
         struct kin_entry e = p->at[from + i];
         if (e.id > KIN_ZERO) {
-            bool own = kin_holders(g, e.id) == 1;
+            const bool alone = plan->copy[i] || kin_holders(g, e.id) == 1;
+            const struct kin_seen *before = kin_seen(g, p, from + i);
+            const rmap_pte_t now = world_entry(p->s, g->c.vpn[to + i]);
+            if (kin_maps(before->kind) && plan->copy[i] == (rmap_pte_pfn(g->c.world.geometry->format, now) == before->pfn))
+                kin_fail(g, "page %u must%s be copied", from + i, plan->copy[i] ? "" : " not");
             if (plan->copy[i]) e.id = ++g->last_id;
-            if (plan->copy[i] || own) e.home = (uint8_t)(to + i);
+            if (alone) e.home = (uint8_t)(to + i);
+            if (alone) kin_check_alone(g, p, to + i);
         }
         p->at[to + i] = e;
         p->at[from + i] = (struct kin_entry){0};

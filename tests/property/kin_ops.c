@@ -43,16 +43,20 @@ static void read_done(struct kin *g, struct kin_entry *e, unsigned k, const stru
     COUNT(g, reads, 1);
 }
 
-static void write_done(struct kin *g, struct kin_entry *e, unsigned k, const struct kin_seen *before, bool pinned, uint64_t stamp)
+static void write_done(struct kin *g, struct kin_space *p, unsigned k, const struct kin_seen *before, bool pinned, uint64_t stamp)
 {
     const struct rmap_pte_format *f = g->c.world.geometry->format;
+    struct kin_entry *e = &p->at[k];
     bool writable = before->kind == RMAP_PTE_PRESENT && rmap_pte_get(f, before->entry, RMAP_ATTR_WRITE);
     bool own = writable || (before->kind == RMAP_PTE_SWAP && swapped_in(g, e, k));
     if (e->id > KIN_ZERO && kin_holders(g, e->id) == 1 && !pinned) own = true; /* E4: no copy for a sole owner */
     if (e->id == KIN_NOTHING) e->locked = false;
     else if (own) COUNT(g, reuses, 1);
     else COUNT(g, copies, 1);
+    if (before->kind == RMAP_PTE_PRESENT && own != (rmap_pte_pfn(f, world_entry(p->s, g->c.vpn[k])) == before->pfn))
+        kin_fail(g, "a page was %s", own ? "copied that is its own" : "written that is not its own");
     if (!own) e->id = ++g->last_id;
+    if (!writable) kin_check_alone(g, p, k);
     e->home = (uint8_t)k;
     e->stamp = stamp;
     COUNT(g, writes, 1);
@@ -79,10 +83,12 @@ static void access_page(struct kin *g, struct kin_space *p, bool write)
         if (before.kind == RMAP_PTE_SWAP && world_kind(p->s, g->c.vpn[k]) != RMAP_PTE_SWAP) swapped_in(g, e, k);
         COUNT(g, failed, 1);
     } else if (write) {
-        write_done(g, e, k, &before, pinned, value);
+        write_done(g, p, k, &before, pinned, value);
     } else {
         read_done(g, e, k, &before, value);
     }
+    page = before.kind == RMAP_PTE_SWAP ? world_page(p->s, g->c.vpn[k]) : NULL;
+    if (page && rmap_page_mapcount(page) == 1) kin_check_alone(g, p, k); /* C9: the first to swap in, or a copy */
 }
 
 static void map_zero(struct kin *g, struct kin_space *p)

@@ -34,8 +34,18 @@ bool ops_judge(struct game *g, int rc, int expected, unsigned env)
     bool excused = !expected && (((env & ENV_FRAMES) && rc == RMAP_ERR_NO_FRAME) ||
                                  ((env & ENV_DEVICE) && g->c.errors &&
                                   (rc == RMAP_ERR_IO_READ || rc == RMAP_ERR_CORRUPT || rc == RMAP_ERR_NOMEM)));
+    excused |= rc == RMAP_ERR_NOMEM && g->alloc.failed != g->failed_before;
     if (!excused) game_fail(g, "returned %s, expected %s", rmap_error_name(rc), rmap_error_name(expected));
     return false;
+}
+
+bool ops_is_gone(struct game *g, unsigned s, rmap_vpn_t first, uint64_t count)
+{
+    struct rmap_region_info is[ORACLE_PAGES];
+    size_t n = rmap_space_regions(g->space[s], is, ORACLE_PAGES);
+    for (size_t i = 0; i < n; i++)
+        if (is[i].first < first + count && first < is[i].first + is[i].count) return false;
+    return true;
 }
 
 int ops_any_space(struct game *g)

@@ -25,10 +25,13 @@ enum {
     ENV_FAULT = ENV_FRAMES | ENV_DEVICE,
 };
 /**
- * Compare an answer with the oracle's; one of the `env` errors may stand in for 0.
+ * Compare an answer with the oracle's; one of the `env` errors may stand in for 0, and NOMEM for anything if an allocation
+ * failed.
  * @return true if the verb happened.
  */
 bool ops_judge(struct game *g, int rc, int expected, unsigned env);
+/** Nothing is mapped in the range, says the pager. */
+bool ops_is_gone(struct game *g, unsigned s, rmap_vpn_t first, uint64_t count);
 /** A live space; -1: none. */
 int ops_any_space(struct game *g);
 /** A number without a space; -1: none. */

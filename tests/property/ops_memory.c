@@ -32,7 +32,9 @@ void op_map(struct game *g)
         oracle_map(o, place, count, prot, flags);
     } else {
         if (got != at) game_fail(g, "failed, but *at became %lld", (long long)got);
-        if (!expected) oracle_unmap(o, place, count); /* could not be populated: unmapped again */
+        /* What could not be populated is unmapped again; but nothing happens if memory is short from the start. */
+        const bool late = !expected && (flags & RMAP_MAP_LOCKED);
+        if (late && (rc != RMAP_ERR_NOMEM || ops_is_gone(g, (unsigned)s, place, count))) oracle_unmap(o, place, count);
     }
 }
 

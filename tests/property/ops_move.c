@@ -99,8 +99,8 @@ void op_move(struct game *g)
         if (place != from) check_homes(g, (unsigned)s, place, kept);
     } else {
         if (got != hint) game_fail(g, "failed, but *to became %lld", (long long)got);
-        /* What was at a fixed target is gone by the time that the entries cannot be moved. */
-        bool late = !expected || rc == RMAP_ERR_PINNED || rc == RMAP_ERR_NO_FRAME;
-        if (late && (flags & RMAP_MOVE_FIXED)) oracle_unmap(o, place, new_count);
+        /* What was at a fixed target is gone by the time that the entries cannot be moved; not so for want of regions. */
+        const bool late = (flags & RMAP_MOVE_FIXED) && (!expected || rc == RMAP_ERR_PINNED || rc == RMAP_ERR_NO_FRAME);
+        if (late && (rc != RMAP_ERR_NOMEM || ops_is_gone(g, (unsigned)s, place, new_count))) oracle_unmap(o, place, new_count);
     }
 }

@@ -14,7 +14,7 @@ void op_create(struct game *g)
     if (s < 0 || (ops_any_space(g) >= 0 && game_chance(g, 2, 3))) return; /* forks are better */
     game_note(g, "create s%d", s);
     struct rmap_space *space = NULL;
-    ops_judge(g, rmap_space_create(g->p, &space), 0, 0);
+    if (!ops_judge(g, rmap_space_create(g->p, &space), 0, 0)) return;
     give_number(g, s, space);
     g->o.space[s] = (struct oracle_space){.live = true};
     if (game_chance(g, 3, 4)) { /* something to begin with */
@@ -23,8 +23,7 @@ void op_create(struct game *g)
         unsigned prot = RMAP_READ | RMAP_WRITE;
         if (oracle_map_check(&g->o, (unsigned)s, &at, count, prot, 0)) return;
         game_note_more(g, ", map %lld+%lld", (long long)at, (long long)count);
-        ops_judge(g, rmap_space_map(space, &at, count, prot, 0), 0, 0);
-        oracle_map(&g->o.space[s], at, count, prot, 0);
+        if (ops_judge(g, rmap_space_map(space, &at, count, prot, 0), 0, 0)) oracle_map(&g->o.space[s], at, count, prot, 0);
     }
 }
 
@@ -72,7 +71,7 @@ void op_exec(struct game *g)
     int s = ops_any_space(g);
     if (s < 0) return;
     game_note(g, "exec s%d", s);
-    ops_judge(g, rmap_space_exec(g->space[s]), 0, 0);
+    if (!ops_judge(g, rmap_space_exec(g->space[s]), 0, 0)) return;
     g->o.space[s] = (struct oracle_space){.live = true};
     if (rmap_group_members(game_member(g, (unsigned)s)) != 1) game_fail(g, "not alone after exec");
 }

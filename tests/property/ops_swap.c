@@ -41,7 +41,7 @@ void op_swap_out(struct game *g)
     if (rc) {
         game_note_more(g, " = %s", rmap_error_name(rc));
         ops_give_page(g, page);
-        if (rc != RMAP_ERR_NO_SLOT) game_fail(g, "no slot: %s", rmap_error_name(rc));
+        if (rc != RMAP_ERR_NO_SLOT && !(rc == RMAP_ERR_NOMEM && g->c.fail_alloc)) game_fail(g, "no slot: %s", rmap_error_name(rc));
         return;
     }
     if (game_chance(g, 1, 2)) wash(g, page); /* unmap must put it back */
