@@ -36,6 +36,8 @@ struct rmap_member {
     void *user;                    /**< public: the embedder's */
     struct rmap__node *node;       /**< [G] */
     struct rmap__tag *open_tag;    /**< [S] counted hold on the open epoch's tag */
+    struct rmap__tag *home_tag;    /**< [S] open_tag; while forking the newest closed epoch's, counted */
+    bool newborn;                  /**< [S] a fork is still copying to it */
     RMAP_ATOMIC(uint32_t) forking; /**< [a] set while this member's entries are being copied to a child */
     RMAP_ATOMIC(uint64_t) mapped;  /**< [a] entries that count as mappings; public, read-only */
     RMAP_ATOMIC(uint64_t) swapped; /**< [a] swap entries; public, read-only */
@@ -63,6 +65,13 @@ RMAP_API int rmap_member_init(struct rmap *r, struct rmap_member *m, const struc
  * @return 0; NULL_ARG; BUSY (entries are left, or a fork is going on); DEAD (not a member).
  */
 RMAP_API int rmap_member_leave(struct rmap_member *m);
+
+/**
+ * Let the MMU free the tables inside [first, first + count) that hold no entry (ops->trim), while no walk can be in them.
+ * => Space lock held exclusively. Takes the group lock exclusively; the MMU flushes and frees under it.
+ * @return 0 (also if the MMU has no trim); NULL_ARG; DEAD; RANGE.
+ */
+RMAP_API int rmap_member_trim(struct rmap_member *m, rmap_vpn_t first, uint64_t count);
 
 /** True if `m` is one of the members that can have inherited the page (the walk would visit it). Takes the group lock
  *  shared. Cost: O(depth). */

@@ -6,7 +6,7 @@
  * inside a locked run, takes live entries by atomic exchange (a hardware walker may set accessed and dirty at any time)
  * and tells the MMU by flush() what its cached translations must forget.
  *
- * Locks: a run lock is the innermost lock that the library takes. Two runs are held together only by fork: the parent's,
+ * Locks: a run lock is the innermost lock of the page tables; leaf mutexes (slots, host records) lie inside it. Two runs are held together only by fork: the parent's,
  * then the child's, which belong to two MMUs, under the exclusive space lock. No call ever holds two runs of one MMU.
  */
 #ifndef OBJRMAP_MMU_H
@@ -76,8 +76,8 @@ struct rmap_mmu_ops {
     /** Give back what run_make left. `t` becomes empty. */
     void (*unreserve)(void *mmu, struct rmap_tables *t);
     /**
-     * Free the tables inside [first, end) that hold no entry. May be NULL. Called with the space lock held exclusive and
-     * no walk able to reach the space's range (group lock held exclusive).
+     * Free the tables inside [first, end) that hold no entry. May be NULL. Called by rmap_member_trim, with the group lock
+     * held exclusively, so that no walk is inside the tables.
      */
     void (*trim)(void *mmu, rmap_vpn_t first, rmap_vpn_t end);
 
@@ -117,9 +117,11 @@ struct rmap_mmu_client {
 };
 
 /** How a pager makes an MMU for each space. */
+struct rmap_memory;
 struct rmap_mmu_provider {
     size_t struct_size;
     void *ctx;
+    const struct rmap_memory *memory; /**< the only frames that these MMUs can show; NULL: any */
     /** @return 0 with *out filled; NOMEM; SYSTEM. `client` is copied. May block. */
     int (*create)(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out);
     /** The space is gone: no entry is left, no lock is held. */
@@ -155,7 +157,7 @@ struct rmap_gather;
 RMAP_BEGIN_DECLS
 
 /**
- * A gather: flushes to do and counts to release after them (INV-6). Caller's memory (about 8 KiB: a stack's), for one
+ * A gather: flushes to do and counts to release after them (INV-6). Caller's memory (10 KiB: a stack's), for one
  * thread. init, then add, then finish; never left unfinished.
  */
 #define RMAP_GATHER_FLUSHES 64
@@ -183,8 +185,11 @@ RMAP_API void rmap_gather_init(struct rmap_gather *g, struct rmap *r);
  */
 RMAP_API void rmap_gather_flush(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t old,
                                 enum rmap_flush_kind kind);
-/** A swap entry was removed: lower its slot after the flush. Callable under a run lock. */
-RMAP_API void rmap_gather_swap(struct rmap_gather *g, rmap_swp_t entry);
+/**
+ * The swap entry at `vpn` of `m` was removed (swap-in, or an embedder's own unmap): the member's books are put right, the
+ * slot is lowered after the flush. The twin of rmap_page_unmap. Callable under a run lock; ask rmap_gather_room before it.
+ */
+RMAP_API void rmap_gather_swap(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t vpn, rmap_swp_t entry);
 /** @return true while `n` more entries fit without an early flush; else call rmap_gather_finish first. */
 RMAP_API bool rmap_gather_room(const struct rmap_gather *g, uint32_t n);
 /** Do the flushes only; the counts stay held. For move, before the entries appear at the destination (B15). */

@@ -11,10 +11,17 @@ struct rmap;
 
 /** Walks are classed by the mapcount at their start: 1, 2, 3-4, 5-8, 9-16, 17-32, 33-64, 65-… */
 #define RMAP_MAPPER_CLASSES 8
-enum rmap_walk_verb { RMAP_WALK_REFERENCED, RMAP_WALK_UNMAP, RMAP_WALK_PROTECT, RMAP_WALK_EACH, RMAP_WALK_VERBS };
+enum rmap_walk_verb {
+    RMAP_WALK_REFERENCED,
+    RMAP_WALK_LOOK, /**< referenced with RMAP_KEEP_ACCESSED */
+    RMAP_WALK_UNMAP,
+    RMAP_WALK_PROTECT,
+    RMAP_WALK_EACH,
+    RMAP_WALK_VERBS
+};
 
 struct rmap_walk_stats {
-    uint64_t walks;  /**< pages walked */
+    uint64_t walks;  /**< pages walked that took a visit or more */
     uint64_t visits; /**< spaces looked into */
     uint64_t nodes;  /**< fork-tree nodes passed */
     uint64_t hits;   /**< entries that mapped the page */
@@ -22,10 +29,10 @@ struct rmap_walk_stats {
 
 struct rmap_stats {
     struct rmap_walk_stats walk[RMAP_WALK_VERBS][RMAP_MAPPER_CLASSES];
-    struct rmap_walk_stats
-        first_lookups; /**< of all these, the walks that wasted steps and tightened: a page's first since
-                                               it was left behind in few of many candidates; the next one is cheap */
-    uint64_t walks_incomplete, walks_partial, tightened;
+    /** Walks of all verbs that wasted steps and tightened, counted here and not above: a page's first look-up since it was
+     *  left behind in few of many candidates. The next one is cheap. */
+    struct rmap_walk_stats first_lookups;
+    uint64_t walks_incomplete, walks_partial;
     uint64_t flushes, flushed_pages, flushes_elided;
     uint64_t forks, fork_entries; /**< entries copied by forks */
     uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;

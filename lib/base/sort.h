@@ -6,7 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/** Heap sort in place: items[i] not after items[i + 1] by `before`, a strict weak order. O(n log n), never worse. */
-void rmap__sort(void **items, size_t n, bool (*before)(const void *a, const void *b));
+/**
+ * Heap sort in place of `n` pointers of whatever object type at `items`: none is before its predecessor by `before`, a
+ * strict weak order. O(n log n), never worse.
+ */
+void rmap__sort(void *items, size_t n, bool (*before)(const void *a, const void *b));
 
 #endif

@@ -18,6 +18,6 @@ int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, size_t n, un
                     struct rmap_result *results)
 {
     static const struct rmap__visitor age = {
-        .verb = RMAP_WALK_REFERENCED, .visit = age_visit, .tighten = rmap__walk_tighten_page};
+        .verb = RMAP_WALK_REFERENCED, .flags = RMAP_KEEP_ACCESSED, .visit = age_visit, .tighten = rmap__walk_tighten_page, .flush_in_run = true};
     return rmap__walk_pages(r, &age, NULL, pages, n, flags, results);
 }

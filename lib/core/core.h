@@ -31,7 +31,7 @@ struct rmap__counters {
     struct rmap__walk_counters {
         _Atomic uint64_t walks, visits, nodes, hits;
     } walk[RMAP_WALK_VERBS][RMAP_MAPPER_CLASSES], first_lookups;
-    _Atomic uint64_t incomplete, partial, tightened;
+    _Atomic uint64_t incomplete, partial;
     _Atomic uint64_t flushes, flushed_pages, flushes_elided;
     _Atomic uint64_t forks, fork_entries;
     _Atomic uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;
@@ -57,7 +57,8 @@ struct rmap {
     struct rmap__section *sections; /* sorted by first; changed only while nobody else uses the instance */
     size_t section_count;
     pthread_mutex_t lock; /* [I] guards groups; taken inside no other lock but a group's */
-    LIST_HEAD(, rmap__group) groups;
+    LIST_HEAD(rmap__groups, rmap__group) groups; /* [I] with members */
+    struct rmap__groups ghosts;                  /* [I] without: pages or slots still name their tags */
     struct rmap__counters counters;
 };
 
@@ -148,8 +149,8 @@ static inline struct rmap__group *rmap__member_group(const struct rmap_member *m
 {
     return m->open_tag->group;
 }
-/** Free groups that have neither member nor tag. Takes the instance mutex and, by try, group locks. */
-void rmap__groups_reap(struct rmap *r);
+/** Free the ghosts that no page or slot refers to any more. Takes the instance mutex and, by try, group locks. */
+void rmap__ghosts_reap(struct rmap *r);
 int rmap__mmu_check(const struct rmap_mmu *mmu);
 /** Common to exit and fork abort: out of the tree, dead objects freed. */
 void rmap__member_remove(struct rmap_member *m);
@@ -174,6 +175,7 @@ void rmap__mappings_sub(struct rmap_member *m, uint64_t n);
 
 /* ---- gather.c ---- */
 void rmap__gather_page(struct rmap_gather *g, struct rmap_page *page, uint32_t n);
+void rmap__gather_entry(struct rmap_gather *g, rmap_swp_t entry);
 
 /* ---- run.c ---- */
 /**

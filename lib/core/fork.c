@@ -17,7 +17,8 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     if (!parent->node) return RMAP_ERR_DEAD;
     int err = rmap__mmu_check(mmu);
     if (err) return err;
-    if (child == parent || mmu->ops->format != parent->mmu.ops->format || mmu->pages < parent->mmu.pages)
+    if (child != parent && child->node) return RMAP_ERR_EXISTS;
+    if (child == parent || mmu->ctx == parent->mmu.ctx || mmu->ops->format != parent->mmu.ops->format || mmu->pages < parent->mmu.pages)
         return RMAP_ERR_INVALID;
     if (parent->forking) return RMAP_ERR_BUSY;
     struct rmap *r = parent->r;
@@ -37,6 +38,9 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     struct rmap__group *g = rmap__member_group(parent);
     pthread_rwlock_wrlock(&g->lock);
     rmap__tree_attach(g, parent, child, &spare);
+    child->newborn = true;
+    parent->home_tag = rmap__member_epoch(parent, true)->tag;
+    rmap__tag_get(parent->home_tag);
     atomic_store_explicit(&parent->forking, 1, memory_order_relaxed); /* published by the unlock */
     struct rmap__tag *dead = rmap__tags_reap(g);
     pthread_rwlock_unlock(&g->lock);
@@ -163,11 +167,21 @@ int rmap_fork_copy(struct rmap_fork *f, rmap_vpn_t first, uint64_t count, unsign
     return err;
 }
 
+static void fork_end(struct rmap_fork *f)
+{
+    struct rmap_member *parent = f->parent;
+    atomic_store_explicit(&parent->forking, 0, memory_order_release);
+    rmap__tag_put(parent->home_tag);
+    parent->home_tag = parent->open_tag;
+    f->child->newborn = false;
+}
+
 void rmap_fork_commit(struct rmap_fork *f)
 {
     RMAP_ASSERT(f->state == FORK_OPEN);
+    if (f->state != FORK_OPEN) return; /* a fork that failed can only be aborted */
     rmap_gather_finish(&f->gather);
-    atomic_store_explicit(&f->parent->forking, 0, memory_order_release);
+    fork_end(f);
     RMAP__COUNT(f->parent->r, forks, 1);
     f->state = 0;
 }
@@ -175,10 +189,11 @@ void rmap_fork_commit(struct rmap_fork *f)
 void rmap_fork_abort(struct rmap_fork *f)
 {
     struct rmap_member *child = f->child;
+    if (!f->state) return;
     rmap_gather_finish(&f->gather);
     rmap_zap(child, 0, child->mmu.pages, NULL);
     /* First the mark: with the child its closed epoch may go, to which walks re-home while they see the mark. */
-    atomic_store_explicit(&f->parent->forking, 0, memory_order_release);
+    fork_end(f);
     rmap__member_remove(child);
     f->state = 0;
 }

@@ -30,6 +30,12 @@ int rmap_frames_add(struct rmap *r, const struct rmap_frame_section *s)
     }
     if (at < r->section_count && s->first + s->count > r->sections[at].first) return RMAP_ERR_EXISTS;
     size_t n = r->section_count;
+    const unsigned char *low = (const unsigned char *)s->base, *high = low + s->stride * s->count;
+    if (high < low) return RMAP_ERR_RANGE;
+    for (size_t i = 0; i < n; i++) { /* a descriptor belongs to one frame */
+        const struct rmap__section *o = &r->sections[i];
+        if (low < o->base + o->stride * o->count && o->base < high) return RMAP_ERR_EXISTS;
+    }
     struct rmap__section *grown = rmap__alloc(&r->alloc, (n + 1) * sizeof *grown);
     if (!grown) return RMAP_ERR_NOMEM;
     if (n) {
@@ -100,6 +106,7 @@ int rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page **out)
     if (err) return err;
     struct rmap_page *page = rmap_page_find(r, pfn);
     if (!page || page->refcount) return RMAP_ERR_UNKNOWN_PAGE;
+    if (rmap_page_flags(page) & RMAP_PAGE_POISON) return RMAP_ERR_POISON;
     atomic_init(&page->owner, 0);
     atomic_init(&page->index_flags, 0);
     atomic_init(&page->mapcount, 0);

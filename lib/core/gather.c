@@ -40,6 +40,13 @@ void rmap_gather_flush(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t 
     g->flush[g->flushes++].range = (struct rmap_flush_range){vpn, 1, kind};
 }
 
+/* Whoever adds without asking rmap_gather_room is stopped in debug builds; else what is full is done now. */
+static void make_room(struct rmap_gather *g)
+{
+    RMAP_ASSERT(g->items < RMAP_GATHER_ITEMS);
+    if (g->items >= RMAP_GATHER_ITEMS) rmap_gather_finish(g);
+}
+
 void rmap__gather_page(struct rmap_gather *g, struct rmap_page *page, uint32_t n)
 {
     /* A walk adds the same few pages again and again, in turn: look back a little. */
@@ -48,18 +55,29 @@ void rmap__gather_page(struct rmap_gather *g, struct rmap_page *page, uint32_t n
         g->item[i].count += n;
         return;
     }
-    RMAP_ASSERT(g->items < RMAP_GATHER_ITEMS);
+    make_room(g);
     g->item[g->items].page = page;
     g->item[g->items].count = n;
     g->item[g->items++].entry = 0;
 }
 
-void rmap_gather_swap(struct rmap_gather *g, rmap_swp_t entry)
+void rmap__gather_entry(struct rmap_gather *g, rmap_swp_t entry)
 {
-    RMAP_ASSERT(g->items < RMAP_GATHER_ITEMS);
+    make_room(g);
     g->item[g->items].page = NULL;
     g->item[g->items].count = 1;
     g->item[g->items++].entry = entry;
+}
+
+void rmap_gather_swap(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t vpn, rmap_swp_t entry)
+{
+    struct rmap_slot_home home;
+    const struct rmap *r = m->r;
+    if (!r->swap) return;
+    atomic_fetch_sub_explicit(&m->swapped, 1, memory_order_relaxed);
+    if (m->moved && !r->swap->get_home(r->swap_ctx, entry, &home) && home.index != vpn)
+        atomic_fetch_sub_explicit(&m->moved, 1, memory_order_relaxed);
+    rmap__gather_entry(g, entry);
 }
 
 void rmap_gather_flush_now(struct rmap_gather *g)

@@ -30,19 +30,34 @@ static struct rmap__group *group_create(struct rmap *r)
     return g;
 }
 
-void rmap__groups_reap(struct rmap *r)
+/* A group without members: gone if no tag is left either, else kept aside until its last page or slot lets go. */
+static void group_retire(struct rmap__group *g)
+{
+    struct rmap *r = g->r;
+    pthread_mutex_lock(&r->lock);
+    LIST_REMOVE(g, link);
+    if (atomic_load_explicit(&g->tags, memory_order_relaxed)) {
+        LIST_INSERT_HEAD(&r->ghosts, g, link);
+        g = NULL;
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (!g) return;
+    pthread_rwlock_destroy(&g->lock);
+    RMAP__DELETE(&r->alloc, g);
+    RMAP__UNCOUNT(r, groups, 1);
+}
+
+void rmap__ghosts_reap(struct rmap *r)
 {
     pthread_mutex_lock(&r->lock);
     struct rmap__group *g, *next;
-    for (g = LIST_FIRST(&r->groups); g; g = next) {
+    for (g = LIST_FIRST(&r->ghosts); g; g = next) {
         next = LIST_NEXT(g, link);
-        /* A group that is locked by somebody is in use. */
-        if (pthread_rwlock_trywrlock(&g->lock)) continue;
+        if (pthread_rwlock_trywrlock(&g->lock)) continue; /* somebody looks at one of its pages */
         struct rmap__tag *dead = rmap__tags_reap(g);
-        bool empty = g->members == 0;
         pthread_rwlock_unlock(&g->lock);
         rmap__tags_free(g, dead);
-        if (!empty || atomic_load_explicit(&g->tags, memory_order_relaxed)) continue;
+        if (atomic_load_explicit(&g->tags, memory_order_relaxed)) continue;
         LIST_REMOVE(g, link);
         pthread_rwlock_destroy(&g->lock);
         RMAP__DELETE(&r->alloc, g);
@@ -63,6 +78,7 @@ static void member_reset(struct rmap *r, struct rmap_member *m, const struct rma
 int rmap_member_init(struct rmap *r, struct rmap_member *m, const struct rmap_mmu *mmu)
 {
     if (!r || !m) return RMAP_ERR_NULL_ARG;
+    if (m->node) return RMAP_ERR_EXISTS;
     int err = rmap__mmu_check(mmu);
     if (err) return err;
     struct rmap__spare spare;
@@ -91,15 +107,29 @@ void rmap__member_remove(struct rmap_member *m)
     pthread_rwlock_unlock(&g->lock);
     rmap__tags_free(g, dead);
     rmap__garbage_free(r, &garbage);
-    if (last) rmap__groups_reap(r);
+    if (last) group_retire(g);
+    if (!LIST_EMPTY(&r->ghosts)) rmap__ghosts_reap(r);
 }
 
 int rmap_member_leave(struct rmap_member *m)
 {
     if (!m) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
-    if (m->forking || m->mapped || m->swapped) return RMAP_ERR_BUSY;
+    if (m->forking || m->newborn || m->mapped || m->swapped) return RMAP_ERR_BUSY;
     rmap__member_remove(m);
+    return 0;
+}
+
+int rmap_member_trim(struct rmap_member *m, rmap_vpn_t first, uint64_t count)
+{
+    if (!m) return RMAP_ERR_NULL_ARG;
+    if (!m->node) return RMAP_ERR_DEAD;
+    int err = rmap__range_check(&m->mmu, first, count);
+    if (err || !m->mmu.ops->trim) return err;
+    struct rmap__group *g = rmap__member_group(m);
+    pthread_rwlock_wrlock(&g->lock);
+    m->mmu.ops->trim(m->mmu.ctx, first, first + count);
+    pthread_rwlock_unlock(&g->lock);
     return 0;
 }
 
@@ -137,11 +167,5 @@ uint64_t rmap_group_members(struct rmap_member *m)
 
 rmap_owner_t rmap_member_home(struct rmap_member *m)
 {
-    if (!m || !m->node) return 0;
-    if (!m->forking) return rmap__tag_owner(m->open_tag);
-    struct rmap__group *g = rmap__member_group(m);
-    pthread_rwlock_rdlock(&g->lock);
-    rmap_owner_t owner = rmap__tag_owner(rmap__member_epoch(m, true)->tag);
-    pthread_rwlock_unlock(&g->lock);
-    return owner;
+    return m && m->node ? rmap__tag_owner(m->home_tag) : 0;
 }

@@ -8,6 +8,8 @@ int rmap_create(const struct rmap_options *o, struct rmap **out)
     if (o->struct_size != sizeof *o || o->frames->struct_size != sizeof *o->frames) return RMAP_ERR_STRUCT_SIZE;
     if (o->swap && o->swap->struct_size != sizeof *o->swap) return RMAP_ERR_STRUCT_SIZE;
     if (o->alloc && o->alloc->struct_size != sizeof *o->alloc) return RMAP_ERR_STRUCT_SIZE;
+    const struct rmap_swap_ops *w = o->swap;
+    if (w && (!w->dup || !w->put || !w->count || !w->get_home || !w->set_home || !w->forget)) return RMAP_ERR_NULL_ARG;
     if (!o->frames->alloc || !o->frames->free || !o->frames->copy) return RMAP_ERR_NULL_ARG;
     const struct rmap_allocator *a = o->alloc ? o->alloc : rmap_alloc_default();
     if (!a->alloc || !a->free) return RMAP_ERR_NULL_ARG;
@@ -20,6 +22,7 @@ int rmap_create(const struct rmap_options *o, struct rmap **out)
     r->swap_ctx = o->swap_ctx;
     pthread_mutex_init(&r->lock, NULL);
     LIST_INIT(&r->groups);
+    LIST_INIT(&r->ghosts);
     *out = r;
     return 0;
 }
@@ -27,8 +30,8 @@ int rmap_create(const struct rmap_options *o, struct rmap **out)
 int rmap_destroy(struct rmap *r)
 {
     if (!r) return RMAP_ERR_NULL_ARG;
-    rmap__groups_reap(r);
-    if (!LIST_EMPTY(&r->groups)) return RMAP_ERR_BUSY;
+    rmap__ghosts_reap(r);
+    if (!LIST_EMPTY(&r->groups) || !LIST_EMPTY(&r->ghosts)) return RMAP_ERR_BUSY;
     rmap__free(&r->alloc, r->sections, r->section_count * sizeof *r->sections);
     pthread_mutex_destroy(&r->lock);
     struct rmap_allocator a = r->alloc;
@@ -57,7 +60,6 @@ int rmap_stats_get(struct rmap *r, struct rmap_stats *out)
     out->first_lookups = walk_stats(&c->first_lookups);
     out->walks_incomplete = c->incomplete;
     out->walks_partial = c->partial;
-    out->tightened = c->tightened;
     out->flushes = c->flushes;
     out->flushed_pages = c->flushed_pages;
     out->flushes_elided = c->flushes_elided;

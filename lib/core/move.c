@@ -27,6 +27,7 @@ struct move {
     struct flyer flight[FLIGHT_MAX];
     unsigned flyers;
     struct rmap_page *shared; /* page that stopped the flight because it must be copied; referenced */
+    int refused;              /* an entry that cannot move: the flight ends before it */
     struct rmap_page *busy;   /* page that stopped it because its lock was taken; referenced */
 };
 
@@ -66,7 +67,7 @@ static bool take_swap(struct move *mv, struct flyer *x)
     struct rmap *r = mv->m->r;
     rmap_swp_t entry = rmap_pte_swp(mv->m->mmu.ops->format, x->entry);
     struct rmap_slot_home home;
-    if (r->swap->get_home(r->swap_ctx, entry, &home)) return true;
+    if (!r->swap || r->swap->get_home(r->swap_ctx, entry, &home)) return true;
     if (home.cached && rmap_page_try_get(home.cached)) {
         bool locked = rmap_page_try_lock(home.cached);
         bool still = locked && (rmap_page_flags(home.cached) & RMAP_PAGE_SWAPCACHE) && home.cached->swap == entry;
@@ -97,6 +98,10 @@ static int take_off(struct move *mv, uint64_t *at)
         struct flyer x = {.entry = rmap_run_get(&m->mmu, &run, i), .offset = *at};
         if (!x.entry) continue;
         bool ready = true;
+        if (rmap_pte_kind(o->format, x.entry) == RMAP_PTE_MIGRATION) {
+            mv->refused = RMAP_ERR_BUSY; /* its page is under way: whoever moves it finishes first */
+            break;
+        }
         if (rmap_pte_maps(o->format, x.entry))
             ready = take_present(mv, &x);
         else if (rmap_pte_kind(o->format, x.entry) == RMAP_PTE_SWAP)
@@ -118,7 +123,7 @@ static void land_swap(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
     struct rmap *r = m->r;
     rmap_swp_t entry = rmap_pte_swp(m->mmu.ops->format, x->entry);
     struct rmap_slot_home home;
-    if (r->swap->get_home(r->swap_ctx, entry, &home)) return;
+    if (!r->swap || r->swap->get_home(r->swap_ctx, entry, &home)) return;
     bool was_moved = home.index != mv->from + x->offset, is_moved;
     if (x->swap_shared) {
         is_moved = home.index != vpn;
@@ -126,9 +131,9 @@ static void land_swap(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
         mv->done.swap_shared++;
     } else {
         is_moved = false;
-        r->swap->set_home(r->swap_ctx, entry, rmap__tag_owner(m->open_tag), vpn, false);
+        r->swap->set_home(r->swap_ctx, entry, rmap__tag_owner(m->home_tag), vpn, false);
         if (x->page) {
-            rmap__page_set_owner(x->page, m->open_tag);
+            rmap__page_set_owner(x->page, m->home_tag);
             rmap__page_set_index(x->page, vpn);
         }
         mv->done.swap_moved++;
@@ -142,10 +147,10 @@ static void land_page(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
 {
     struct rmap_member *m = mv->m;
     struct rmap *r = m->r;
-    rmap__page_set_owner(x->page, m->open_tag);
+    rmap__page_set_owner(x->page, m->home_tag);
     rmap__page_set_index(x->page, vpn);
     if (rmap_page_flags(x->page) & RMAP_PAGE_SWAPCACHE)
-        r->swap->set_home(r->swap_ctx, x->page->swap, rmap__tag_owner(m->open_tag), vpn, false);
+        r->swap->set_home(r->swap_ctx, x->page->swap, rmap__tag_owner(m->home_tag), vpn, false);
     mv->done.reindexed++;
 }
 
@@ -195,14 +200,14 @@ static int copy_one(struct move *mv, struct rmap_page *page, uint64_t at)
     struct rmap *r = m->r;
     const struct rmap_mmu_ops *o = m->mmu.ops;
     struct rmap_page *copy;
-    if (rmap_page_pins(page)) return RMAP_ERR_PINNED;
     int err = rmap_page_alloc(r, RMAP_PFN_NONE, &copy);
     if (err) return err;
     rmap_page_lock(page);
     struct rmap_mmu_run run;
     rmap_pte_t e = 0;
     const rmap_vpn_t src = mv->from + at, dst = mv->to + at;
-    bool same = !page_is_own(r, page); /* it may have become ours: then the next flight takes it */
+    if (rmap_page_pins(page)) err = RMAP_ERR_PINNED;
+    bool same = !err && !page_is_own(r, page); /* it may have become ours: then the next flight takes it */
     if (same) r->frames->copy(r->frames_ctx, rmap_page_pfn(r, copy), rmap_page_pfn(r, page));
     if (same && !o->run_find(m->mmu.ctx, src, src + 1, &run)) {
         uint32_t i = (uint32_t)(src - run.first);
@@ -235,7 +240,7 @@ static int copy_one(struct move *mv, struct rmap_page *page, uint64_t at)
     rmap_page_unlock(r, page);
     rmap_gather_finish(&mv->gather);
     rmap_page_put(r, copy);
-    return 0;
+    return err;
 }
 
 /* ---- the range ---- */
@@ -274,6 +279,7 @@ static int move_range(struct move *mv)
         mv->shared = mv->busy = NULL;
         if ((err = take_off(mv, &at))) return err == RMAP_ERR_ABSENT ? 0 : err;
         land(mv);
+        err = mv->refused;
         if (mv->busy) { /* wait for whoever holds it, with nothing held ourselves */
             rmap_page_lock(mv->busy);
             rmap_page_unlock(r, mv->busy);

@@ -3,6 +3,8 @@
 #include <core/core.h>
 #include <sched.h>
 
+/* Flags that rmap_page_set_flags and _clear_flags may touch: not the lock, not the index above. */
+#define SETTABLE (0xfffu & ~(unsigned)(RMAP_PAGE_LOCKED | RMAP_PAGE_WAITERS))
 #define INDEX(vpn) ((uint64_t)(vpn) << RMAP_PAGE_INDEX_SHIFT)
 
 /* ---- references ---- */
@@ -73,17 +75,18 @@ void rmap_page_unlock(struct rmap *r, struct rmap_page *page)
 
 unsigned rmap_page_set_flags(struct rmap_page *page, unsigned flags)
 {
-    return atomic_fetch_or_explicit(&page->index_flags, flags, memory_order_acq_rel) & 0xfff;
+    return atomic_fetch_or_explicit(&page->index_flags, flags & SETTABLE, memory_order_acq_rel) & 0xfff;
 }
 
 unsigned rmap_page_clear_flags(struct rmap_page *page, unsigned flags)
 {
-    return atomic_fetch_and_explicit(&page->index_flags, ~(uint64_t)flags, memory_order_acq_rel) & 0xfff;
+    return atomic_fetch_and_explicit(&page->index_flags, ~(uint64_t)(flags & SETTABLE), memory_order_acq_rel) & 0xfff;
 }
 
 int rmap_page_pin(struct rmap *r, struct rmap_page *page)
 {
     if (!r || !page) return RMAP_ERR_NULL_ARG;
+    if (rmap_page_pfn(r, page) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
     rmap_page_lock(page);
     int err = rmap_page_pins(page) == (1u << 24) - 1 ? RMAP_ERR_OVERFLOW : 0;
     if (!err) {
@@ -183,9 +186,10 @@ int rmap_page_map_new(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t 
     if (!m || !page) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
     if (vpn >= m->mmu.pages) return RMAP_ERR_RANGE;
+    if (rmap_page_pfn(m->r, page) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
     if (rmap_page_is_anon(page) || (rmap_page_flags(page) & RMAP_PAGE_SPECIAL) || rmap_page_mapcount(page))
         return RMAP_ERR_INVALID;
-    rmap__page_set_owner(page, m->open_tag);
+    rmap__page_set_owner(page, m->home_tag);
     rmap__page_set_index(page, vpn);
     rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
     rmap_page_get(page);
@@ -211,7 +215,7 @@ int rmap_page_map_swapin(struct rmap_member *m, struct rmap_page *page, rmap_swp
     }
     /* First mapper: nobody else has it present, it is ours. Later ones widen the bound to the slot's, which covers all
      * that hold entries of it: also when this is the last entry, or a present mapper would be lost (model rule 11). */
-    rmap__page_set_owner(page, first ? m->open_tag : rmap__owner_tag(home.owner));
+    rmap__page_set_owner(page, first ? m->home_tag : rmap__owner_tag(home.owner));
     rmap__mappings_add(m, 1);
     return 0;
 }
@@ -220,6 +224,11 @@ int rmap_page_dup(struct rmap_member *m, struct rmap_page *const *pages, size_t 
 {
     if (!m || (!pages && n)) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
+    for (size_t i = 0; i < n; i++) {
+        if (!rmap__page_counted(pages[i])) continue;
+        if (rmap_page_pfn(m->r, pages[i]) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
+        if (!rmap_page_mapcount(pages[i])) return RMAP_ERR_INVALID;
+    }
     uint64_t counted = 0;
     bool first;
     for (size_t i = 0; i < n; i++) {
@@ -247,9 +256,9 @@ bool rmap_page_reuse(struct rmap_member *m, struct rmap_page *page)
 {
     if (!m || !page || !m->node || !rmap_page_is_anon(page)) return false;
     RMAP_ASSERT(rmap_page_flags(page) & RMAP_PAGE_LOCKED);
-    if (rmap_page_mapcount(page) + rmap__page_swap_count(m->r, page) != 1 || rmap_page_pins(page)) return false;
+    if (rmap_page_mapcount(page) != 1 || rmap__page_swap_count(m->r, page) || rmap_page_pins(page)) return false;
     if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) m->r->swap->forget(m->r->swap_ctx, page);
     rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
-    rmap__page_set_owner(page, m->open_tag);
+    rmap__page_set_owner(page, m->home_tag);
     return true;
 }

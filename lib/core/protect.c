@@ -6,6 +6,8 @@ static enum rmap_reason protect_visit(struct rmap__walk *w, struct rmap__walk_pa
                                       const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t e)
 {
     const struct rmap_pte_format *f = m->mmu.ops->format;
+    /* A fork may have made it read-only already, with the flush still to come. */
+    if (m->forking) rmap_gather_flush(w->gather, m, p->index, e, RMAP_FLUSH_WRITE);
     if (!rmap_pte_get(f, e, RMAP_ATTR_WRITE) && !rmap_pte_get(f, e, RMAP_ATTR_DIRTY)) return RMAP_REASON_NONE;
     rmap_pte_t clean = rmap_pte_set(f, rmap_pte_set(f, e, RMAP_ATTR_WRITE, false), RMAP_ATTR_DIRTY, false);
     rmap_pte_t old = rmap__run_modify(&m->mmu, run, slot, e, clean);

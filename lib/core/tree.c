@@ -52,7 +52,7 @@ static void epoch_open(struct rmap__group *g, struct rmap__node *n, struct rmap_
     RMAP__COUNT(g->r, epochs, 1);
     RMAP__COUNT(g->r, tags, 1);
     struct rmap__tag *old = n->member->open_tag;
-    n->member->open_tag = t;
+    n->member->open_tag = n->member->home_tag = t;
     if (old) rmap__tag_put(old);
 }
 
@@ -64,7 +64,7 @@ static void node_new(struct rmap__group *g, struct rmap_member *m, struct rmap__
     n->parent = parent;
     TAILQ_INIT(&n->epochs);
     m->node = n;
-    m->open_tag = NULL;
+    m->open_tag = m->home_tag = NULL;
     epoch_open(g, n, s);
     if (parent) {
         TAILQ_INSERT_TAIL(&parent->kids, n, link);
@@ -165,7 +165,7 @@ void rmap__tree_remove(struct rmap__group *g, struct rmap_member *m, struct rmap
     g->members--;
     RMAP__UNCOUNT(g->r, members, 1);
     rmap__tag_put(m->open_tag);
-    m->open_tag = NULL;
+    m->open_tag = m->home_tag = NULL;
     while (n && !n->member) {
         if (n->kids > 1) break;
         if (n->kids == 1) {

@@ -104,6 +104,7 @@ static void visit_member(struct rmap__walk *w, struct rmap_member *m)
             rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(p->index - run.first));
             if ((e & payload) == p->pfn << shift && rmap_pte_maps(o->format, e)) page_hit(w, p, m, &run, e);
         }
+        if (w->visitor->flush_in_run) rmap_gather_flush_now(w->gather);
         o->run_unlock(m->mmu.ctx, &run);
     }
 }
@@ -180,14 +181,15 @@ static void count_walk(struct rmap__walk_counters *c, const struct rmap_result *
     atomic_fetch_add_explicit(&c->hits, res->hits, memory_order_relaxed);
 }
 
-static void count_page(struct rmap *r, const struct rmap__visitor *v, const struct rmap_result *res)
+static void count_page(struct rmap__walk *w, const struct rmap_result *res)
 {
-    if (res->outcome == RMAP_INCOMPLETE) RMAP__COUNT(r, incomplete, 1);
-    if (res->outcome == RMAP_PARTIAL) RMAP__COUNT(r, partial, 1);
-    if (res->visits) count_walk(&r->counters.walk[v->verb][rmap_mapper_class(res->mapcount)], res);
-    if (!res->tightened) return;
-    RMAP__COUNT(r, tightened, 1);
-    count_walk(&r->counters.first_lookups, res);
+    struct rmap__counters *c = &w->r->counters;
+    const bool look = w->visitor->verb == RMAP_WALK_REFERENCED && (w->flags & RMAP_KEEP_ACCESSED);
+    const enum rmap_walk_verb verb = look ? RMAP_WALK_LOOK : w->visitor->verb;
+    if (res->outcome == RMAP_INCOMPLETE) RMAP__COUNT(w->r, incomplete, 1);
+    if (res->outcome == RMAP_PARTIAL) RMAP__COUNT(w->r, partial, 1);
+    if (res->tightened) count_walk(&c->first_lookups, res);
+    else if (res->visits) count_walk(&c->walk[verb][rmap_mapper_class(res->mapcount)], res);
 }
 
 /* Pages [0, n) have one tag and lie in one block of page numbers, in ascending order. */
@@ -199,8 +201,9 @@ static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
     struct rmap__epoch *top = rmap__tag_find(tag)->epoch;
     if (w->open && top) walk_candidates(w, top);
     for (unsigned i = 0; i < w->pages; i++) page_end(w, &w->page[i]);
+    rmap_gather_flush_now(w->gather); /* while members cannot leave */
     pthread_rwlock_unlock(&tag->group->lock);
-    for (unsigned i = 0; i < w->pages; i++) count_page(w->r, w->visitor, w->page[i].result);
+    for (unsigned i = 0; i < w->pages; i++) count_page(w, w->page[i].result);
 }
 
 bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
@@ -222,6 +225,7 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
                      unsigned flags, struct rmap_result *results)
 {
     if (!r || (n && (!pages || !results))) return RMAP_ERR_NULL_ARG;
+    if (flags & ~v->flags) return RMAP_ERR_INVALID;
     for (size_t i = 0; i < n; i++)
         if (rmap_page_pfn(r, pages[i]) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
     struct rmap_gather gather;
@@ -238,8 +242,10 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
                                                        .result = &results[j]};
         }
         if (owner) walk_cluster(&w, rmap__owner_tag(owner));
-        for (size_t k = i; !owner && k < j; k++) /* not anonymous */
-            results[k].outcome = rmap_page_mapcount(pages[k]) ? RMAP_INCOMPLETE : RMAP_DONE;
+        for (size_t k = i; !owner && k < j; k++) { /* not anonymous: nobody knows where a special page is mapped */
+            bool unknown = rmap_page_mapcount(pages[k]) || (rmap_page_flags(pages[k]) & RMAP_PAGE_SPECIAL);
+            results[k].outcome = unknown ? RMAP_INCOMPLETE : RMAP_DONE;
+        }
         if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);
     }
     rmap_gather_finish(&gather);
@@ -257,5 +263,5 @@ static bool page_before(const void *a, const void *b)
 
 void rmap_pages_sort(struct rmap_page **pages, size_t n)
 {
-    if (pages) rmap__sort((void **)pages, n, page_before);
+    if (pages) rmap__sort(pages, n, page_before);
 }

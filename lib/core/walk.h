@@ -36,6 +36,7 @@ typedef enum rmap_reason rmap__visit_fn(struct rmap__walk *w, struct rmap__walk_
 
 struct rmap__visitor {
     enum rmap_walk_verb verb;
+    unsigned flags; /* enum rmap_verb_flag: those that the verb knows */
     rmap__visit_fn *visit;
     /** Before any entry of the page is touched; a reason ends its walk at once. May be NULL. */
     enum rmap_reason (*begin)(struct rmap__walk *w, struct rmap__walk_page *p);
@@ -44,6 +45,8 @@ struct rmap__visitor {
      * @return true if something was moved there.
      */
     bool (*tighten)(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
+    /** Flush before a run is unlocked: what the visit changes is read by others to mean "not cached". */
+    bool flush_in_run;
 };
 
 struct rmap__walk {

@@ -37,10 +37,10 @@ static void zap_entry(struct zap *z, const struct rmap_mmu_run *run, uint32_t i)
     rmap_vpn_t vpn = run->first + i;
     if (rmap_pte_maps(f, old)) {
         zap_mapping(z, vpn, old);
-    } else if (rmap_pte_kind(f, old) == RMAP_PTE_SWAP) {
+    } else if (rmap_pte_kind(f, old) == RMAP_PTE_SWAP && m->r->swap) {
         rmap_swp_t entry = rmap_pte_swp(f, old);
         if (swap_is_moved(m, vpn, entry)) atomic_fetch_sub_explicit(&m->moved, 1, memory_order_relaxed);
-        rmap_gather_swap(&z->gather, entry);
+        rmap__gather_entry(&z->gather, entry);
         z->done.swaps++;
     } else {
         z->done.others++;

@@ -64,6 +64,7 @@ struct rmap_mmu_provider rmap_host_provider(struct rmap_host *host)
     return (struct rmap_mmu_provider){
         .struct_size = sizeof(struct rmap_mmu_provider),
         .ctx = host,
+        .memory = host->memory,
         .create = rmap__window_create,
         .destroy = rmap__window_destroy,
     };

@@ -8,8 +8,6 @@
  */
 #include <pager/fault.h>
 
-#include <stdatomic.h>
-
 struct swapin {
     rmap_swp_t entry;
     rmap_vpn_t index;       /* the slot's */
@@ -65,9 +63,7 @@ static int load(struct rmap__fault_state *f, struct swapin *in)
 /* The entry goes: the slot's count follows by the gather. Run locked. */
 static void drop_entry(struct rmap__fault_state *f, const struct swapin *in, struct rmap_gather *g)
 {
-    rmap_gather_swap(g, in->entry);
-    atomic_fetch_sub_explicit(&f->m->swapped, 1, memory_order_relaxed);
-    if (in->index != f->vpn) atomic_fetch_sub_explicit(&f->m->moved, 1, memory_order_relaxed);
+    rmap_gather_swap(g, f->m, f->vpn, in->entry);
     if (!in->loaded) f->s->p->stats.swap_in_cached++;
 }
 

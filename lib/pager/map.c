@@ -7,12 +7,11 @@
 
 void rmap__trim(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 {
-    if (!s->mmu.ops->trim) return;
     /* A table at the border may have served this range alone: widen to the holes on both sides. */
     const struct rmap__region *before = rmap__region_before(&s->regions, first),
                               *after = rmap__region_from(&s->regions, end);
     rmap_vpn_t from = before ? rmap__region_end(before) : 0, to = after ? after->first : s->mmu.pages;
-    if (from < to) s->mmu.ops->trim(s->mmu.ctx, from, to);
+    if (from < to) rmap_member_trim(rmap__space_member(s), from, to - from);
 }
 
 void rmap__unmap_range(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end, struct rmap__region_stock *stock)

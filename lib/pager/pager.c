@@ -19,6 +19,7 @@ static int options_check(const struct rmap_pager_options *o)
     if (o->frames < RMAP__FRAMES_MIN || o->frames > RMAP__FRAMES_MAX) return RMAP_ERR_RANGE;
     if (o->page_shift < 12 || o->page_shift > 16 || o->evict_batch > RMAP__EVICT_MAX) return RMAP_ERR_RANGE;
     if (o->memory && (o->memory->page_shift != o->page_shift || o->memory->frames < o->frames)) return RMAP_ERR_RANGE;
+    if (o->provider->memory && o->provider->memory != o->memory) return RMAP_ERR_INVALID;
     return 0;
 }
 

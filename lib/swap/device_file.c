@@ -80,7 +80,9 @@ static void transfer(const struct file_device *f, transfer_fn *fn, struct rmap_i
         ssize_t moved = fn(f->fd, iov, count, offset);
         if (moved < 0 && errno == EINTR) continue;
         if (moved <= 0) {
-            io[i++].error = failure;
+            /* No room now is no fault of the slot. */
+            bool later = moved < 0 && (errno == ENOSPC || errno == EDQUOT || errno == ENOMEM || errno == EAGAIN);
+            io[i++].error = later && failure == RMAP_ERR_IO_WRITE ? RMAP_ERR_NOMEM : failure;
             skip = 0;
             continue;
         }

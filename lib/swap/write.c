@@ -125,7 +125,7 @@ int rmap_swap_write(struct rmap_swap *s, struct rmap_page **pages, size_t n, int
     if (!s || !pages || !results) return RMAP_ERR_NULL_ARG;
     int rc = pages_check(s, pages, n);
     if (rc) return rc;
-    rmap__sort((void **)pages, n, before_on_device);
+    rmap__sort(pages, n, before_on_device);
     for (size_t i = 1; i < n; i++)
         if (pages[i] == pages[i - 1]) return RMAP_ERR_INVALID;
 

@@ -130,7 +130,7 @@ static void add_totals(struct game *g)
     t->copied += c.moved_copied;
     t->swap_moved += c.moved_swap;
     t->swap_shared += c.moved_swap_shared;
-    t->tightened += c.tightened;
+    t->tightened += c.first_lookups.walks;
     t->incomplete += c.walks_incomplete;
     t->last_stores += g->last_stores;
 }

@@ -2,15 +2,15 @@
 /**
  * @file property/kin.h  Kin: up to twelve related spaces of eight pages, the core alone, against an exact oracle.
  *
- * The oracle stores what the library does not: for each (space, page number) which *instance* of a page lies there, a number
- * of its own, and the stamp that was written to it. Forks copy instance numbers, copies get new ones. After each operation
- * the page tables are scanned: entries of one instance, and only those, must name one page or slot; so the mappers of a page
- * are known exactly, and walks must find just them.
+ * The oracle stores what the library does not: for each (space, page number) which *instance* of a page lies there, a
+ * number of its own, and the stamp that was written to it. Forks copy instance numbers, copies get new ones. After each
+ * operation the page tables are scanned: entries of one instance, and only those, must name one page or slot; so the
+ * mappers of a page are known exactly, and walks must find just them.
  *
  *     kin_begin(&g, seed, KIN_DENSE, &totals);  kin_play(&g, 400);  kin_end(&g);
  *
- * The world (support/world.h) resolves faults and watches flushes; kin_ops.c and kin_verbs.c choose and predict, kin_check.c
- * scans and compares. Modelled on the project's Python model of the fork tree (explore.py, seq).
+ * The world (support/world.h) resolves faults and watches flushes; kin_ops.c, kin_fork.c, kin_move.c and kin_verbs.c
+ * choose and predict, kin_check.c scans and compares. Modelled on the Python model of the fork tree (explore.py, seq).
  */
 #ifndef RMAP_TESTS_PROPERTY_KIN_H
 #define RMAP_TESTS_PROPERTY_KIN_H
@@ -38,7 +38,7 @@ struct kin_config {
     unsigned pages;            /* of them that are used: 2, 4 or 8 */
     unsigned forks, exits;     /* in 100 operations */
     bool failures;             /* the allocators of memory and frames fail now and then */
-    bool walk_all;             /* all pages are walked after each operation: it tightens them; else one, and all now and then */
+    bool walk_all; /* all pages are walked after each operation: it tightens them; else one, and all now and then */
     unsigned verify_every;
 };
 
@@ -75,10 +75,11 @@ struct kin_scan {
 };
 
 /** What games have done, summed: where one stays 0, less is shown than is said. X(name) */
-#define KIN_TOTALS(X)                                                                                                       \
-    X(forks) X(steps) X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins)           \
-    X(swap_in_copies) X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_) X(unmaps) \
-    X(unmaps_partial) X(evicted) X(changed) X(pins) X(refused) X(failed) X(tightened)
+#define KIN_TOTALS(X)                                                                                                  \
+    X(forks)                                                                                                           \
+    X(steps) X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins)               \
+        X(swap_in_copies) X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_)  \
+            X(unmaps) X(unmaps_partial) X(evicted) X(changed) X(pins) X(refused) X(failed) X(tightened)
 struct kin_totals {
 #define KIN_TOTAL_FIELD(name) uint64_t name;
     KIN_TOTALS(KIN_TOTAL_FIELD)
@@ -122,14 +123,14 @@ void kin_check(struct kin *g, bool quiet);
 /** Walk one page, or all, and compare the mappers. */
 void kin_check_walk(struct kin *g, unsigned n);
 void kin_check_walks(struct kin *g);
-/** The page or slot at page k was just found to be the space's alone: nobody else may be a candidate of it any more. */
+/** The page or slot at page k was just found to be the space's alone: nobody else may be its candidate any more. */
 void kin_check_alone(struct kin *g, const struct kin_space *p, unsigned k);
 
 /* ---- kin_ops.c ---- */
 void kin_random(struct kin *g);
 /** Entries, of all spaces, of the instance. */
 unsigned kin_holders(const struct kin *g, uint32_t id);
-/** A frame without mappings or references is about to be needed, or memory: let it fail now and then. @return whether. */
+/** A frame or memory is about to be needed: let it fail now and then. @return whether. */
 bool kin_failing_begin(struct kin *g);
 void kin_failing_end(struct kin *g);
 /** Something that may happen while the fork of `p` to `c` is being copied. */
@@ -146,15 +147,30 @@ void kin_verb(struct kin *g);
 /** rmap_protect on a range. */
 void kin_protect(struct kin *g, struct kin_space *p);
 
-static inline unsigned kin_below(struct kin *g, unsigned n) { return (unsigned)prng_below(&g->rng, n); }
-static inline unsigned kin_number(const struct kin *g, const struct kin_space *p) { return (unsigned)(p - g->place); }
+static inline unsigned kin_below(struct kin *g, unsigned n)
+{
+    return (unsigned)prng_below(&g->rng, n);
+}
+static inline unsigned kin_number(const struct kin *g, const struct kin_space *p)
+{
+    return (unsigned)(p - g->place);
+}
 static inline const struct kin_seen *kin_seen(const struct kin *g, const struct kin_space *p, unsigned k)
 {
     return &g->scan.at[kin_number(g, p)][k];
 }
-static inline bool kin_maps(enum rmap_pte_kind k) { return k == RMAP_PTE_PRESENT || k == RMAP_PTE_NO_ACCESS; }
-static inline struct rmap_page *kin_page(struct kin *g, unsigned n) { return world_descriptor(&g->w, n); }
+static inline bool kin_maps(enum rmap_pte_kind k)
+{
+    return k == RMAP_PTE_PRESENT || k == RMAP_PTE_NO_ACCESS;
+}
+static inline struct rmap_page *kin_page(struct kin *g, unsigned n)
+{
+    return world_descriptor(&g->w, n);
+}
 /** Last page number + 1 of pages [k, k + n). */
-static inline uint64_t kin_length(const struct kin *g, unsigned k, unsigned n) { return g->c.vpn[k + n - 1] - g->c.vpn[k] + 1; }
+static inline uint64_t kin_length(const struct kin *g, unsigned k, unsigned n)
+{
+    return g->c.vpn[k + n - 1] - g->c.vpn[k] + 1;
+}
 
 #endif

@@ -6,7 +6,10 @@ typedef unsigned long long ull;
 
 /* ---- scanning ---- */
 
-static const struct rmap_pte_format *format_of(const struct kin *g) { return g->c.world.geometry->format; }
+static const struct rmap_pte_format *format_of(const struct kin *g)
+{
+    return g->c.world.geometry->format;
+}
 
 static void scan_entry(struct kin *g, unsigned n, unsigned k)
 {
@@ -17,7 +20,8 @@ static void scan_entry(struct kin *g, unsigned n, unsigned k)
     x->slot = x->kind == RMAP_PTE_SWAP ? rmap_pte_swp(f, x->entry) : 0;
     if (!kin_maps(x->kind)) return;
     x->pfn = rmap_pte_pfn(f, x->entry);
-    if (x->pfn < WORLD_PFN || x->pfn - WORLD_PFN >= KIN_FRAMES) kin_fail(g, "s%u page %u: no frame %#llx", n, k, (ull)x->pfn);
+    if (x->pfn < WORLD_PFN || x->pfn - WORLD_PFN >= KIN_FRAMES)
+        kin_fail(g, "s%u page %u: no frame %#llx", n, k, (ull)x->pfn);
     struct kin_frame *frame = &g->scan.frame[x->pfn - WORLD_PFN];
     if (frame->count && frame->k != k && g->place[n].at[k].id != KIN_ZERO)
         kin_fail(g, "frame %#llx is mapped at pages %u and %u", (ull)x->pfn, frame->k, k);
@@ -55,12 +59,16 @@ static void check_contents(struct kin *g, unsigned n, unsigned k)
     if (kin_maps(x->kind)) {
         data = world_contents(&g->w, x->pfn);
     } else {
-        if (rmap_swap_get_ops()->get_home(g->w.swap, x->slot, &home)) kin_fail(g, "s%u page %u: slot %#x is dead", n, k, x->slot);
-        if (home.cached) data = world_contents(&g->w, rmap_page_pfn(g->w.r, home.cached));
-        else data = g->w.device.slot[rmap_swp_slot(x->slot)];
+        if (rmap_swap_get_ops()->get_home(g->w.swap, x->slot, &home))
+            kin_fail(g, "s%u page %u: slot %#x is dead", n, k, x->slot);
+        if (home.cached)
+            data = world_contents(&g->w, rmap_page_pfn(g->w.r, home.cached));
+        else
+            data = g->w.device.slot[rmap_swp_slot(x->slot)];
         if (!data) kin_fail(g, "s%u page %u: slot %#x was never written", n, k, x->slot);
         if (home.index != g->c.vpn[g->place[n].at[k].home])
-            kin_fail(g, "s%u page %u: its slot is at home at %#llx, must be page %u", n, k, (ull)home.index, g->place[n].at[k].home);
+            kin_fail(g, "s%u page %u: its slot is at home at %#llx, must be page %u", n, k, (ull)home.index,
+                     g->place[n].at[k].home);
     }
     memcpy(&stamp, data, sizeof stamp);
     if (stamp != g->place[n].at[k].stamp)
@@ -75,13 +83,17 @@ static void check_entry(struct kin *g, unsigned n, unsigned k)
         if (x->entry) kin_fail(g, "s%u page %u: entry %#llx, must be none", n, k, (ull)x->entry);
         return;
     }
-    if (!kin_maps(x->kind) && x->kind != RMAP_PTE_SWAP) kin_fail(g, "s%u page %u: entry %#llx is lost", n, k, (ull)x->entry);
+    if (!kin_maps(x->kind) && x->kind != RMAP_PTE_SWAP)
+        kin_fail(g, "s%u page %u: entry %#llx is lost", n, k, (ull)x->entry);
     if (x->kind == RMAP_PTE_SWAP) e->no_access = false; /* it does not survive an eviction */
-    if (e->no_access != (x->kind == RMAP_PTE_NO_ACCESS)) kin_fail(g, "s%u page %u: no-access must be %d", n, k, e->no_access);
+    if (e->no_access != (x->kind == RMAP_PTE_NO_ACCESS))
+        kin_fail(g, "s%u page %u: no-access must be %d", n, k, e->no_access);
     if (e->locked != rmap_pte_get(format_of(g), x->entry, RMAP_ATTR_LOCKED))
         kin_fail(g, "s%u page %u: locked must be %d", n, k, e->locked);
-    if (e->id != KIN_ZERO) check_contents(g, n, k);
-    else if (rmap_page_find(g->w.r, x->pfn) != g->w.special) kin_fail(g, "s%u page %u must be the special frame", n, k);
+    if (e->id != KIN_ZERO)
+        check_contents(g, n, k);
+    else if (rmap_page_find(g->w.r, x->pfn) != g->w.special)
+        kin_fail(g, "s%u page %u must be the special frame", n, k);
 }
 
 /* Entries of one instance name one page or slot, those of two do not. */
@@ -98,7 +110,8 @@ static void check_instances(struct kin *g)
             uint32_t id = g->place[n].at[k].id;
             if (id <= KIN_ZERO) continue;
             uint64_t thing = thing_of(g, &g->scan.at[n][k]);
-            for (i = 0; i < count && known[i].id != id && known[i].thing != thing; i++) {}
+            for (i = 0; i < count && known[i].id != id && known[i].thing != thing; i++) {
+            }
             if (i < count && (known[i].id != id || known[i].thing != thing))
                 kin_fail(g, "s%u page %u and s%u page %u must%s share one page", n, k, known[i].n, known[i].k,
                          known[i].id == id ? "" : " not");
@@ -151,11 +164,13 @@ static void check_frame(struct kin *g, unsigned n)
     const uint32_t entries = cached ? rmap_swap_get_ops()->count(g->w.swap, page->swap) : 0;
     const uint32_t refs = (x->count > 0) + cached + rmap_page_pins(page);
     if (page->refcount != refs) kin_fail(g, "frame %u has %u references, must have %u", n, page->refcount, refs);
-    if (g->w.frame[n].used != (refs > 0)) kin_fail(g, "frame %u: used is %d, references %u", n, g->w.frame[n].used, refs);
+    if (g->w.frame[n].used != (refs > 0))
+        kin_fail(g, "frame %u: used is %d, references %u", n, g->w.frame[n].used, refs);
     if (cached && !x->count && !entries) kin_fail(g, "frame %u is cached, neither mapped nor on swap", n);
     if (!x->count) return;
     if (rmap_page_index(page) != g->c.vpn[x->k])
-        kin_fail(g, "frame %u is mapped at %#llx, its index is %#llx", n, (ull)g->c.vpn[x->k], (ull)rmap_page_index(page));
+        kin_fail(g, "frame %u is mapped at %#llx, its index is %#llx", n, (ull)g->c.vpn[x->k],
+                 (ull)rmap_page_index(page));
     check_candidates(g, n, page);
 }
 
@@ -227,11 +242,13 @@ void kin_check_walk(struct kin *g, unsigned n)
     rmap_page_unlock(g->w.r, page);
     rmap_page_put(g->w.r, page);
     if (err || res.outcome != RMAP_DONE || res.reason)
-        kin_fail(g, "each_mapping of frame %u: %s, outcome %d, reason %d", n, rmap_error_name(err), res.outcome, res.reason);
+        kin_fail(g, "each_mapping of frame %u: %s, outcome %d, reason %d", n, rmap_error_name(err), res.outcome,
+                 res.reason);
     if (x.wrong) kin_fail(g, "each_mapping of frame %u visits a stranger, or somebody twice, or at another page", n);
-    if (x.mappers != frame->mappers || x.calls != frame->count || res.hits != frame->count || res.mapcount != frame->count)
-        kin_fail(g, "frame %u is mapped by %#x, each_mapping found %#x (%u calls, %u hits, mapcount %u)", n, frame->mappers,
-                 x.mappers, x.calls, res.hits, res.mapcount);
+    if (x.mappers != frame->mappers || x.calls != frame->count || res.hits != frame->count ||
+        res.mapcount != frame->count)
+        kin_fail(g, "frame %u is mapped by %#x, each_mapping found %#x (%u calls, %u hits, mapcount %u)", n,
+                 frame->mappers, x.mappers, x.calls, res.hits, res.mapcount);
     if (res.visits < res.hits || res.nodes < res.visits || res.nodes > 2 * KIN_SPACES)
         kin_fail(g, "frame %u: %u hits, %u visits, %u nodes", n, res.hits, res.visits, res.nodes);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file property/kin_fork.c  Kin: forks, at once or step by step with other things going on between the steps, and aborts. */
+/** @file property/kin_fork.c  Kin: forks, at once or in steps with other things going on in between, and aborts. */
 #include "property/kin.h"
 
 static struct kin_entry inherited(const struct kin_entry *e)
@@ -22,7 +22,8 @@ static void check_copied(struct kin *g, const struct kin_space *p, const struct 
     if (!a && !b) return;
     if (rmap_pte_kind(f, a) != rmap_pte_kind(f, b) || rmap_pte_pfn(f, a) != rmap_pte_pfn(f, b))
         kin_fail(g, "page %u: entry %#llx was copied as %#llx", k, (unsigned long long)a, (unsigned long long)b);
-    if (rmap_pte_get(f, a, RMAP_ATTR_WRITE) || rmap_pte_get(f, b, RMAP_ATTR_WRITE)) kin_fail(g, "page %u is writable", k);
+    if (rmap_pte_get(f, a, RMAP_ATTR_WRITE) || rmap_pte_get(f, b, RMAP_ATTR_WRITE))
+        kin_fail(g, "page %u is writable", k);
 }
 
 static void fork_at_once(struct kin *g, struct kin_space *p, struct kin_space *c)
@@ -34,7 +35,8 @@ static void fork_at_once(struct kin *g, struct kin_space *p, struct kin_space *c
     int err = world_fork_try(p->s, &child);
     kin_failing_end(g);
     if (err) {
-        if (!(pinned && err == RMAP_ERR_PINNED) && !(failing && err == RMAP_ERR_NOMEM)) kin_fail(g, "%s", rmap_error_name(err));
+        if (!(pinned && err == RMAP_ERR_PINNED) && !(failing && err == RMAP_ERR_NOMEM))
+            kin_fail(g, "%s", rmap_error_name(err));
         g->totals->refused += err == RMAP_ERR_PINNED;
         g->totals->failed += err == RMAP_ERR_NOMEM;
         return;
@@ -104,6 +106,8 @@ void kin_fork(struct kin *g, struct kin_space *p)
     while (c->s) c++;
     const bool at_once = kin_below(g, 2);
     kin_note(g, "s%u forks s%u%s", kin_number(g, p), kin_number(g, c), at_once ? "" : " in steps: ");
-    if (at_once) fork_at_once(g, p, c);
-    else fork_in_steps(g, p, c);
+    if (at_once)
+        fork_at_once(g, p, c);
+    else
+        fork_in_steps(g, p, c);
 }

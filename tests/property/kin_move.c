@@ -24,8 +24,8 @@ static void plan_move(struct kin *g, const struct kin_space *p, unsigned from, u
     }
 }
 
-static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigned to, unsigned n, const struct plan *plan,
-                      const struct rmap_moved *is)
+static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigned to, unsigned n,
+                      const struct plan *plan, const struct rmap_moved *is)
 {
     const struct rmap_moved *must = &plan->moved;
     if (is->reindexed != must->reindexed || is->copied != must->copied || is->swap_moved != must->swap_moved ||
@@ -39,7 +39,8 @@ static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigne
             const bool alone = plan->copy[i] || kin_holders(g, e.id) == 1;
             const struct kin_seen *before = kin_seen(g, p, from + i);
             const rmap_pte_t now = world_entry(p->s, g->c.vpn[to + i]);
-            if (kin_maps(before->kind) && plan->copy[i] == (rmap_pte_pfn(g->c.world.geometry->format, now) == before->pfn))
+            if (kin_maps(before->kind) &&
+                plan->copy[i] == (rmap_pte_pfn(g->c.world.geometry->format, now) == before->pfn))
                 kin_fail(g, "page %u must%s be copied", from + i, plan->copy[i] ? "" : " not");
             if (plan->copy[i]) e.id = ++g->last_id;
             if (alone) e.home = (uint8_t)(to + i);
@@ -54,7 +55,7 @@ static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigne
     g->totals->swap_shared += is->swap_shared;
 }
 
-/* Everything is back, but copies made so far stay private, and a sole swap entry that came along is at home where it is. */
+/* Everything is back, but copies made so far stay private, and a sole swap entry that came along is at home now. */
 static void move_undone(struct kin *g, struct kin_space *p, unsigned from, unsigned n, const struct plan *plan)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -76,7 +77,8 @@ void kin_move(struct kin *g, struct kin_space *p)
     const unsigned n = g->c.dense ? 1 + kin_below(g, g->c.pages / 2) : 1;
     const unsigned from = kin_below(g, g->c.pages - n + 1);
     unsigned to = kin_below(g, g->c.pages - n + 1);
-    for (unsigned again = 0; again < 6 && from < to + n && to < from + n; again++) to = kin_below(g, g->c.pages - n + 1);
+    for (unsigned again = 0; again < 6 && from < to + n && to < from + n; again++)
+        to = kin_below(g, g->c.pages - n + 1);
     const bool overlap = from < to + n && to < from + n, zap = kin_below(g, 4);
     bool occupied = false;
     kin_note(g, "s%u moves %u+%u to %u; ", kin_number(g, p), from, n, to);
@@ -97,7 +99,8 @@ void kin_move(struct kin *g, struct kin_space *p)
         if (err != (overlap ? RMAP_ERR_INVALID : RMAP_ERR_EXISTS)) kin_fail(g, "rmap_move: %s", rmap_error_name(err));
         g->totals->refused++;
     } else if (err) {
-        if (!(plan.pinned && err == RMAP_ERR_PINNED) && !(failing && (err == RMAP_ERR_NOMEM || err == RMAP_ERR_NO_FRAME)))
+        if (!(plan.pinned && err == RMAP_ERR_PINNED) &&
+            !(failing && (err == RMAP_ERR_NOMEM || err == RMAP_ERR_NO_FRAME)))
             kin_fail(g, "rmap_move: %s", rmap_error_name(err));
         move_undone(g, p, from, n, &plan);
     } else {
@@ -108,9 +111,15 @@ void kin_move(struct kin *g, struct kin_space *p)
 
 void kin_protect(struct kin *g, struct kin_space *p)
 {
-    static const unsigned flags[] = {RMAP_PROTECT_NO_WRITE,  RMAP_PROTECT_NO_ACCESS, RMAP_PROTECT_ACCESS,
-                                     RMAP_PROTECT_ACCESS,    RMAP_PROTECT_NO_EXEC,   RMAP_PROTECT_LOCK,
-                                     RMAP_PROTECT_UNLOCK,    RMAP_PROTECT_UNLOCK,    RMAP_PROTECT_ACCESS | RMAP_PROTECT_UNLOCK,
+    static const unsigned flags[] = {RMAP_PROTECT_NO_WRITE,
+                                     RMAP_PROTECT_NO_ACCESS,
+                                     RMAP_PROTECT_ACCESS,
+                                     RMAP_PROTECT_ACCESS,
+                                     RMAP_PROTECT_NO_EXEC,
+                                     RMAP_PROTECT_LOCK,
+                                     RMAP_PROTECT_UNLOCK,
+                                     RMAP_PROTECT_UNLOCK,
+                                     RMAP_PROTECT_ACCESS | RMAP_PROTECT_UNLOCK,
                                      RMAP_PROTECT_NO_ACCESS | RMAP_PROTECT_LOCK};
     const unsigned k = kin_below(g, g->c.pages), n = 1 + kin_below(g, g->c.pages - k), flag = flags[kin_below(g, 10)];
     const struct rmap_pte_format *f = g->c.world.geometry->format;

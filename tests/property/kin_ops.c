@@ -15,12 +15,17 @@ unsigned kin_holders(const struct kin *g, uint32_t id)
 bool kin_failing_begin(struct kin *g)
 {
     if (!g->c.failures || kin_below(g, 4)) return false;
-    if (kin_below(g, 2)) g->w.alloc.fail_at = g->w.alloc.calls + 1 + kin_below(g, 8);
-    else g->w.frame_fail_at = g->w.frame_calls + 1 + kin_below(g, 3);
+    if (kin_below(g, 2))
+        g->w.alloc.fail_at = g->w.alloc.calls + 1 + kin_below(g, 8);
+    else
+        g->w.frame_fail_at = g->w.frame_calls + 1 + kin_below(g, 3);
     return true;
 }
 
-void kin_failing_end(struct kin *g) { g->w.alloc.fail_at = g->w.frame_fail_at = 0; }
+void kin_failing_end(struct kin *g)
+{
+    g->w.alloc.fail_at = g->w.frame_fail_at = 0;
+}
 
 /* ---- accesses ---- */
 
@@ -43,16 +48,20 @@ static void read_done(struct kin *g, struct kin_entry *e, unsigned k, const stru
     COUNT(g, reads, 1);
 }
 
-static void write_done(struct kin *g, struct kin_space *p, unsigned k, const struct kin_seen *before, bool pinned, uint64_t stamp)
+static void write_done(struct kin *g, struct kin_space *p, unsigned k, const struct kin_seen *before, bool pinned,
+                       uint64_t stamp)
 {
     const struct rmap_pte_format *f = g->c.world.geometry->format;
     struct kin_entry *e = &p->at[k];
     bool writable = before->kind == RMAP_PTE_PRESENT && rmap_pte_get(f, before->entry, RMAP_ATTR_WRITE);
     bool own = writable || (before->kind == RMAP_PTE_SWAP && swapped_in(g, e, k));
     if (e->id > KIN_ZERO && kin_holders(g, e->id) == 1 && !pinned) own = true; /* E4: no copy for a sole owner */
-    if (e->id == KIN_NOTHING) e->locked = false;
-    else if (own) COUNT(g, reuses, 1);
-    else COUNT(g, copies, 1);
+    if (e->id == KIN_NOTHING)
+        e->locked = false;
+    else if (own)
+        COUNT(g, reuses, 1);
+    else
+        COUNT(g, copies, 1);
     if (before->kind == RMAP_PTE_PRESENT && own != (rmap_pte_pfn(f, world_entry(p->s, g->c.vpn[k])) == before->pfn))
         kin_fail(g, "a page was %s", own ? "copied that is its own" : "written that is not its own");
     if (!own) e->id = ++g->last_id;
@@ -189,13 +198,18 @@ void kin_meanwhile(struct kin *g, const struct kin_space *p, const struct kin_sp
     COUNT(g, meanwhile, 1);
     switch (other == p || other == c ? 0 : kin_below(g, 8)) {
     case 4:
-    case 5: access_page(g, other, true); break;
-    case 6: zap_some(g, other); break;
+    case 5:
+        access_page(g, other, true);
+        break;
+    case 6:
+        zap_some(g, other);
+        break;
     case 7:
         kin_note_more(g, "s%u exits; ", kin_number(g, other));
         kin_exit(g, other);
         break;
-    default: kin_verb(g);
+    default:
+        kin_verb(g);
     }
     kin_check(g, false);
 }

@@ -5,13 +5,20 @@
 #define BATCH KIN_FRAMES
 
 struct batch {
-    struct rmap_page *page[BATCH];
+    struct rmap_page *page[BATCH];  /* as the verb gets them: sorted by address, too, which no seed knows */
+    struct rmap_page *taken[BATCH]; /* by number: in this order slots are taken and frames given back */
     struct rmap_result result[BATCH];
     size_t n;
 };
 
-static unsigned number(struct kin *g, const struct rmap_page *page) { return (unsigned)(rmap_page_pfn(g->w.r, page) - WORLD_PFN); }
-static const struct kin_frame *frame_of(struct kin *g, const struct rmap_page *page) { return &g->scan.frame[number(g, page)]; }
+static unsigned number(struct kin *g, const struct rmap_page *page)
+{
+    return (unsigned)(rmap_page_pfn(g->w.r, page) - WORLD_PFN);
+}
+static const struct kin_frame *frame_of(struct kin *g, const struct rmap_page *page)
+{
+    return &g->scan.frame[number(g, page)];
+}
 
 /* One page, a few, or all, each locked and referenced; in any order, or as the verbs like them. */
 static void batch_take(struct kin *g, struct batch *b)
@@ -24,9 +31,11 @@ static void batch_take(struct kin *g, struct batch *b)
         if (page == g->w.special || !rmap_page_is_anon(page) || kin_below(g, rare)) continue;
         rmap_page_get(page);
         rmap_page_lock(page);
-        b->page[b->n++] = page;
+        b->taken[b->n++] = page;
     }
-    if (kin_below(g, 2)) rmap_pages_sort(b->page, b->n);
+    memcpy(b->page, b->taken, b->n * sizeof *b->page);
+    if (kin_below(g, 2))
+        rmap_pages_sort(b->page, b->n);
     else if (b->n) {
         unsigned i = kin_below(g, (unsigned)b->n);
         struct rmap_page *page = b->page[0];
@@ -38,8 +47,8 @@ static void batch_take(struct kin *g, struct batch *b)
 static void batch_release(struct kin *g, struct batch *b)
 {
     for (size_t i = 0; i < b->n; i++) {
-        rmap_page_unlock(g->w.r, b->page[i]);
-        rmap_page_put(g->w.r, b->page[i]);
+        rmap_page_unlock(g->w.r, b->taken[i]);
+        rmap_page_put(g->w.r, b->taken[i]);
     }
 }
 
@@ -48,11 +57,11 @@ static void need_done(struct kin *g, const struct batch *b, size_t i, const char
     const struct rmap_result *res = &b->result[i];
     const struct kin_frame *x = frame_of(g, b->page[i]);
     if (res->outcome != RMAP_DONE || res->reason || res->hits != x->count || res->mapcount != x->count)
-        kin_fail(g, "%s of frame %u: outcome %d, reason %d, %u hits, mapcount %u; %u mappings", verb, number(g, b->page[i]),
-                 res->outcome, res->reason, res->hits, res->mapcount, x->count);
+        kin_fail(g, "%s of frame %u: outcome %d, reason %d, %u hits, mapcount %u; %u mappings", verb,
+                 number(g, b->page[i]), res->outcome, res->reason, res->hits, res->mapcount, x->count);
     if (res->young != x->young || res->dirty != x->dirty || res->locked != x->locked)
-        kin_fail(g, "%s of frame %u says young %u, dirty %u, locked %u; must be %d, %d, %d", verb, number(g, b->page[i]),
-                 res->young, res->dirty, res->locked, x->young, x->dirty, x->locked);
+        kin_fail(g, "%s of frame %u says young %u, dirty %u, locked %u; must be %d, %d, %d", verb,
+                 number(g, b->page[i]), res->young, res->dirty, res->locked, x->young, x->dirty, x->locked);
 }
 
 /* Does an entry that maps the frame still have one of the attributes? */
@@ -68,7 +77,8 @@ static void age(struct kin *g, struct batch *b)
 {
     const bool keep = kin_below(g, 3) == 0;
     kin_note_more(g, "referenced%s, %zu pages; ", keep ? " (keep)" : "", b->n);
-    if (rmap_referenced(g->w.r, b->page, b->n, keep ? RMAP_KEEP_ACCESSED : 0, b->result)) kin_fail(g, "rmap_referenced");
+    if (rmap_referenced(g->w.r, b->page, b->n, keep ? RMAP_KEEP_ACCESSED : 0, b->result))
+        kin_fail(g, "rmap_referenced");
     for (size_t i = 0; i < b->n; i++) {
         need_done(g, b, i, "referenced");
         if (any_attr(g, b->page[i], RMAP_ATTR_ACCESSED) != (keep && frame_of(g, b->page[i])->young))
@@ -108,8 +118,9 @@ static unsigned stoppers(struct kin *g, const struct rmap_page *page, unsigned f
 static void give_slots(struct kin *g, struct batch *b)
 {
     for (size_t i = 0; i < b->n; i++) {
-        int err = rmap_swap_cache_add(g->w.swap, b->page[i]);
-        if (err && err != RMAP_ERR_EXISTS && err != RMAP_ERR_NO_SLOT) kin_fail(g, "rmap_swap_cache_add: %s", rmap_error_name(err));
+        int err = rmap_swap_cache_add(g->w.swap, b->taken[i]);
+        if (err && err != RMAP_ERR_EXISTS && err != RMAP_ERR_NO_SLOT)
+            kin_fail(g, "rmap_swap_cache_add: %s", rmap_error_name(err));
     }
 }
 
@@ -125,13 +136,15 @@ static void unmap(struct kin *g, struct batch *b)
         struct rmap_page *page = b->page[i];
         const struct rmap_result *res = &b->result[i];
         if (stop[i]) {
-            if (res->outcome != RMAP_PARTIAL || !(stop[i] >> res->reason & 1) || res->hits >= frame_of(g, page)->count + !res->hits)
-                kin_fail(g, "unmap of frame %u: outcome %d, reason %d, %u hits; must stop for one of %#x", number(g, page),
-                         res->outcome, res->reason, res->hits, stop[i]);
+            if (res->outcome != RMAP_PARTIAL || !(stop[i] >> res->reason & 1) ||
+                res->hits >= frame_of(g, page)->count + !res->hits)
+                kin_fail(g, "unmap of frame %u: outcome %d, reason %d, %u hits; must stop for one of %#x",
+                         number(g, page), res->outcome, res->reason, res->hits, stop[i]);
             g->totals->unmaps_partial++;
         } else {
             need_done(g, b, i, "unmap");
-            if (rmap_page_mapcount(page)) kin_fail(g, "unmapped frame %u has mapcount %u", number(g, page), rmap_page_mapcount(page));
+            if (rmap_page_mapcount(page))
+                kin_fail(g, "unmapped frame %u has mapcount %u", number(g, page), rmap_page_mapcount(page));
         }
         if ((rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) && !rmap_swap_get_ops()->count(g->w.swap, page->swap) &&
             rmap_swap_cache_del(g->w.swap, page))
@@ -147,13 +160,15 @@ static void evict(struct kin *g, struct batch *b)
     int results[BATCH];
     size_t n = 0;
     for (size_t i = 0; i < b->n; i++)
-        if (b->result[i].outcome == RMAP_DONE && (rmap_page_flags(b->page[i]) & RMAP_PAGE_DIRTY)) dirty[n++] = b->page[i];
+        if (b->result[i].outcome == RMAP_DONE && (rmap_page_flags(b->page[i]) & RMAP_PAGE_DIRTY))
+            dirty[n++] = b->page[i];
     if (rmap_swap_write(g->w.swap, dirty, n, results)) kin_fail(g, "rmap_swap_write");
     for (size_t i = 0; i < n; i++)
         if (results[i]) kin_fail(g, "rmap_swap_write: %s", rmap_error_name(results[i]));
     for (size_t i = 0; i < b->n; i++) {
         if (b->result[i].outcome != RMAP_DONE) continue;
-        if (rmap_swap_cache_del(g->w.swap, b->page[i])) kin_fail(g, "rmap_swap_cache_del of frame %u", number(g, b->page[i]));
+        if (rmap_swap_cache_del(g->w.swap, b->page[i]))
+            kin_fail(g, "rmap_swap_cache_del of frame %u", number(g, b->page[i]));
         g->totals->evicted++;
     }
 }
@@ -163,11 +178,17 @@ void kin_verb(struct kin *g)
     struct batch b;
     batch_take(g, &b);
     switch (kin_below(g, 8)) {
-    case 0: age(g, &b); break;
-    case 1: write_protect(g, &b); break;
+    case 0:
+        age(g, &b);
+        break;
+    case 1:
+        write_protect(g, &b);
+        break;
     case 2:
     case 3:
-    case 4: unmap(g, &b); break;
+    case 4:
+        unmap(g, &b);
+        break;
     default:
         unmap(g, &b);
         kin_note_more(g, "evict; ");

@@ -2,9 +2,9 @@
 /**
  * @file property/test_core_random.c  Random operations on the core alone, against an exact oracle (DESIGN 12).
  *
- * At most twelve spaces of eight pages: forks (also step by step, with verbs, writes and exits between the steps, and
- * aborted), exits, execs, writes with copy on write, reads with swap-in, zaps, moves, protections, pins, and batches of the
- * page verbs. After every operation the tables are compared with the oracle, the mappers of pages with what walks find, and
+ * At most twelve spaces of eight pages: forks (also step by step, with verbs, writes and exits in between, and aborted),
+ * exits, execs, writes with copy on write, reads with swap-in, zaps, moves, protections, pins, and batches of the page
+ * verbs. After every operation the tables are compared with the oracle, the mappers of pages with what walks find, and
  * rmap_verify must agree. A run is many games; game n of a test has the seed SEED + n, so that SEED=m OPS=k alone plays
  * the game that failed. OPS is the number of operations of each test.
  *
@@ -30,7 +30,7 @@
 #define SLOWER 1
 #endif
 
-/* Not on the stack, and known to the handlers: a crash, or a check of the world's that fails, is reported like a failure. */
+/* Known to the handlers: a crash, or a check of the world's that fails, is reported like a failure. */
 static struct kin game;
 static volatile sig_atomic_t playing;
 
@@ -74,11 +74,17 @@ static void play(unsigned test, enum kin_layout layout, uint64_t ops)
         ops -= n;
     }
     kin_totals_print(&totals);
-#define KIN_TOTAL_SEEN(name) \
+#define KIN_TOTAL_SEEN(name)                                                                                           \
     if (all >= 20000 && !totals.name) TEST_FAIL("in %llu operations there were no " #name, (unsigned long long)all);
     KIN_TOTALS(KIN_TOTAL_SEEN)
 #undef KIN_TOTAL_SEEN
 }
 
-RMAP_TEST(core_random, agrees_with_the_oracle_where_pages_are_neighbours) { play(1, KIN_DENSE, 300000); }
-RMAP_TEST(core_random, agrees_with_the_oracle_where_pages_lie_in_many_tables) { play(2, KIN_SPREAD, 150000); }
+RMAP_TEST(core_random, agrees_with_the_oracle_where_pages_are_neighbours)
+{
+    play(1, KIN_DENSE, 300000);
+}
+RMAP_TEST(core_random, agrees_with_the_oracle_where_pages_lie_in_many_tables)
+{
+    play(2, KIN_SPREAD, 150000);
+}

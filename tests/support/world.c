@@ -63,6 +63,13 @@ struct rmap_page *world_descriptor(struct world *w, uint64_t n)
     return (struct rmap_page *)(void *)(w->descriptors + n * w->o.stride);
 }
 
+struct rmap_page *world_new_page(struct world *w)
+{
+    struct rmap_page *page;
+    CHECK_OK(rmap_page_alloc(w->r, RMAP_PFN_NONE, &page));
+    return page;
+}
+
 unsigned char *world_contents(struct world *w, rmap_pfn_t pfn)
 {
     return w->memory + ((pfn - WORLD_PFN) << WORLD_PAGE_SHIFT);

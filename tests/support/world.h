@@ -143,6 +143,8 @@ void world_set_entry(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e);
 struct rmap_page *world_page(struct world_space *s, rmap_vpn_t vpn);
 /** Page that a present entry maps or that is cached for a swap entry, or NULL. */
 struct rmap_page *world_page_or_cached(struct world_space *s, rmap_vpn_t vpn);
+/** A frame that nobody knows yet, with one reference of the caller's. */
+struct rmap_page *world_new_page(struct world *w);
 struct rmap_page *world_descriptor(struct world *w, uint64_t n);
 unsigned char *world_contents(struct world *w, rmap_pfn_t pfn);
 struct rmap_stats world_stats(struct world *w);
@@ -150,6 +152,8 @@ struct rmap_stats world_stats(struct world *w);
 /* ---- world_verbs.c: the page verbs on one page, page lock and reference included ---- */
 
 struct rmap_result world_referenced(struct world *w, struct rmap_page *page);
+/** referenced with RMAP_KEEP_ACCESSED. */
+struct rmap_result world_look(struct world *w, struct rmap_page *page);
 struct rmap_result world_protect(struct world *w, struct rmap_page *page);
 /** Gives the page a slot if it has none, and takes that back if the walk left it without entries. */
 struct rmap_result world_unmap(struct world *w, struct rmap_page *page, unsigned flags);

@@ -108,14 +108,6 @@ static int cached_page(struct world *w, rmap_swp_t entry, struct rmap_page **out
     return err;
 }
 
-/* The entry goes: one entry less of the slot, and of the space's counters. */
-static void entry_dropped(struct world_space *s, rmap_swp_t entry, bool was_moved, struct rmap_gather *g)
-{
-    rmap_gather_swap(g, entry);
-    s->m.swapped--;
-    s->m.moved -= was_moved;
-}
-
 static int fault_swap(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
 {
     struct world *w = s->w;
@@ -129,13 +121,13 @@ static int fault_swap(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
     if (err || (err = cached_page(w, entry, &page))) return err;
     rmap_gather_init(&g, w->r);
     if (home.index != vpn) { /* S10: a moved entry gets its copy now */
-        if (!(err = install_new(s, vpn, e, page, &g))) entry_dropped(s, entry, true, &g);
+        if (!(err = install_new(s, vpn, e, page, &g))) rmap_gather_swap(&g, &s->m, vpn, entry);
         w->copies += !err;
     } else if (!entry_lock(s, vpn, e, &run)) {
         err = RMAP_ERR_BUSY;
     } else {
         if (!(err = rmap_page_map_swapin(&s->m, page, entry))) {
-            entry_dropped(s, entry, false, &g);
+            rmap_gather_swap(&g, &s->m, vpn, entry);
             unsigned keep = rmap_pte_attrs(f, e) & (ATTR(LOCKED) | ATTR(SOFT_DIRTY));
             rmap_run_set(&s->mmu, &run, (uint32_t)(vpn - run.first), rmap_pte_make(f, rmap_page_pfn(w->r, page), keep));
         }

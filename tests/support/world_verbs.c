@@ -14,13 +14,23 @@ static void release(struct world *w, struct rmap_page *page)
     rmap_page_put(w->r, page);
 }
 
-struct rmap_result world_referenced(struct world *w, struct rmap_page *page)
+static struct rmap_result age(struct world *w, struct rmap_page *page, unsigned flags)
 {
     struct rmap_result res;
     hold(page);
-    CHECK_OK(rmap_referenced(w->r, &page, 1, 0, &res));
+    CHECK_OK(rmap_referenced(w->r, &page, 1, flags, &res));
     release(w, page);
     return res;
+}
+
+struct rmap_result world_referenced(struct world *w, struct rmap_page *page)
+{
+    return age(w, page, 0);
+}
+
+struct rmap_result world_look(struct world *w, struct rmap_page *page)
+{
+    return age(w, page, RMAP_KEEP_ACCESSED);
 }
 
 struct rmap_result world_protect(struct world *w, struct rmap_page *page)

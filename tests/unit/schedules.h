@@ -4,12 +4,17 @@
  *
  *     task a:  begin ─ copy ─ commit        task b:  zap        walk:  ● visit ● visit ● visit ●
  *
- * A schedule is a list of choices, made wherever more than one thing could happen next: which task, or the walk. Inside a
- * walk that is before its first and after every look into a space, when it holds no run lock; there only steps are possible
- * that need neither the page lock nor the exclusive group lock. Each schedule runs in a world of its own, from the start,
- * and the last choice that can be changed is changed for the next one (model: `dfs` of explore.py, without preemption bound).
+ * A schedule is a list of choices, made wherever more than one thing could happen next: which task, or the walk.
+ * Inside a
+ * walk that is before its first and after every look into a space, when it holds no run lock; there only steps are
+ * possible
+ * that need neither the page lock nor the exclusive group lock. Each schedule runs in a world of its own, from the
+ * start,
+ * and the last choice that can be changed is changed for the next one (model: `dfs` of explore.py, without preemption
+ * bound).
  *
- * The world: spaces S, X forked from S, Y forked from X, as many as the scenario wants, and vpn 0 written by S before. With
+ * The world: spaces S, X forked from S, Y forked from X, as many as the scenario wants, and vpn 0 written by S
+ * before. With
  * `above` the page comes from a space above S that gave its mapping up: then every walk wastes a step and may tighten.
  */
 #ifndef RMAP_TESTS_UNIT_SCHEDULES_H
@@ -38,7 +43,12 @@ struct step {
     unsigned who;
 };
 enum walk_kind { WALK_REF, WALK_PROTECT, WALK_UNMAP };
-enum first_state { ALL_PRESENT, ALL_CACHED, Y_READ_BACK, ALL_ON_DEVICE }; /* ALL_CACHED: on swap, the page still in memory */
+enum first_state {
+    ALL_PRESENT,
+    ALL_CACHED,
+    Y_READ_BACK,
+    ALL_ON_DEVICE
+}; /* ALL_CACHED: on swap, the page still in memory */
 
 #define TASK_STEPS 6
 struct scenario {
@@ -55,7 +65,7 @@ struct scene {
     struct rmap_gather cow[SPACES];
     bool gone[SPACES][2], kid_gone[SPACES]; /* nothing at this vpn any more: zapped or moved away; kid: vpn 0 */
     bool kid_moved[SPACES];                 /* the parent's mapping lay at vpn 1 when it was copied */
-    unsigned at[2]; /* next step of each task */
+    unsigned at[2];                         /* next step of each task */
     bool walking, walk_first;
     int (*run_find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *); /* the world's own */
     void (*run_unlock)(void *, struct rmap_mmu_run *);
@@ -79,7 +89,8 @@ static unsigned choose(unsigned options)
 /* The next schedule, or false after the last one. */
 static bool schedule_next(void)
 {
-    while (schedule.length && schedule.chosen[schedule.length - 1] + 1 == schedule.options[schedule.length - 1]) schedule.length--;
+    while (schedule.length && schedule.chosen[schedule.length - 1] + 1 == schedule.options[schedule.length - 1])
+        schedule.length--;
     if (schedule.length) schedule.chosen[schedule.length - 1]++;
     schedule.depth = 0;
     return schedule.length;
@@ -129,8 +140,12 @@ static void step_run(struct scene *x, struct step t)
         rmap_fork_commit(f);
         world_space_adopt(x->kid[t.who]);
         return;
-    case STEP_COW_DROP: rmap_gather_finish(&x->cow[t.who]); return;
-    case STEP_COW_TAKE: cow_take(x, s, &x->cow[t.who]); return;
+    case STEP_COW_DROP:
+        rmap_gather_finish(&x->cow[t.who]);
+        return;
+    case STEP_COW_TAKE:
+        cow_take(x, s, &x->cow[t.who]);
+        return;
     case STEP_BEGIN:
         x->kid[t.who] = world_space_blank(&x->w);
         CHECK_OK(rmap_fork_begin(&s->m, &x->kid[t.who]->m, &x->kid[t.who]->mmu, f));
@@ -140,7 +155,9 @@ static void step_run(struct scene *x, struct step t)
         world_space_free(x->kid[t.who]);
         x->kid[t.who] = NULL;
         return;
-    case STEP_READ: CHECK_EQ(world_read(s, 0), 1); return;
+    case STEP_READ:
+        CHECK_EQ(world_read(s, 0), 1);
+        return;
     case STEP_LEAVE:
         world_exit(s);
         x->s[t.who] = NULL;
@@ -150,11 +167,15 @@ static void step_run(struct scene *x, struct step t)
         x->gone[t.who][0] = true;
         x->gone[t.who][1] = false;
         return;
-    case STEP_END: break;
+    case STEP_END:
+        break;
     }
 }
 
-static struct step task_step(const struct scene *x, unsigned i) { return x->scenario->task[i][x->at[i]]; }
+static struct step task_step(const struct scene *x, unsigned i)
+{
+    return x->scenario->task[i][x->at[i]];
+}
 
 /* A moment of the walk at which it holds no run lock. */
 static void walk_point(void)
@@ -212,7 +233,10 @@ static void check_read_only(struct world_space *s, void *page)
 {
     if (world_page(s, 0) == page) CHECK(!world_attr(s, 0, RMAP_ATTR_WRITE) && !world_attr(s, 0, RMAP_ATTR_DIRTY));
 }
-static void check_unmapped(struct world_space *s, void *page) { CHECK(world_page(s, 0) != page); }
+static void check_unmapped(struct world_space *s, void *page)
+{
+    CHECK(world_page(s, 0) != page);
+}
 /* So that what the walk did to an entry can be seen in it: a copy made before that has these attributes, too. */
 static void mark_entry(struct world_space *s, void *page)
 {
@@ -239,9 +263,12 @@ static void scene_walk(struct scene *x, enum walk_kind kind)
     rmap_page_get(page); /* the steps may zap it everywhere */
     each_space(x, mark_entry, page);
     x->walking = x->walk_first = true;
-    if (kind == WALK_REF) res = world_referenced(&x->w, page);
-    else if (kind == WALK_PROTECT) res = world_protect(&x->w, page);
-    else res = world_unmap(&x->w, page, 0);
+    if (kind == WALK_REF)
+        res = world_referenced(&x->w, page);
+    else if (kind == WALK_PROTECT)
+        res = world_protect(&x->w, page);
+    else
+        res = world_unmap(&x->w, page, 0);
     x->walking = false;
     if (res.outcome == RMAP_DONE && kind == WALK_REF) each_space(x, check_aged, page);
     if (res.outcome == RMAP_DONE && kind == WALK_PROTECT) each_space(x, check_read_only, page);
@@ -265,8 +292,10 @@ static void scene_open(struct scene *x, const struct scenario *sc, bool above)
         x->gone[i][1] = true;
     }
     if (above) world_zap(top, 0, 1);
-    if (sc->first == ALL_ON_DEVICE) CHECK(world_swap_out(&x->w, world_page(x->s[S], 0)));
-    else if (sc->first != ALL_PRESENT) CHECK_EQ(world_unmap(&x->w, world_page(x->s[S], 0), 0).outcome, RMAP_DONE);
+    if (sc->first == ALL_ON_DEVICE)
+        CHECK(world_swap_out(&x->w, world_page(x->s[S], 0)));
+    else if (sc->first != ALL_PRESENT)
+        CHECK_EQ(world_unmap(&x->w, world_page(x->s[S], 0), 0).outcome, RMAP_DONE);
     if (sc->first == Y_READ_BACK) CHECK_EQ(world_read(x->s[Y], 0), 1);
     x->run_find = x->w.ops.run_find;
     x->run_unlock = x->w.ops.run_unlock;

@@ -227,6 +227,7 @@ RMAP_TEST(instance, dead_members_are_refused_everywhere)
     CHECK_ERR(rmap_zap(&dead->m, 0, 1, NULL), RMAP_ERR_DEAD);
     CHECK_ERR(rmap_protect(&dead->m, 0, 1, RMAP_PROTECT_NO_WRITE), RMAP_ERR_DEAD);
     CHECK_ERR(rmap_move(&dead->m, 0, 8, 1, NULL), RMAP_ERR_DEAD);
+    CHECK_ERR(rmap_member_trim(&dead->m, 0, 1), RMAP_ERR_DEAD);
     CHECK_ERR(rmap_page_dup(&dead->m, &page, 1), RMAP_ERR_DEAD);
     CHECK_EQ(rmap_page_mapcount(page), 1);
     CHECK_ERR(rmap_group_get_shape(NULL, &shape), RMAP_ERR_NULL_ARG);
@@ -298,7 +299,8 @@ RMAP_TEST(instance, stats_count_walks_by_verb_and_by_mappers)
     world_write(p, 7, 1);
     for (unsigned i = 0; i < 4; i++) world_fork(p);
     struct rmap_page *page = world_page(p, 7);
-    world_referenced(&w, page); /* five mappers */
+    world_look(&w, page); /* five mappers */
+    world_referenced(&w, page);
     world_protect(&w, page);
     world_mappers(&w, page);
     world_unmap(&w, page, 0);
@@ -318,7 +320,7 @@ RMAP_TEST(instance, stats_count_walks_by_verb_and_by_mappers)
     CHECK_EQ(st.tags, 6);
     CHECK_EQ(st.mappings, 0);
     CHECK_EQ(st.mappings_peak, 5);
-    CHECK_EQ(st.walks_incomplete + st.walks_partial + st.tightened, 0);
+    CHECK_EQ(st.walks_incomplete + st.walks_partial + st.first_lookups.walks, 0);
     world_check(&w);
     world_fini(&w);
 }

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/test_schedules.c  Fork, zap, fault, exit and move against one walk: in every order, all mappings are found.
+ * @file unit/test_schedules.c  Fork, zap, fault, exit and move against one walk: in every order, all mappings are
+ * found.
  *
- * The scenarios are those of the model (DFS and DFS3 of explore.py). After each schedule: invariants, every mapping found by
+ * The scenarios are those of the model (DFS and DFS3 of explore.py). After each schedule: invariants, every mapping
+ * found by
  * a walk, every value readable; after the walk: what DONE promised, and that every mapper is a candidate.
  */
 #include "unit/schedules.h"
 
+/* clang-format off */
 #define FORK(s) {STEP_BEGIN, s}, {STEP_COPY, s}, {STEP_COMMIT, s}
 #define COW(s) {STEP_COW_TAKE, s}, {STEP_COW_DROP, s}
 #define ZAP(s) {STEP_ZAP, s}
 #define EXIT(s) {STEP_ZAP, s}, {STEP_LEAVE, s}
+/* clang-format on */
 
 /* That the schedules exist at all: `least` of them. */
-#define SCENARIO(name, kind, least, ...)                                  \
-    RMAP_TEST(schedules, name)                                            \
-    {                                                                     \
-        static const struct scenario sc = {__VA_ARGS__};                  \
-        CHECK_LE(least, schedules_run(&sc, kind));                        \
+#define SCENARIO(name, kind, least, ...)                                                                               \
+    RMAP_TEST(schedules, name)                                                                                         \
+    {                                                                                                                  \
+        static const struct scenario sc = {__VA_ARGS__};                                                               \
+        CHECK_LE(least, schedules_run(&sc, kind));                                                                     \
     }
 
 /* A7, A15 */
@@ -39,21 +43,26 @@ SCENARIO(copy_on_write_against_referenced, WALK_REF, 10, .spaces = 2, .task = {{
 SCENARIO(copy_on_write_against_unmap, WALK_UNMAP, 10, .spaces = 2, .task = {{COW(X)}})
 SCENARIO(two_copies_on_write_against_referenced, WALK_REF, 30, .spaces = 2, .task = {{COW(X)}, {COW(S)}})
 /* C9, C10 */
-SCENARIO(two_swap_ins_against_referenced, WALK_REF, 8, .spaces = 2, .first = ALL_ON_DEVICE, .task = {{{STEP_READ, X}}, {{STEP_READ, S}}})
+SCENARIO(two_swap_ins_against_referenced, WALK_REF, 8, .spaces = 2, .first = ALL_ON_DEVICE,
+         .task = {{{STEP_READ, X}}, {{STEP_READ, S}}})
 SCENARIO(a_swap_in_against_referenced, WALK_REF, 4, .spaces = 3, .first = Y_READ_BACK, .task = {{{STEP_READ, S}}})
-SCENARIO(a_swap_in_while_the_parent_forks, WALK_REF, 20, .spaces = 2, .first = ALL_CACHED, .task = {{FORK(S)}, {{STEP_READ, X}}})
+SCENARIO(a_swap_in_while_the_parent_forks, WALK_REF, 20, .spaces = 2, .first = ALL_CACHED,
+         .task = {{FORK(S)}, {{STEP_READ, X}}})
 SCENARIO(two_swap_ins_and_a_fork_of_the_reader, WALK_UNMAP, 20, .spaces = 2, .first = ALL_CACHED,
          .task = {{{STEP_READ, S}, FORK(S)}, {{STEP_READ, X}}})
 /* A2, A7, B2 */
 SCENARIO(the_parent_exits_while_the_child_forks, WALK_REF, 100, .spaces = 2, .task = {{EXIT(S)}, {FORK(X)}})
-SCENARIO(copy_on_write_below_a_fork_against_write_protect, WALK_PROTECT, 100, .spaces = 3, .task = {{FORK(X)}, {COW(Y)}})
+SCENARIO(copy_on_write_below_a_fork_against_write_protect, WALK_PROTECT, 100, .spaces = 3,
+         .task = {{FORK(X)}, {COW(Y)}})
 SCENARIO(a_child_exits_while_the_parent_forks, WALK_UNMAP, 100, .spaces = 3, .task = {{FORK(S)}, {EXIT(X)}})
 SCENARIO(two_forks_at_once_against_referenced, WALK_REF, 100, .spaces = 3, .task = {{FORK(S)}, {FORK(Y)}})
 SCENARIO(two_forks_at_once_against_unmap, WALK_UNMAP, 100, .spaces = 3, .task = {{FORK(S)}, {FORK(Y)}})
 /* A6 */
 SCENARIO(A6_a_fork_aborts_against_referenced, WALK_REF, 50, .spaces = 3,
          .task = {{{STEP_BEGIN, S}, {STEP_COPY, S}, {STEP_ABORT, S}}, {ZAP(Y)}})
-SCENARIO(A6_a_fork_aborts_before_any_copy, WALK_REF, 20, .spaces = 3, .task = {{{STEP_BEGIN, S}, {STEP_ABORT, S}}, {ZAP(Y)}})
+SCENARIO(A6_a_fork_aborts_before_any_copy, WALK_REF, 20, .spaces = 3,
+         .task = {{{STEP_BEGIN, S}, {STEP_ABORT, S}}, {ZAP(Y)}})
 SCENARIO(both_owners_exit_against_referenced, WALK_REF, 50, .spaces = 3, .task = {{EXIT(S)}, {EXIT(X)}})
 SCENARIO(a_move_while_a_child_forks_against_unmap, WALK_UNMAP, 20, .spaces = 3, .task = {{{STEP_MOVE, X}}, {FORK(Y)}})
-SCENARIO(a_fork_after_a_move_against_referenced, WALK_REF, 20, .spaces = 2, .task = {{{STEP_MOVE, X}, FORK(X)}, {ZAP(S)}})
+SCENARIO(a_fork_after_a_move_against_referenced, WALK_REF, 20, .spaces = 2,
+         .task = {{{STEP_MOVE, X}, FORK(X)}, {ZAP(S)}})

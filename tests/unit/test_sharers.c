@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/test_sharers.c  Few sharers among many relatives, very many sharers, very many generations: counted, never timed.
+ * @file unit/test_sharers.c  Few sharers among many relatives, very many sharers, very many generations: counted,
+ * never timed.
  *
  * Frames are descriptors only. What the model measured is in test_scale.c.
  */
@@ -37,7 +38,8 @@ static unsigned depth_of(const struct rmap_page *page)
 
 /* ---- few sharers, many siblings ---- */
 
-/* 50 siblings, page 0 left in a and b; `epochs`: P writes before each fork. Visits of the first and of the second look. */
+/* 50 siblings, page 0 left in a and b; `epochs`: P writes before each fork. Visits of the first and of the second
+ * look. */
 static void two_of_50(bool epochs, unsigned a, unsigned b, unsigned first, unsigned second)
 {
     enum { KIDS = 50 };
@@ -70,7 +72,8 @@ RMAP_TEST(sharers, a_page_left_in_two_neighbours_of_50_siblings_costs_three_visi
     two_of_50(true, 24, 25, 27, 3);
     two_of_50(true, 0, 1, 3, 3);
 }
-/* The known weakness (DESIGN 4, what it costs): those between two far ones, or of the same epoch, are visited each time */
+/* The known weakness (DESIGN 4, what it costs): those between two far ones, or of the same epoch, are visited each
+ * time */
 RMAP_TEST(sharers, a_page_left_in_two_far_siblings_costs_those_between_them)
 {
     two_of_50(true, 10, 40, 42, 32);
@@ -136,8 +139,9 @@ static void generations(bool exit_first, bool keep)
         if (keep) CHECK_LE(depth_of(kept), 1);
         if (g % 97 == 0) CHECK_LE(look(&w, young[0]).nodes, 2);
         if (g % 97 == 1) CHECK_LE(look(&w, young[1]).nodes, 2);
-        if (keep && g % 4999 == 4998) CHECK_LE(look(&w, kept).nodes, 2); /* seldom: a look may tighten, and so hide things */
-        if (g % 3 == 0) tiny_zap(c, 1); /* others live on until their space exits */
+        if (keep && g % 4999 == 4998)
+            CHECK_LE(look(&w, kept).nodes, 2); /* seldom: a look may tighten, and so hide things */
+        if (g % 3 == 0) tiny_zap(c, 1);        /* others live on until their space exits */
         struct tiny *old = s;
         s = c;
         c = old;
@@ -147,15 +151,22 @@ static void generations(bool exit_first, bool keep)
     tiny_exit(s);
     world_fini(&w);
 }
-RMAP_TEST(sharers, A8_20000_generations_that_write_and_then_lose_their_parent_leave_one_node) { generations(false, true); }
-RMAP_TEST(sharers, A8_20000_generations_that_lose_their_parent_and_then_write_leave_one_node) { generations(true, true); }
+RMAP_TEST(sharers, A8_20000_generations_that_write_and_then_lose_their_parent_leave_one_node)
+{
+    generations(false, true);
+}
+RMAP_TEST(sharers, A8_20000_generations_that_lose_their_parent_and_then_write_leave_one_node)
+{
+    generations(true, true);
+}
 RMAP_TEST(sharers, A8_20000_generations_that_keep_nothing_leave_one_node)
 {
     generations(false, false);
     generations(true, false);
 }
 
-/* A17.  the page of every 16th generation is kept through the next 240: 15 of them at any time, each with its own tag */
+/* A17.  the page of every 16th generation is kept through the next 240: 15 of them at any time, each with its own tag
+ * */
 RMAP_TEST(sharers, A17_alias_chains_are_short_and_tags_no_more_than_page_owners)
 {
     enum { GENERATIONS = 20000, KEPT = 15 };
@@ -243,8 +254,14 @@ static void many_mappers(unsigned n)
     free(s);
     world_fini(&w);
 }
-RMAP_TEST(sharers, A9_300_mappers) { many_mappers(300); }
-RMAP_TEST(sharers, A9_70000_mappers_whose_owner_exits_first) { many_mappers(70000); }
+RMAP_TEST(sharers, A9_300_mappers)
+{
+    many_mappers(300);
+}
+RMAP_TEST(sharers, A9_70000_mappers_whose_owner_exits_first)
+{
+    many_mappers(70000);
+}
 
 /* A9.  by counts: 2^24 mappings of one page more than there are entries, and back */
 RMAP_TEST(sharers, A9_two_to_the_24_mappings_by_counts)
@@ -278,7 +295,8 @@ RMAP_TEST(sharers, A9_two_to_the_24_mappings_by_counts)
     world_fini(&w);
 }
 
-/* A9.  a count at its maximum, with the mark and without: neither a batch nor a fork goes beyond, nothing is left counted */
+/* A9.  a count at its maximum, with the mark and without: neither a batch nor a fork goes beyond, nothing is left
+ * counted */
 RMAP_TEST(sharers, A9_at_the_maximum_more_mappings_are_refused_and_nothing_is_counted)
 {
     struct world w;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_walk.c  The walk engine: arguments, outcomes and reasons, batches, tightening. */
+/** @file unit/test_walk.c  The walk engine: arguments, outcomes and their reasons (INV-5). */
 #include "support/world.h"
 
 #include <core/core.h>
@@ -100,6 +100,16 @@ RMAP_TEST(walk, a_count_above_the_hits_means_incomplete_after_all_candidates)
     }
     CHECK_EQ(rmap_page_owner(page), owner);
     CHECK_EQ(world_stats(&w).walks_incomplete, 3);
+    world_write(p, 8, 1); /* nor does it make a page the own of the only space where it was found */
+    struct world_space *last = world_fork(p);
+    struct rmap_page *other = world_page(p, 8);
+    owner = rmap_page_owner(other);
+    world_zap(p, 8, 1);
+    atomic_fetch_add(&other->mapcount, 1);
+    CHECK_EQ(world_referenced(&w, other).outcome, RMAP_INCOMPLETE);
+    CHECK_EQ(rmap_page_owner(other), owner);
+    atomic_fetch_sub(&other->mapcount, 1);
+    world_exit(last);
     CHECK_EQ(world_unmap(&w, page, 0).outcome, RMAP_INCOMPLETE);
     CHECK_EQ(rmap_page_mapcount(page), 1); /* C7: not 0, the frame is not free */
     rmap__page_count_down(w.r, page, 1);
@@ -360,113 +370,5 @@ RMAP_TEST(walk, pages_that_are_not_anonymous_each_get_their_own_answer)
         page[i]->mapcount = 0;
         release(&w, page[i]);
     }
-    world_fini(&w);
-}
-
-/* ---- tightening ---- */
-
-/*  P with 8 children; vpn 7 is left in the fifth alone */
-RMAP_TEST(walk, a_search_that_wasted_visits_is_not_repeated)
-{
-    struct world w;
-    world_init(&w, NULL);
-    struct world_space *p = family(&w, 8);
-    struct rmap_page *page = world_page(p, 7);
-    for (unsigned i = 0; i < 9; i++)
-        if (i != 5) world_zap(w.spaces[i], 7, 1);
-    struct rmap_result res = world_referenced(&w, page);
-    CHECK_EQ(res.visits, 6);
-    CHECK_EQ(res.nodes, 6);
-    CHECK_EQ(res.hits, 1);
-    CHECK_EQ(res.tightened, 1);
-    CHECK_EQ(rmap_page_owner(page), rmap_member_home(&w.spaces[5]->m));
-    res = world_referenced(&w, page);
-    CHECK_EQ(res.visits, 1);
-    CHECK_EQ(res.tightened, 0);
-    struct world_space *kid = world_fork(w.spaces[5]); /* and it is inherited from there */
-    CHECK_EQ(world_mappers(&w, page), 1 << 5 | 1 << kid->number);
-    CHECK_EQ(world_stats(&w).tightened, 1);
-    world_check(&w);
-    world_fini(&w);
-}
-
-/*  0: [1] [2: [3 ; 4] [5]] [6]   (2 writes before 5)   vpn 7 left in 4 and 5: bound is the oldest epoch of 2 with a hit */
-RMAP_TEST(walk, several_hits_tighten_to_the_lowest_node_and_its_oldest_epoch_with_a_hit)
-{
-    struct world w;
-    world_init(&w, NULL);
-    struct world_space *s[7];
-    s[0] = family(&w, 1);
-    s[1] = w.spaces[1];
-    s[2] = world_fork(s[0]);
-    s[3] = world_fork(s[2]);
-    world_write(s[2], 20, 1);
-    s[4] = world_fork(s[2]);
-    world_write(s[2], 21, 1);
-    s[5] = world_fork(s[2]);
-    s[6] = world_fork(s[0]);
-    struct rmap_page *page = world_page(s[0], 7);
-    for (unsigned i = 0; i < 7; i++)
-        if (i != 4 && i != 5) world_zap(s[i], 7, 1);
-    struct rmap_result res = world_referenced(&w, page);
-    CHECK_EQ(res.visits, 6);
-    CHECK_EQ(res.tightened, 1);
-    const struct rmap__epoch *second = TAILQ_NEXT(TAILQ_FIRST(&s[2]->m.node->epochs), link);
-    CHECK(rmap__tag_find(rmap__owner_tag(rmap_page_owner(page)))->epoch == second);
-    res = world_referenced(&w, page);
-    CHECK_EQ(res.visits, 3); /* 2 itself, 4, 5: neither 3 nor anybody beside 2 */
-    CHECK_EQ(res.tightened, 0); /* as low as it gets */
-    CHECK_EQ(rmap_page_owner(page), rmap__tag_owner(second->tag));
-    CHECK(!rmap_member_is_candidate(&s[3]->m, page));
-    CHECK_EQ(world_mappers(&w, page), 1 << 4 | 1 << 5);
-    world_check(&w);
-    world_fini(&w);
-}
-
-/*  0 (dead): [1] [2]   vpn 7 left in 1: found at once, but past a dead node; next time without it */
-RMAP_TEST(walk, dead_nodes_on_the_way_count_as_waste_too)
-{
-    struct world w;
-    world_init(&w, NULL);
-    struct world_space *p = family(&w, 2), *a = w.spaces[1], *b = w.spaces[2];
-    struct rmap_page *page = world_page(a, 7);
-    world_exit(p);
-    world_zap(b, 7, 1);
-    struct rmap_result res = world_referenced(&w, page);
-    CHECK_EQ(res.visits, 1);
-    CHECK_EQ(res.nodes, 2);
-    CHECK_EQ(res.tightened, 1);
-    res = world_referenced(&w, page);
-    CHECK_EQ(res.nodes, 1);
-    CHECK_EQ(rmap_page_owner(page), rmap_member_home(&a->m));
-    world_fini(&w);
-}
-
-/* vpn 7 of P and 4 children, left in the third; unmap makes the slot: its home is tight, and the next swap-in cheap */
-RMAP_TEST(walk, unmap_tightens_a_slot_that_it_filled_alone)
-{
-    struct world w;
-    world_init(&w, NULL);
-    struct world_space *p = family(&w, 4), *c = w.spaces[3];
-    struct rmap_page *page = world_page(p, 7);
-    for (unsigned i = 0; i < 5; i++)
-        if (i != 3) world_zap(w.spaces[i], 7, 1);
-    rmap_page_get(page);
-    struct rmap_result res = world_unmap(&w, page, 0);
-    CHECK_EQ(res.tightened, 1);
-    struct rmap_slot_home home;
-    CHECK_OK(rmap_swap_get_ops()->get_home(w.swap, page->swap, &home));
-    CHECK_EQ(home.owner, rmap_member_home(&c->m));
-    CHECK_EQ(home.index, 7);
-    struct world_space *d = world_fork(c); /* both entries are in the slot's candidates */
-    world_check(&w);
-    world_read(d, 7);
-    res = world_unmap(&w, page, 0); /* an older entry names the slot: its home stays */
-    CHECK_EQ(res.tightened, 0);
-    rmap_owner_t tight = home.owner;
-    CHECK_OK(rmap_swap_get_ops()->get_home(w.swap, page->swap, &home));
-    CHECK_EQ(home.owner, tight);
-    world_check(&w);
-    rmap_page_put(w.r, page);
     world_fini(&w);
 }

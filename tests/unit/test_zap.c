@@ -30,23 +30,23 @@ RMAP_TEST(zap, exactly_the_range_over_tables_and_holes)
     world_fini(&w);
 }
 
-/* 3 tables of 512 pages each, two of them full, in P and C: three gathers */
-RMAP_TEST(zap, three_tables_full_of_pages_need_several_gathers)
+/* 212 pages in a table, two full tables, 76 in a fourth; P and C: more than a gather holds comes from one run */
+RMAP_TEST(zap, four_tables_of_pages_need_several_gathers)
 {
     struct world w;
     world_init(&w, &(struct world_options){.frames = 2048, .no_contents = true});
     struct world_space *p = world_space(&w);
-    for (rmap_vpn_t v = 100; v < 1400; v++) world_write(p, v, 0);
+    for (rmap_vpn_t v = 300; v < 1600; v++) world_write(p, v, 0);
     struct world_space *c = world_fork(p);
-    for (rmap_vpn_t v = 100; v < 1400; v += 3) world_write(c, v, 0);
+    for (rmap_vpn_t v = 300; v < 1600; v += 3) world_write(c, v, 0);
     struct rmap_zapped z;
     CHECK_OK(rmap_zap(&c->m, 0, c->mmu.pages, &z));
     CHECK_EQ(z.mappings, 1300);
     CHECK_EQ(c->m.mapped, 0);
     CHECK_EQ(w.frames_used, 1300);
-    for (rmap_vpn_t v = 100; v < 1400; v++) CHECK_EQ(rmap_page_mapcount(world_page(p, v)), 1);
+    for (rmap_vpn_t v = 300; v < 1600; v++) CHECK_EQ(rmap_page_mapcount(world_page(p, v)), 1);
     world_check(&w);
-    CHECK_OK(rmap_zap(&p->m, 100, 1300, &z));
+    CHECK_OK(rmap_zap(&p->m, 300, 1300, &z));
     CHECK_EQ(z.mappings, 1300);
     CHECK_EQ(w.frames_used, 0);
     world_check(&w);
@@ -157,6 +157,38 @@ RMAP_TEST(zap, A11_a_reused_frame_starts_from_nothing)
     CHECK_EQ(rmap_page_index(page), 9);
     CHECK_EQ(world_mappers(&w, page), 2);
     CHECK_EQ(world_read(q, 9), 2);
+    world_check(&w);
+    world_fini(&w);
+}
+
+/* H1. tables at 0, 512 and 1024 (with 1,030 in use), trimmed to what is left */
+RMAP_TEST(zap, trim_frees_the_tables_that_a_zap_has_emptied)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    const uint64_t pages = p->mmu.pages;
+    static const rmap_vpn_t at[] = {5, 600, 1030};
+    for (unsigned i = 0; i < 3; i++) world_write(p, at[i], i);
+    size_t blocks = w.alloc.live_blocks;
+    CHECK_ERR(rmap_member_trim(NULL, 0, 1), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_member_trim(&p->m, 0, 0), RMAP_ERR_RANGE);
+    CHECK_ERR(rmap_member_trim(&p->m, pages, 1), RMAP_ERR_RANGE);
+    CHECK_ERR(rmap_member_trim(&p->m, 1, pages), RMAP_ERR_RANGE);
+    CHECK_ERR(rmap_member_trim(&p->m, 1, UINT64_MAX), RMAP_ERR_RANGE);
+    CHECK_OK(rmap_member_trim(&p->m, 0, pages)); /* all in use */
+    world_zap(p, 0, 1024);
+    CHECK_EQ(w.alloc.live_blocks, blocks);
+    CHECK_OK(rmap_member_trim(&p->m, 1, 1023)); /* the first table is not wholly inside */
+    CHECK_EQ(w.alloc.live_blocks, blocks - 1);
+    CHECK_OK(rmap_member_trim(&p->m, 0, pages));
+    CHECK_EQ(w.alloc.live_blocks, blocks - 2);
+    CHECK_EQ(world_read(p, 1030), 2);
+    w.ops.trim = NULL; /* an MMU need not have it */
+    world_zap(p, 0, pages);
+    CHECK_OK(rmap_member_trim(&p->m, 0, pages));
+    world_write(p, 5, 7);
+    CHECK_EQ(world_read(p, 5), 7);
     world_check(&w);
     world_fini(&w);
 }

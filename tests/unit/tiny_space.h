@@ -29,9 +29,18 @@ static int tiny_run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struc
     (void)t;
     return tiny_run_find(mmu, vpn, vpn + 1, run);
 }
-static void tiny_run_unlock(void *mmu, struct rmap_mmu_run *run) { (void)mmu, (void)run; }
-static int tiny_reserve(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t) { return (void)mmu, (void)vpn, (void)t, 0; }
-static void tiny_unreserve(void *mmu, struct rmap_tables *t) { (void)mmu, (void)t; }
+static void tiny_run_unlock(void *mmu, struct rmap_mmu_run *run)
+{
+    (void)mmu, (void)run;
+}
+static int tiny_reserve(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
+{
+    return (void)mmu, (void)vpn, (void)t, 0;
+}
+static void tiny_unreserve(void *mmu, struct rmap_tables *t)
+{
+    (void)mmu, (void)t;
+}
 
 static struct rmap_mmu tiny_mmu(struct tiny *t)
 {
@@ -60,11 +69,16 @@ static int tiny_fork_try(struct tiny *parent, struct tiny *child)
     struct rmap_fork f;
     CHECK_OK(rmap_fork_begin(&parent->m, &child->m, &mmu, &f));
     int err = rmap_fork_copy(&f, 0, TINY_PAGES, RMAP_FORK_COW);
-    if (err) rmap_fork_abort(&f);
-    else rmap_fork_commit(&f);
+    if (err)
+        rmap_fork_abort(&f);
+    else
+        rmap_fork_commit(&f);
     return err;
 }
-static void tiny_fork(struct tiny *parent, struct tiny *child) { CHECK_OK(tiny_fork_try(parent, child)); }
+static void tiny_fork(struct tiny *parent, struct tiny *child)
+{
+    CHECK_OK(tiny_fork_try(parent, child));
+}
 
 /* A new page instead of what is there. */
 static struct rmap_page *tiny_write(struct tiny *t, rmap_vpn_t vpn)
@@ -79,7 +93,10 @@ static struct rmap_page *tiny_write(struct tiny *t, rmap_vpn_t vpn)
     return page;
 }
 
-static void tiny_zap(struct tiny *t, rmap_vpn_t vpn) { CHECK_OK(rmap_zap(&t->m, vpn, 1, NULL)); }
+static void tiny_zap(struct tiny *t, rmap_vpn_t vpn)
+{
+    CHECK_OK(rmap_zap(&t->m, vpn, 1, NULL));
+}
 
 static void tiny_exit(struct tiny *t)
 {
