@@ -291,6 +291,6 @@ int main(int count, char **arguments)
     run.report.ok = run.report.ok && !run.failure[0];
     report_table(&run.report);
     if (run.failure[0]) fprintf(stderr, "sqlite_branches: %s\n", run.failure);
-    report_result(&run.report);
+    if (!report_result(&run.report)) fail(EXIT_RUN_FAILED, "the result cannot be written: %s", strerror(errno));
     return run.report.ok ? EXIT_SUCCESS : EXIT_RUN_FAILED;
 }

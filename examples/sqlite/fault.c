@@ -57,12 +57,14 @@ static void say(const char *text)
 
 static void die_of_swap(int error)
 {
+    bool full = memory_swap_full(served);
+
     temporary_remove();
     say(isatty(STDERR_FILENO) ? "\r\033[K" : "");
     say("sqlite_branches: a page is out of reach: ");
     say(memory_error_text(error));
-    say("\n");
-    _exit(EXIT_RUN_FAILED);
+    say(full ? "; the swap is full: take fewer branches or more memory\n" : "\n");
+    _exit(full ? EXIT_BAD_INPUT : EXIT_RUN_FAILED);
 }
 
 /*

@@ -94,6 +94,7 @@ static void check_copy(struct image *image, const char *user_path)
     sqlite3_progress_handler(db, 100000, too_slow, &deadline);
     if (!connection_intact(db, &message)) {
         const char *last = message ? strrchr(message, '\n') : NULL;
+        if (too_slow(&deadline)) fail(EXIT_BAD_INPUT, "%s takes more than %d s to check", user_path, CHECK_SECONDS);
         fail(EXIT_BAD_INPUT, "%s fails its integrity check: %s", user_path, last ? last + 1 : message);
     }
     if (!tablehash_database(db, &hash, &message))
@@ -125,9 +126,9 @@ void image_adopt(struct image *image, const char *user_path)
         fail(EXIT_BAD_INPUT, "%s cannot be copied to %s: %s", user_path, image->path, strerror(errno));
     image->bytes = (size_t)status.st_size;
     /* An image in memory can have no write-ahead log; opening the copy converts it. */
+    check_copy(image, user_path);
     if (header[18] == 2 || header[19] == 2)
         fprintf(stderr, "sqlite_branches: %s is in WAL mode; the copy that is branched is not\n", user_path);
-    check_copy(image, user_path);
 }
 
 void image_fini(struct image *image)

@@ -191,8 +191,13 @@ static void fill_walks(struct store_stats *stats, const struct rmap_stats *rmap)
                 add_walks(&stats->unmap_by_mappers[class], walk);
             else if (verb == RMAP_WALK_REFERENCED)
                 add_walks(&stats->ageing, walk);
+            else if (verb == RMAP_WALK_LOOK)
+                add_walks(&stats->looks, walk);
         }
     add_walks(&stats->first_lookups, &rmap->first_lookups);
+    stats->visits += rmap->first_lookups.visits;
+    stats->hits += rmap->first_lookups.hits;
+    stats->nodes_visited += rmap->first_lookups.nodes;
 }
 
 void store_stats(struct store *store, struct store_stats *stats)
@@ -305,6 +310,14 @@ size_t memory_size(const struct branch_memory *memory)
     return (size_t)memory->pages << PAGE_SHIFT;
 }
 
+bool memory_swap_full(struct store *store)
+{
+    struct rmap_swap_stats swap = {0};
+
+    rmap_swap_get_stats(rmap_pager_swap(store->pager), &swap);
+    return swap.slots_used == swap.slots_total;
+}
+
 enum memory_fault_result memory_fault(struct store *store, void *address, bool is_write, int *error)
 {
     struct rmap_device_stats device = {0};
@@ -317,8 +330,8 @@ enum memory_fault_result memory_fault(struct store *store, void *address, bool i
      */
     rmap_device_get_stats(store->swap, &device);
     if (!*error && device.errors) *error = RMAP_ERR_IO_WRITE;
-    /* BUSY passes: the retry will find it done. */
-    return *error && *error != RMAP_ERR_BUSY ? MEMORY_FAULT_FAILED : MEMORY_FAULT_RESOLVED;
+    /* BUSY, too: one thread alone can only have faulted inside the pager itself, and would do so for ever. */
+    return *error ? MEMORY_FAULT_FAILED : MEMORY_FAULT_RESOLVED;
 }
 
 /* Bytes that one fork adds with `present` pages, in a world that has done nothing else. */

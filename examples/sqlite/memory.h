@@ -62,6 +62,7 @@ struct store_stats {
     uint64_t nodes_visited;
     struct store_walks unmap_by_mappers[STORE_MAPPER_CLASSES];
     struct store_walks ageing;
+    struct store_walks looks;
     struct store_walks first_lookups;
     uint64_t nodes_live;
     uint64_t node_bytes;
@@ -114,6 +115,9 @@ enum memory_fault_result {
     MEMORY_FAULT_FOREIGN,  /* not an address of this store: an honest crash */
     MEMORY_FAULT_FAILED,   /* ours, but the page cannot be had (swap error) */
 };
+
+/* Every swap slot is in use: what does not fit into the frames has no place any more. */
+bool memory_swap_full(struct store *store);
 
 /* For the signal handler.  `error` (optional) says why it failed. */
 enum memory_fault_result memory_fault(struct store *store, void *address, bool is_write, int *error);

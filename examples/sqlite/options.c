@@ -136,13 +136,16 @@ size_t options_settle_budget(const struct options *options, size_t image_bytes)
 void options_settle_picture(const struct options *options)
 {
     struct stat image, picture;
+    bool there;
     int file;
 
     if (!options->svg) return;
+    there = stat(options->svg, &picture) == 0;
     if (options->image && stat(options->image, &image) == 0 && stat(options->svg, &picture) == 0 &&
         image.st_dev == picture.st_dev && image.st_ino == picture.st_ino)
         fail(EXIT_BAD_INPUT, "--svg %s would overwrite the image", options->svg);
     file = open(options->svg, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (file < 0) fail(EXIT_BAD_INPUT, "--svg %s cannot be written: %s", options->svg, strerror(errno));
     close(file);
+    if (!there) unlink(options->svg); /* it is made when there is something to draw */
 }

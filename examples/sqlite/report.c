@@ -66,7 +66,7 @@ void report_table(const struct report *report)
     row("", "objrmap", "plain copies", "back pointers 24 B");
     snprintf(text, sizeof text, "%d + root", report->branches);
     row("branches", text, text, text);
-    row("virtual size", size_text(report->virtual_bytes), size_text(report->virtual_bytes),
+    row("virtual size of those open at the end", size_text(report->virtual_bytes), size_text(report->virtual_bytes),
         size_text(report->virtual_bytes));
     same_row("frames (peak)", size_text(stats->peak_frame_bytes), size_text(report->virtual_bytes));
     same_row("pages shared, end of work", count_text(report->gauges.shared_pages), "0");
@@ -85,7 +85,7 @@ void report_table(const struct report *report)
     snprintf(text, sizeof text, "%.2f", report->bytes_per_mapping);
     row("  bytes per mapping, measured", text, "-", "24");
     row("metadata bytes, all", size_text(stats->metadata_bytes), "-",
-        size_text(stats->metadata_bytes + stats->mappings_peak * BACK_POINTER_BYTES));
+        size_text(stats->metadata_bytes - stats->node_bytes + stats->mappings_peak * BACK_POINTER_BYTES));
     same_row("swap (peak)", size_text(stats->swap_bytes_peak), "-");
     if (stats->lz4_bytes_peak) same_row("  compressed, beside the budget", size_text(stats->lz4_bytes_peak), "-");
     printf("SQLite's own heap (peak) %s; resident set (peak, a frame counts once for each projection) %s\n",
@@ -95,8 +95,10 @@ void report_table(const struct report *report)
            "walks", "visits", "hits", "visits/hit");
     for (int i = 0; i < STORE_MAPPER_CLASSES; i++) walk_row(classes[i], &stats->unmap_by_mappers[i]);
     walk_row("ageing", &stats->ageing);
+    walk_row("looks", &stats->looks);
     walk_row("first look-ups", &stats->first_lookups);
-    putchar('\n');
+    puts("looks: at pages before their eviction; first look-ups, of all kinds: those that wasted visits and moved a\n"
+         "page's bound down, counted in no other row\n");
 }
 
 static void number(const char *name, uint64_t value)
@@ -110,7 +112,7 @@ static void walks(const char *name, const struct store_walks *walks, const char 
            walks->visits, walks->hits);
 }
 
-void report_result(const struct report *report)
+bool report_result(const struct report *report)
 {
     const struct store_stats *stats = &report->stats;
 
@@ -136,6 +138,7 @@ void report_result(const struct report *report)
     printf(",\"visits_by_mappers\":");
     for (int i = 0; i < STORE_MAPPER_CLASSES; i++) walks(classes[i], &stats->unmap_by_mappers[i], i ? "," : "{");
     walks("ageing", &stats->ageing, "},");
+    walks("looks", &stats->looks, ",");
     walks("first_lookups", &stats->first_lookups, ",");
     number("nodes_live", stats->nodes_live);
     number("node_bytes", stats->node_bytes);
@@ -150,5 +153,5 @@ void report_result(const struct report *report)
     number("sqlite_heap_peak", report->sqlite_heap_peak);
     number("peak_rss", report->peak_rss);
     printf(",\"seconds\":%.2f}\n", report->seconds);
-    fflush(stdout);
+    return fflush(stdout) == 0 && !ferror(stdout);
 }

@@ -29,6 +29,7 @@ struct report {
 void report_table(const struct report *report);
 
 /* The last line of the output. */
-void report_result(const struct report *report);
+/* @return false if the output could not be written. */
+bool report_result(const struct report *report);
 
 #endif

@@ -43,7 +43,7 @@ static void remove_and_die(int signal_number)
 void temporary_create(void)
 {
     static const char *const names[TEMPORARY_FILES] = {"image.sqlite", "reference.sqlite"};
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT, SIGABRT, SIGXFSZ, SIGXCPU, SIGALRM};
     const char *parent = getenv("TMPDIR");
     struct sigaction action = {.sa_handler = remove_and_die, .sa_flags = (int)SA_RESETHAND};
     int length;

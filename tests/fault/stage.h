@@ -19,6 +19,7 @@
 struct stage {
     struct world w;
     struct rmap_space *parent, *child, *guest;
+    bool furnished; /* guest: pages 100 … 107 say 1100 …, unless the verb happened */
     /* a case's own */
     void *made; /* what the verb makes */
     struct rmap_mmu mmu;

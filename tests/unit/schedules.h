@@ -4,18 +4,15 @@
  *
  *     task a:  begin ─ copy ─ commit        task b:  zap        walk:  ● visit ● visit ● visit ●
  *
- * A schedule is a list of choices, made wherever more than one thing could happen next: which task, or the walk.
- * Inside a
- * walk that is before its first and after every look into a space, when it holds no run lock; there only steps are
- * possible
- * that need neither the page lock nor the exclusive group lock. Each schedule runs in a world of its own, from the
- * start,
- * and the last choice that can be changed is changed for the next one (model: `dfs` of explore.py, without preemption
- * bound).
+ * A schedule is a list of choices, made wherever more than one thing could happen next: which task, or the walk. Inside
+ * a walk that is before its first and after every look into a space, when it holds no run lock; there only steps are
+ * possible that need neither the page lock nor the exclusive group lock. Each schedule runs in a world of its own, from
+ * the start, and the last choice that can be changed is changed for the next one (model: `dfs` of explore.py, without
+ * preemption bound).
  *
- * The world: spaces S, X forked from S, Y forked from X, as many as the scenario wants, and vpn 0 written by S
- * before. With
- * `above` the page comes from a space above S that gave its mapping up: then every walk wastes a step and may tighten.
+ * The world: spaces S, X forked from S, Y forked from X, as many as the scenario wants, and vpn 0 written by S before.
+ * With `above` the page comes from a space above S that gave its mapping up: then every walk wastes a step and may
+ * tighten.
  */
 #ifndef RMAP_TESTS_UNIT_SCHEDULES_H
 #define RMAP_TESTS_UNIT_SCHEDULES_H

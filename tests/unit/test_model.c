@@ -3,8 +3,7 @@
  * @file unit/test_model.c  The counter-examples of the fork tree's model: one test for each rule that keeps it safe.
  *
  * Names R1 … R4 are those of the model's regressions, the others its rules. Where a rule is about two things that
- * happen at
- * once, a hook of the MMU makes the second one happen in the middle of the first. See also test_schedules.c.
+ * happen at once, a hook of the MMU makes the second one happen in the middle of the first. See also test_schedules.c.
  */
 #include "support/world.h"
 
@@ -234,8 +233,7 @@ RMAP_TEST(model, a_later_mapper_from_swap_widens_the_owner_before_it_maps)
 
 /* ---- the forking mark ---- */
 
-/*  R (gave 0 up): [S]; S is being forked: a search wastes a step at R and finds S alone; then the child gets its copy
- * */
+/*  R (gave 0 up): [S]; S is being forked: a search wastes a step at R and finds S alone; then the child gets a copy */
 RMAP_TEST(model, A15_a_page_is_not_tightened_to_the_open_epoch_of_a_space_that_is_forking)
 {
     struct world w;
@@ -287,8 +285,7 @@ RMAP_TEST(model, A15_the_forking_mark_is_sampled_at_the_hit_and_not_later)
 
 /* ---- a fork's child is in the tree before its first entry, and its counts are before its entries ---- */
 
-/* INV-4.  S, pages 0 and 1000; the child is a candidate before any copy; after each copied range all mappings are
- * found */
+/* INV-4.  S, pages 0 and 1000; the child is a candidate before any copy; after each copy all mappings are found */
 RMAP_TEST(model, A7_the_child_is_in_the_tree_before_its_first_entry)
 {
     struct world w;

@@ -4,8 +4,7 @@
  * found.
  *
  * The scenarios are those of the model (DFS and DFS3 of explore.py). After each schedule: invariants, every mapping
- * found by
- * a walk, every value readable; after the walk: what DONE promised, and that every mapper is a candidate.
+ * found by a walk, every value readable; after the walk: what DONE promised, and that every mapper is a candidate.
  */
 #include "unit/schedules.h"
 

@@ -38,8 +38,8 @@ static unsigned depth_of(const struct rmap_page *page)
 
 /* ---- few sharers, many siblings ---- */
 
-/* 50 siblings, page 0 left in a and b; `epochs`: P writes before each fork. Visits of the first and of the second
- * look. */
+/* 50 siblings, page 0 left in a and b; `epochs`: P writes before each fork. Visits of the first and of the second look.
+ * */
 static void two_of_50(bool epochs, unsigned a, unsigned b, unsigned first, unsigned second)
 {
     enum { KIDS = 50 };
@@ -72,8 +72,8 @@ RMAP_TEST(sharers, a_page_left_in_two_neighbours_of_50_siblings_costs_three_visi
     two_of_50(true, 24, 25, 27, 3);
     two_of_50(true, 0, 1, 3, 3);
 }
-/* The known weakness (DESIGN 4, what it costs): those between two far ones, or of the same epoch, are visited each
- * time */
+/* The known weakness (DESIGN 4, what it costs): those between two far ones, or of the same epoch, are visited each time
+ * */
 RMAP_TEST(sharers, a_page_left_in_two_far_siblings_costs_those_between_them)
 {
     two_of_50(true, 10, 40, 42, 32);
