@@ -137,6 +137,7 @@ static int pages_and_groups(struct stage *g)
     CHECK(rmap_member_is_candidate(m, page));
     CHECK_OK(rmap_group_get_shape(m, &shape));
     CHECK_EQ(rmap_group_members(m), 2);
+    CHECK_OK(rmap_member_trim(m, 0, 4096));
     return 0;
 }
 
@@ -199,7 +200,7 @@ const struct verb fault_verbs_quiet[] = {
     {"rmap_page_find rmap_page_pfn rmap_page_address rmap_page_get rmap_page_try_get rmap_page_put rmap_page_lock "
      "rmap_page_try_lock rmap_page_unlock rmap_page_reuse rmap_page_set_flags rmap_page_clear_flags rmap_page_pin "
      "rmap_page_unpin rmap_verify_page rmap_page_owner rmap_owner_get rmap_owner_put rmap_member_home "
-     "rmap_member_is_candidate rmap_group_get_shape rmap_group_members",
+     "rmap_member_is_candidate rmap_member_trim rmap_group_get_shape rmap_group_members",
      pages_and_groups, NULL, NULL, NULL, 0},
     {"rmap_pager_get_stats rmap_pager_rmap rmap_swap_get_stats rmap_swap_verify rmap_device_get_stats rmap_stats_get "
      "rmap_mapper_class rmap_radix_root rmap_radix_peek rmap_pte_format_check rmap_error_name rmap_strerror "

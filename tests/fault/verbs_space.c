@@ -172,6 +172,6 @@ const struct verb fault_verbs_space[] = {
     {"rmap_space_fault", touch_far, NULL, map_guest, empty, 0},
     {"rmap_space_write", write_far, NULL, map_guest, empty, 0},
     {"rmap_space_read", read_far, NULL, map_guest, empty, 0},
-    {"rmap_reclaim", reclaim, NULL, second_pager, end_second_pager, LOOSE},
+    {"rmap_reclaim", reclaim, NULL, second_pager, end_second_pager, LOOSE | SPARING},
     {NULL, NULL, NULL, NULL, NULL, 0},
 };

@@ -380,9 +380,10 @@ RMAP_TEST(verify_reports, a_cached_page_neither_mapped_nor_on_swap_is_given_unle
     world_zap(s.p, 5, 1);
     CHECK(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE);
     CHECK_OK(rmap_verify(s.w.r, NULL));
-    rmap_page_clear_flags(page, RMAP_PAGE_LOCKED);
+    CHECK(rmap_page_flags(page) & RMAP_PAGE_ORPHAN);
+    page->index_flags &= ~(uint64_t)(RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN);
     SAYS("INV-3", "is cached, neither mapped nor on swap");
-    rmap_page_set_flags(page, RMAP_PAGE_LOCKED);
+    page->index_flags |= RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN;
     rmap_page_unlock(s.w.r, page);
     CHECK(!(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE));
     rmap_page_put(s.w.r, page);
