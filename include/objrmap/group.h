@@ -54,15 +54,15 @@ RMAP_BEGIN_DECLS
 
 /**
  * Become the first member of a new group (a fresh space, or exec after rmap_member_leave).
- * => `m` is caller's memory, `m->user` is kept. The MMU's tables must be empty.
- * @return 0; NULL_ARG; STRUCT_SIZE (mmu ops); INVALID (format inconsistent, pages 0 or > RMAP_VPN_MAX); NOMEM. Allocates.
+ * => `m` is caller's memory, zeroed before its first use; `m->user` is kept. The MMU's tables must be empty.
+ * @return 0; NULL_ARG; EXISTS (a member already); STRUCT_SIZE (mmu ops); INVALID (format inconsistent, pages 0 or > RMAP_VPN_MAX); NOMEM. Allocates.
  */
 RMAP_API int rmap_member_init(struct rmap *r, struct rmap_member *m, const struct rmap_mmu *mmu);
 
 /**
  * Leave the group (exit). Everything must be zapped before (rmap_zap).
  * => Space lock held exclusively. Takes the group lock exclusively for O(epochs merged). Frees dead tree objects.
- * @return 0; NULL_ARG; BUSY (entries are left, or a fork is going on); DEAD (not a member).
+ * @return 0; NULL_ARG; BUSY (mappings or swap entries are left, or a fork is going on); DEAD (not a member).
  */
 RMAP_API int rmap_member_leave(struct rmap_member *m);
 
@@ -73,11 +73,11 @@ RMAP_API int rmap_member_leave(struct rmap_member *m);
  */
 RMAP_API int rmap_member_trim(struct rmap_member *m, rmap_vpn_t first, uint64_t count);
 
-/** True if `m` is one of the members that can have inherited the page (the walk would visit it). Takes the group lock
- *  shared. Cost: O(depth). */
+/** True if `m` is one of the members that can have inherited the page (the walk would visit it). Page lock held. Takes the
+ *  group lock shared. Cost: O(depth). */
 RMAP_API bool rmap_member_is_candidate(struct rmap_member *m, const struct rmap_page *page);
 
-/** Fill in the shape of m's group. Cost: O(nodes + epochs), group lock shared. @return 0; NULL_ARG; DEAD. */
+/** Fill in the shape of m's group. Cost: O(1), group lock shared. @return 0; NULL_ARG; DEAD. */
 RMAP_API int rmap_group_get_shape(struct rmap_member *m, struct rmap_group_shape *out);
 
 /** Number of members in m's group, 0 if m is no member. */
@@ -89,7 +89,7 @@ RMAP_API uint64_t rmap_group_members(struct rmap_member *m);
 RMAP_API void rmap_owner_get(rmap_owner_t owner);
 /** Drop a reference. The tag is freed later, by a holder of the exclusive group lock. Lock-free; callable anywhere. */
 RMAP_API void rmap_owner_put(rmap_owner_t owner);
-/** Owner of a page without reference; 0 if it is not anonymous. */
+/** Owner of a page, without reference: valid while its page lock is held. 0 if it is not anonymous. */
 RMAP_API rmap_owner_t rmap_page_owner(const struct rmap_page *page);
 /** The member's home: where a page that only it maps belongs (open epoch; newest closed one while forking). No reference.
  *  Space lock held. */
@@ -114,7 +114,8 @@ enum rmap_fork_flag {
  * Begin: `child` joins the parent's group, below the parent's newest closed epoch, before any entry is copied (INV-4).
  * => Parent's space lock held exclusively from here to commit or abort; nobody may use the child meanwhile.
  * => Allocates tree objects before taking the group lock.
- * @return 0; NULL_ARG; DEAD; STRUCT_SIZE; INVALID (child MMU inconsistent, with another format, or smaller); BUSY (already forking);
+ * @return 0; NULL_ARG; DEAD; STRUCT_SIZE; EXISTS (the child is a member); INVALID (child MMU
+ *         inconsistent, with another format, smaller, or the parent's own); BUSY (already forking);
  *         NOMEM. On failure nothing happened.
  */
 RMAP_API int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const struct rmap_mmu *child_mmu,

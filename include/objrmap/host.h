@@ -6,6 +6,9 @@
  * (mmap of the frames' memfd) are a TLB over it: droppable at any time, bounded in number, refilled by faults. The embedder
  * catches the faults (SIGSEGV, SIGBUS, …) and calls rmap_host_fault().
  *
+ * A projection can always be read: where a region grants WRITE without READ, its written pages are readable through the
+ * window.
+ *
  *     window:   [ run of frames 7-9 r ][ none ][ run of frames 3-4 rw ][ none ……… ]
  *     memfd:    frame 0 1 2 3 4 5 6 7 8 9 …        one VMA per run, one per gap; all of them are counted
  */

@@ -25,9 +25,9 @@ RMAP_BEGIN_DECLS
  * => Space lock held exclusively. Takes page locks, one run lock at a time; allocates tables and frames (frame_ops->alloc)
  *    with no lock held. Entries leave the source, are flushed there, and only then appear at the destination (B15); in
  *    between their page locks are held, so that no walk can mistake them for unmapped.
- * On failure everything is back at `from` (pages copied so far stay private copies); *out says what was undone: nothing.
+ * On failure everything is back at `from`, *out is zero; pages copied so far stay private copies, empty tables may be left.
  * @return 0; NULL_ARG; DEAD; RANGE; INVALID (overlap); EXISTS (destination not empty); NOMEM; NO_FRAME; OVERFLOW;
- *         PINNED (a shared page is pinned); BLOCK. `out` may be NULL.
+ *         PINNED (a shared page is pinned); BUSY (a migration entry is in the way); BLOCK. `out` may be NULL.
  */
 RMAP_API int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t count, struct rmap_moved *out);
 

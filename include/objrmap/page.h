@@ -40,14 +40,14 @@ struct rmap_page {
 
 enum rmap_page_flag {
     RMAP_PAGE_LOCKED = 1 << 0,      /**< the page lock */
-    RMAP_PAGE_WAITERS = 1 << 1,     /**< somebody sleeps for the page lock */
+    RMAP_PAGE_WAITERS = 1 << 1,     /**< reserved: somebody sleeps for the page lock */
     RMAP_PAGE_SWAPCACHE = 1 << 2,   /**< `swap` names a slot that caches this page */
     RMAP_PAGE_DIRTY = 1 << 3,       /**< differs from its swap slot, or has none */
     RMAP_PAGE_WRITEBACK = 1 << 4,   /**< being written to its slot */
     RMAP_PAGE_ORPHAN = 1 << 5,      /**< its slot's last entry went while the page was locked: the unlocker frees it */
     RMAP_PAGE_UNTRACKABLE = 1 << 6, /**< between two places: a walk says INCOMPLETE */
-    RMAP_PAGE_DISCARDABLE = 1 << 7, /**< lazily freed: may be dropped while clean */
-    RMAP_PAGE_MIGRATING = 1 << 8,   /**< replaced by migration entries */
+    RMAP_PAGE_DISCARDABLE = 1 << 7, /**< reserved: lazily freed, may be dropped while clean */
+    RMAP_PAGE_MIGRATING = 1 << 8,   /**< reserved: replaced by migration entries */
     RMAP_PAGE_POISON = 1 << 9,      /**< hardware error: never handed out again */
     RMAP_PAGE_SPECIAL = 1 << 10,    /**< zero page and the like: never ANON, never counted */
     RMAP_PAGE_REFERENCED = 1 << 11, /**< seen accessed; for reclaim policies */
@@ -109,8 +109,9 @@ RMAP_BEGIN_DECLS
 /**
  * Register frames.
  * => Descriptors must be zeroed; they belong to the embedder and outlive the section.
- * => May allocate. Takes the instance's section lock; not to be called while other threads use the instance.
- * @return 0; NULL_ARG; INVALID (stride too small); UNALIGNED (base, stride); RANGE (empty or wraps); EXISTS (overlaps a section); NOMEM.
+ * => May allocate. Not to be called while other threads use the instance.
+ * @return 0; NULL_ARG; INVALID (stride too small); UNALIGNED (base, stride); RANGE (empty or
+ *   wraps); EXISTS (frames or descriptors overlap a section's); NOMEM.
  */
 RMAP_API int rmap_frames_add(struct rmap *r, const struct rmap_frame_section *section);
 
@@ -130,7 +131,7 @@ RMAP_API void *rmap_page_address(struct rmap *r, const struct rmap_page *page);
  * Allocate a frame by frame_ops->alloc and give its only reference to the caller. Contents are unspecified: clear or
  * overwrite them before another space can see the page.
  * => May block (frame_ops->alloc). No lock may be held.
- * @return 0; NULL_ARG; NO_FRAME; UNKNOWN_PAGE (the hook handed out a frame without descriptor, or one in use).
+ * @return 0; NULL_ARG; NO_FRAME; UNKNOWN_PAGE (the hook handed out a frame without descriptor, or one in use); POISON.
  */
 RMAP_API int rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page **out);
 
@@ -155,7 +156,7 @@ RMAP_API void rmap_page_unlock(struct rmap *r, struct rmap_page *page);
  * Pin: the page stays where it is until unpinned (device access, a guest's register file). A pinned page is not
  * exclusive, not unmapped, not moved between frames. Holds a reference. Fork of a space that maps a pinned page fails
  * with PINNED in this version.
- * @return 0; NULL_ARG; OVERFLOW. Needs a reference; takes the page lock, may block.
+ * @return 0; NULL_ARG; UNKNOWN_PAGE; OVERFLOW. Needs a reference; takes the page lock, may block.
  */
 RMAP_API int rmap_page_pin(struct rmap *r, struct rmap_page *page);
 RMAP_API void rmap_page_unpin(struct rmap *r, struct rmap_page *page);
@@ -163,38 +164,46 @@ RMAP_API void rmap_page_unpin(struct rmap *r, struct rmap_page *page);
 /* ---- accounting: for code that writes entries itself (a fault handler). Each is called *before* the entry is set. ---- */
 
 /**
- * First mapping of a new anonymous page that nobody else knows: owner := the member's open epoch, index := vpn,
- * mapcount := 1, marked DIRTY. The mapping takes a reference of its own.
- * => Callable under a run lock. Cost: two atomics. Source: fast faults, model rule 3.
- * @return 0; INVALID (already anonymous, or SPECIAL).
+ * First mapping of a new anonymous page that nobody else knows: owner := the member's home, index := vpn, mapcount := 1,
+ * marked DIRTY. The mapping takes a reference of its own.
+ * => Space lock held. Callable under a run lock. Cost: a few atomics. Source: fast faults, model rule 3.
+ * @return 0; NULL_ARG; DEAD; RANGE; UNKNOWN_PAGE; INVALID (anonymous or mapped already, or SPECIAL).
  */
 RMAP_API int rmap_page_map_new(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t vpn);
 
 /**
- * Mapping of a page found through swap entry `entry` at its own index (swap-in; model rule 11): page lock held. If no
- * entry maps the page, it is re-homed to the member's open epoch, else its owner is widened to the slot's. Raises
- * mapcount. The caller then sets the entry and lowers the slot by swap_ops->put.
- * => Callable under a run lock; takes the group lock only by try. @return 0; BUSY (drop the run, retry); OVERFLOW.
+ * Mapping of a page found through swap entry `entry` (swap-in; model rule 11). The faulting page number must be the slot's
+ * index: at another one (a moved entry) take a private copy and map that as new (S10). If no entry maps the page yet it
+ * is re-homed to the member's home and takes the slot's index, else its owner is widened to the slot's. Raises mapcount.
+ * The caller then sets the entry in place of the swap entry and hands that to rmap_gather_swap.
+ * => Space lock and page lock held. Callable under a run lock.
+ * @return 0; NULL_ARG; DEAD; INVALID (not cached under this entry); ABSENT (dead slot); OVERFLOW.
  */
 RMAP_API int rmap_page_map_swapin(struct rmap_member *m, struct rmap_page *page, rmap_swp_t entry);
 
-/** mapcount += 1 for each page of a copied run (entries already mapped elsewhere; their run lock held). SPECIAL pages and
- *  NULLs are skipped. @return 0, or OVERFLOW with nothing counted. Cost: one atomic a page. */
+/**
+ * mapcount += 1 for each page of a copied run, whose entries are mapped elsewhere under a run lock that is held. SPECIAL pages
+ * and NULLs are skipped. @return 0; NULL_ARG; DEAD; UNKNOWN_PAGE; INVALID (a page that nothing maps); OVERFLOW: nothing
+ * counted then. Cost: one atomic a page.
+ */
 RMAP_API int rmap_page_dup(struct rmap_member *m, struct rmap_page *const *pages, size_t n);
 
 struct rmap_gather;
-/** An entry of the page was cleared: hand its count to the gather, which lowers it after the flush (INV-6). */
+/**
+ * An entry of the page was cleared: the member's books are put right, the count goes to the gather, which lowers it after
+ * the flush (INV-6). The flush itself is rmap_gather_flush's. Callable under a run lock; ask rmap_gather_room before it.
+ */
 RMAP_API void rmap_page_unmap(struct rmap_gather *g, struct rmap_member *m, struct rmap_page *page);
 
 /**
  * May the sole mapper write in place? Page lock held, entry re-checked by the caller under its run lock. Exclusive means
- * mapcount + swap entries of its slot = 1 and no pins (model rule 10). If so the clean swap copy is given up and the page
+ * mapped once, no swap entry of its slot, no pins (model rule 10). If so the clean swap copy is given up and the page
  * re-homed to the member's open epoch.
  * @return true if exclusive (and re-homed). Callable under a run lock; does not block.
  */
 RMAP_API bool rmap_page_reuse(struct rmap_member *m, struct rmap_page *page);
 
-/** Set or clear flags atomically (never LOCKED/WAITERS). @return the flags before. */
+/** Set or clear flags atomically; LOCKED, WAITERS and bits that are no flags are left alone. @return the flags before. */
 RMAP_API unsigned rmap_page_set_flags(struct rmap_page *page, unsigned flags);
 RMAP_API unsigned rmap_page_clear_flags(struct rmap_page *page, unsigned flags);
 

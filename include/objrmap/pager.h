@@ -4,8 +4,7 @@
  *
  * It uses the core's public headers only. An embedder supplies an MMU for each space by a provider: radix, host, or its own.
  * Locks: in this version one mutex per pager serves as every space lock. No call touches caller buffers or projected memory
- * while it holds it. The core's page verbs may be called beside it, by other threads too, except while a call that unmaps,
- * moves or ends a space may be freeing its page tables.
+ * while it holds it. The core's page verbs may be called beside it, by other threads too.
  * A fault needs at most two free frames, and about 48 KiB of stack (with lz4, whose compressor takes 16).
  */
 #ifndef OBJRMAP_PAGER_H

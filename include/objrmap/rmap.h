@@ -7,10 +7,12 @@
  * the descents; one page is the array of one.
  *
  * Contract of every page verb
- * => Each page is locked (rmap_page_lock/try_lock) and referenced by the caller, stays so, and occurs once.
+ * => Each page is locked and referenced by the caller, stays so, and occurs once. Whoever locks many waits for the first
+ *    at most (rmap_page_lock) and only tries the others (rmap_page_try_lock): two batches may meet in any order.
  * => Takes the group lock shared, then run locks; no space lock. Allocates nothing. Blocks only for those locks and for
  *    the MMU's flush.
- * => results[i] belongs to pages[i]. The return value is about the arguments alone: 0; NULL_ARG; UNKNOWN_PAGE (no frame
+ * => results[i] belongs to pages[i]. The return value is about the arguments alone: 0; NULL_ARG; INVALID (flags that the
+ *    verb does not know); UNKNOWN_PAGE (no frame
  *    section holds it; nothing was done to any page).
  * Cost: one visit for each candidate space that the walk reaches, see struct rmap_result.
  */
@@ -32,7 +34,7 @@ enum rmap_reason {
     RMAP_REASON_LOCKED,      /**< a mapping has the locked attribute (S5) */
     RMAP_REASON_YOUNG,       /**< a mapping was accessed and the caller asked to spare those */
     RMAP_REASON_PINNED,      /**< pins forbid it */
-    RMAP_REASON_BUSY,        /**< a lock could not be had */
+    RMAP_REASON_BUSY,        /**< reserved: a lock could not be had */
     RMAP_REASON_MIGRATING,   /**< a migration entry is in the way */
     RMAP_REASON_NO_SLOT,     /**< the page has no swap slot, or its slot's count is full */
     RMAP_REASON_UNTRACKABLE, /**< the page is between two places */
@@ -70,7 +72,8 @@ RMAP_API int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, siz
 /**
  * Replace every mapping by a swap entry (the page must be in the swap cache: else PARTIAL, NO_SLOT). Dirty attributes go to the DIRTY flag. Locked mappings stop the page's walk (PARTIAL, LOCKED):
  * what was unmapped before stays unmapped and correct. Flushes are done and mapcount lowered on return (INV-6).
- * DONE: no mapping is left.
+ * DONE: no mapping is left. After anything else a slot that got no entry should be given back (rmap_swap_cache_del): a page
+ * that may be written again must not keep a copy on swap.
  */
 RMAP_API int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
                         struct rmap_result *results);

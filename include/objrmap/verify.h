@@ -19,7 +19,7 @@ RMAP_BEGIN_DECLS
  * Level 2: the whole instance: every entry of every member, every descriptor, every slot named by an entry, the shape of
  * every fork tree (links, counts, tags, no thin dead node, no empty closed epoch).
  * => Quiet point: no other thread uses the instance. Level 2 allocates O(frames + slots).
- * @return 0; NULL_ARG; NOMEM; VERIFY (report filled). `report` may be NULL.
+ * @return 0; NULL_ARG; UNKNOWN_PAGE; NOMEM; VERIFY (report filled). `report` may be NULL.
  */
 RMAP_API int rmap_verify_page(struct rmap *r, struct rmap_page *page, struct rmap_verify_report *report);
 RMAP_API int rmap_verify(struct rmap *r, struct rmap_verify_report *report);

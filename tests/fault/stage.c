@@ -36,7 +36,10 @@ void stage_check(struct stage *g)
     CHECK_EQ(stats(&g->w).spaces, 3);
 }
 
-void stage_fini(struct stage *g) { world_fini(&g->w); }
+void stage_fini(struct stage *g)
+{
+    world_fini(&g->w);
+}
 
 struct rmap_page *stage_page(struct stage *g, struct rmap_space *s, rmap_vpn_t vpn)
 {

@@ -37,19 +37,20 @@ struct stage {
 enum { LOOSE = 1, SPARING = 2 };
 
 struct verb {
-    const char *names;                /* the public functions that the case tries, separated by blanks */
-    int (*call)(struct stage *);      /* NOMEM: nothing happened */
-    void (*undo)(struct stage *);     /* what a success made; NULL: nothing */
-    void (*prepare)(struct stage *);  /* while memory is plenty; NULL: nothing */
-    void (*clear)(struct stage *);    /* the end of prepare's; NULL: nothing */
+    const char *names;               /* the public functions that the case tries, separated by blanks */
+    int (*call)(struct stage *);     /* NOMEM: nothing happened */
+    void (*undo)(struct stage *);    /* what a success made; NULL: nothing */
+    void (*prepare)(struct stage *); /* while memory is plenty; NULL: nothing */
+    void (*clear)(struct stage *);   /* the end of prepare's; NULL: nothing */
     /*
-     * LOOSE: a failure may leave what cannot be observed: tables made ahead, pages populated, write protection withdrawn.
-     * SPARING: it also succeeds when what it asks for is refused, with less.
+     * LOOSE: a failure may leave what cannot be observed: tables made ahead, pages populated, write protection
+     * withdrawn. SPARING: it also succeeds when what it asks for is refused, with less.
      */
     unsigned flags;
 };
 
-/** Those that allocate, and those that promise not to: the latter run to their end without memory. Ended by names NULL. */
+/** Those that allocate, and those that promise not to: the latter run to their end without memory. Ended by names NULL.
+ * */
 extern const struct verb fault_verbs_space[], fault_verbs_core[], fault_verbs_parts[], fault_verbs_quiet[];
 
 void stage_init(struct stage *g);
@@ -57,7 +58,10 @@ void stage_init(struct stage *g);
 void stage_check(struct stage *g);
 void stage_fini(struct stage *g);
 
-static inline const struct rmap_allocator *stage_alloc(struct stage *g) { return &g->w.alloc.a; }
+static inline const struct rmap_allocator *stage_alloc(struct stage *g)
+{
+    return &g->w.alloc.a;
+}
 static inline struct rmap_radix_options stage_radix(struct stage *g, const struct rmap_radix_geometry *geometry)
 {
     return (struct rmap_radix_options){.struct_size = sizeof(struct rmap_radix_options),

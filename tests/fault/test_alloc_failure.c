@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file fault/test_alloc_failure.c  Every public verb with the Nth allocation failing, once and for ever: it happened, or
- * nothing did; the books are in order; the retry works; nothing leaks. Calls that promise not to allocate do not. A public
- * function that no case names, or that its case does not call, fails the last test. Scenarios: A6, B7, H3.
+ * @file fault/test_alloc_failure.c  Every public verb with the Nth allocation failing, once and for ever: it happened,
+ * or nothing did; the books are in order; the retry works; nothing leaks. Calls that promise not to allocate do not. A
+ * public function that no case names, or that its case does not call, fails the last test. Scenarios: A6, B7, H3.
  */
 #include "fault/stage.h"
 
@@ -143,7 +143,8 @@ static bool has_word(const char *text, const char *name, char next)
 
 static bool in_a_table(const char *name)
 {
-    static const struct verb *const tables[] = {fault_verbs_space, fault_verbs_core, fault_verbs_parts, fault_verbs_quiet};
+    static const struct verb *const tables[] = {fault_verbs_space, fault_verbs_core, fault_verbs_parts,
+                                                fault_verbs_quiet};
     for (unsigned i = 0; i < sizeof tables / sizeof *tables; i++)
         for (const struct verb *v = tables[i]; v->names; v++)
             if (has_word(v->names, name, 0)) return true;
@@ -195,7 +196,8 @@ RMAP_TEST(alloc_failure, is_tried_on_every_public_function)
         found++;
         if (exempt || (named && called)) continue;
         missing++;
-        fprintf(stderr, "%.*s: %s\n", (int)(end - name), name, named ? "its case does not call it" : "no case names it");
+        fprintf(stderr, "%.*s: %s\n", (int)(end - name), name,
+                named ? "its case does not call it" : "no case names it");
     }
     CHECK(found > 90);
     CHECK_EQ(missing, 0);

@@ -9,8 +9,14 @@ static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
     (void)ctx, (void)near, (void)out;
     return RMAP_ERR_NO_FRAME;
 }
-static void frame_free(void *ctx, rmap_pfn_t pfn) { (void)ctx, (void)pfn; }
-static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src) { (void)ctx, (void)dst, (void)src; }
+static void frame_free(void *ctx, rmap_pfn_t pfn)
+{
+    (void)ctx, (void)pfn;
+}
+static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
+{
+    (void)ctx, (void)dst, (void)src;
+}
 
 static int create(struct stage *g)
 {
@@ -19,16 +25,28 @@ static int create(struct stage *g)
     const struct rmap_options o = {.struct_size = sizeof o, .alloc = stage_alloc(g), .frames = &frames};
     return rmap_create(&o, (struct rmap **)&g->made);
 }
-static void destroy(struct stage *g) { CHECK_OK(rmap_destroy(g->made)); }
+static void destroy(struct stage *g)
+{
+    CHECK_OK(rmap_destroy(g->made));
+}
 
 static int frames_add(struct stage *g)
 {
     const struct rmap_frame_section section = {g->descriptors, sizeof g->descriptors[0], 100000, 4};
     return rmap_frames_add(g->w.r, &section);
 }
-static int frames_remove(struct stage *g) { return rmap_frames_remove(g->w.r, 100000); }
-static void have_frames(struct stage *g) { CHECK_OK(frames_add(g)); }
-static void forget_frames(struct stage *g) { CHECK_OK(frames_remove(g)); }
+static int frames_remove(struct stage *g)
+{
+    return rmap_frames_remove(g->w.r, 100000);
+}
+static void have_frames(struct stage *g)
+{
+    CHECK_OK(frames_add(g));
+}
+static void forget_frames(struct stage *g)
+{
+    CHECK_OK(frames_remove(g));
+}
 
 /* ---- members ---- */
 
@@ -37,9 +55,15 @@ static void have_tables(struct stage *g)
     const struct rmap_radix_options o = stage_radix(g, &rmap_radix_soft);
     CHECK_OK(rmap_radix_create(&o, &g->mmu));
 }
-static void free_tables(struct stage *g) { rmap_radix_destroy(&g->mmu); }
+static void free_tables(struct stage *g)
+{
+    rmap_radix_destroy(&g->mmu);
+}
 
-static int member_init(struct stage *g) { return rmap_member_init(g->w.r, &g->member, &g->mmu); }
+static int member_init(struct stage *g)
+{
+    return rmap_member_init(g->w.r, &g->member, &g->mmu);
+}
 static void member_leave(struct stage *g)
 {
     CHECK_OK(rmap_zap(&g->member, 0, g->mmu.pages, NULL));
@@ -55,19 +79,33 @@ static int fork_by_hand(struct stage *g)
     if (rc) return rc;
     rc = rmap_fork_copy(&f, 0, 8, RMAP_FORK_COW);
     if (!rc) rc = rmap_fork_copy(&f, 8, 56, RMAP_FORK_COW);
-    if (rc) rmap_fork_abort(&f);
-    else rmap_fork_commit(&f);
+    if (rc)
+        rmap_fork_abort(&f);
+    else
+        rmap_fork_commit(&f);
     CHECK_EQ(rmap_group_members(rmap_space_member(g->parent)), rc ? 2 : 3);
     return rc;
 }
 
 /* ---- move, verify ---- */
 
-static int move(struct stage *g) { return rmap_move(rmap_space_member(g->parent), 0, 9000, 16, NULL); }
-static void move_back(struct stage *g) { CHECK_OK(rmap_move(rmap_space_member(g->parent), 9000, 0, 16, NULL)); }
+static int move(struct stage *g)
+{
+    return rmap_move(rmap_space_member(g->parent), 0, 9000, 16, NULL);
+}
+static void move_back(struct stage *g)
+{
+    CHECK_OK(rmap_move(rmap_space_member(g->parent), 9000, 0, 16, NULL));
+}
 
-static int verify(struct stage *g) { return rmap_verify(g->w.r, NULL); }
-static int pager_verify(struct stage *g) { return rmap_pager_verify(g->w.p, NULL); }
+static int verify(struct stage *g)
+{
+    return rmap_verify(g->w.r, NULL);
+}
+static int pager_verify(struct stage *g)
+{
+    return rmap_pager_verify(g->w.p, NULL);
+}
 
 const struct verb fault_verbs_core[] = {
     {"rmap_create rmap_destroy", create, destroy, NULL, NULL, 0},

@@ -9,30 +9,56 @@ static int radix(struct stage *g)
     const struct rmap_radix_options o = stage_radix(g, &rmap_radix_sv48);
     return rmap_radix_create(&o, &g->mmu);
 }
-static void end_radix(struct stage *g) { rmap_radix_destroy(&g->mmu); }
+static void end_radix(struct stage *g)
+{
+    rmap_radix_destroy(&g->mmu);
+}
+
+/* Four levels: three tables for the first page, all or none. */
+static void have_radix(struct stage *g)
+{
+    CHECK_OK(radix(g));
+}
+static int reserve(struct stage *g)
+{
+    struct rmap_tables t = {.count = 0};
+    int rc = g->mmu.ops->reserve(g->mmu.ctx, 12345, &t);
+    CHECK_EQ(t.count, rc ? 0 : 3);
+    if (!rc) g->mmu.ops->unreserve(g->mmu.ctx, &t);
+    return rc;
+}
 
 static int radix_provider(struct stage *g)
 {
     const struct rmap_radix_options o = stage_radix(g, &rmap_radix_soft);
     return rmap_radix_provider_init(&o, &g->provider);
 }
-static void end_radix_provider(struct stage *g) { rmap_radix_provider_fini(&g->provider); }
+static void end_radix_provider(struct stage *g)
+{
+    rmap_radix_provider_fini(&g->provider);
+}
 
 /* ---- host ---- */
 
-static void memory(struct stage *g) { CHECK_OK(rmap_memory_init(&g->memory, 16, 12)); }
-static void end_memory(struct stage *g) { rmap_memory_fini(&g->memory); }
+static void memory(struct stage *g)
+{
+    CHECK_OK(rmap_memory_init(&g->memory, 16, 12));
+}
+static void end_memory(struct stage *g)
+{
+    rmap_memory_fini(&g->memory);
+}
 
 static int host(struct stage *g)
 {
-    const struct rmap_host_options o = {.struct_size = sizeof o,
-                                        .memory = &g->memory,
-                                        .alloc = stage_alloc(g),
-                                        .window_pages = 2048,
-                                        .vma_limit = 200};
+    const struct rmap_host_options o = {
+        .struct_size = sizeof o, .memory = &g->memory, .alloc = stage_alloc(g), .window_pages = 2048, .vma_limit = 200};
     return rmap_host_create(&o, &g->host);
 }
-static void end_host(struct stage *g) { CHECK_OK(rmap_host_destroy(g->host)); }
+static void end_host(struct stage *g)
+{
+    CHECK_OK(rmap_host_destroy(g->host));
+}
 
 static void memory_and_host(struct stage *g)
 {
@@ -108,14 +134,20 @@ static int device_file(struct stage *g)
 {
     return rmap_device_file_create(stage_alloc(g), g->memory.fd, false, 64, 12, (struct rmap_device **)&g->made);
 }
-static void end_device(struct stage *g) { rmap_device_destroy(g->made); }
+static void end_device(struct stage *g)
+{
+    rmap_device_destroy(g->made);
+}
 
 static int swap(struct stage *g)
 {
     const struct rmap_swap_options o = {.struct_size = sizeof o, .alloc = stage_alloc(g), .page_shift = 12};
     return rmap_swap_create(&o, &g->swap);
 }
-static void end_swap(struct stage *g) { CHECK_OK(rmap_swap_destroy(g->swap)); }
+static void end_swap(struct stage *g)
+{
+    CHECK_OK(rmap_swap_destroy(g->swap));
+}
 
 /* On failure the device stays the caller's. */
 static int owned(struct stage *g, int rc)
@@ -166,10 +198,14 @@ static int pager_with_swap(struct stage *g)
     o.swap = &g->device.base;
     return owned(g, rmap_pager_create(&o, &g->pager));
 }
-static void end_pager(struct stage *g) { CHECK_OK(rmap_pager_destroy(g->pager)); }
+static void end_pager(struct stage *g)
+{
+    CHECK_OK(rmap_pager_destroy(g->pager));
+}
 
 const struct verb fault_verbs_parts[] = {
     {"rmap_radix_create rmap_radix_destroy", radix, end_radix, NULL, NULL, 0},
+    {"rmap_radix_create", reserve, NULL, have_radix, end_radix, 0},
     {"rmap_radix_provider_init rmap_radix_provider_fini", radix_provider, end_radix_provider, NULL, NULL, 0},
     {"rmap_host_create rmap_host_destroy rmap_memory_init rmap_memory_fini", host, end_host, memory, end_memory, 0},
     {"rmap_host_provider rmap_host_base", window, end_window, memory_and_host, end_memory_and_host, 0},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file fault/verbs_quiet.c  Calls that promise not to allocate. Some of them do so all the same where tables or chunks are
- * missing; those cases are elsewhere, here everything that they need is there.
+ * @file fault/verbs_quiet.c  Calls that promise not to allocate. Some of them do so all the same where tables or chunks
+ * are missing; those cases are elsewhere, here everything that they need is there.
  */
 #include "fault/stage.h"
 

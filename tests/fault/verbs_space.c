@@ -4,9 +4,18 @@
 
 /* ---- spaces ---- */
 
-static int create(struct stage *g) { return rmap_space_create(g->w.p, (struct rmap_space **)&g->made); }
-static int fork_child(struct stage *g) { return rmap_space_fork(g->parent, (struct rmap_space **)&g->made); }
-static void destroy(struct stage *g) { CHECK_OK(rmap_space_destroy(g->made)); }
+static int create(struct stage *g)
+{
+    return rmap_space_create(g->w.p, (struct rmap_space **)&g->made);
+}
+static int fork_child(struct stage *g)
+{
+    return rmap_space_fork(g->parent, (struct rmap_space **)&g->made);
+}
+static void destroy(struct stage *g)
+{
+    CHECK_OK(rmap_space_destroy(g->made));
+}
 
 /* Something to lose: pages of its own, on swap, shared with the child of a fork. */
 static void furnish(struct stage *g)
@@ -17,7 +26,10 @@ static void furnish(struct stage *g)
     fill(g->guest, 104, 4, 1104);
     g->furnished = true;
 }
-static void empty(struct stage *g) { CHECK_OK(rmap_space_unmap(g->guest, 0, 20000)); }
+static void empty(struct stage *g)
+{
+    CHECK_OK(rmap_space_unmap(g->guest, 0, 20000));
+}
 static int exec(struct stage *g)
 {
     int rc = rmap_space_exec(g->guest);
@@ -38,7 +50,10 @@ static int map_populated(struct stage *g)
     rmap_vpn_t at = 3000;
     return rmap_space_map(g->parent, &at, 4, RW, RMAP_MAP_FIXED | RMAP_MAP_LOCKED);
 }
-static void unmap_far(struct stage *g) { CHECK_OK(rmap_space_unmap(g->parent, 3000, 8)); }
+static void unmap_far(struct stage *g)
+{
+    CHECK_OK(rmap_space_unmap(g->parent, 3000, 8));
+}
 
 /* In the middle of what is there: two cuts and a region. */
 static int map_over(struct stage *g)
@@ -49,16 +64,32 @@ static int map_over(struct stage *g)
     return rc;
 }
 
-static int unmap_middle(struct stage *g) { return rmap_space_unmap(g->parent, 13, 1); }
-static void remap_middle(struct stage *g) { map_at(g->parent, 13, 1, RW); }
+static int unmap_middle(struct stage *g)
+{
+    int rc = rmap_space_unmap(g->guest, 103, 2);
+    if (!rc) expect(g->guest, 105, 3, 1105);
+    return rc;
+}
 
-static int protect_middle(struct stage *g) { return rmap_space_protect(g->parent, 5, 2, RMAP_READ); }
-static void unprotect_middle(struct stage *g) { CHECK_OK(rmap_space_protect(g->parent, 5, 2, RW)); }
+static int protect_middle(struct stage *g)
+{
+    return rmap_space_protect(g->parent, 5, 2, RMAP_READ);
+}
+static void unprotect_middle(struct stage *g)
+{
+    CHECK_OK(rmap_space_protect(g->parent, 5, 2, RW));
+}
 
 /* ---- lock ---- */
 
-static int lock_middle(struct stage *g) { return rmap_space_lock(g->parent, 5, 8); }
-static void unlock_all(struct stage *g) { CHECK_OK(rmap_space_unlock(g->parent, 0, 16)); }
+static int lock_middle(struct stage *g)
+{
+    return rmap_space_lock(g->parent, 5, 8);
+}
+static void unlock_all(struct stage *g)
+{
+    CHECK_OK(rmap_space_unlock(g->parent, 0, 16));
+}
 static void lock_all(struct stage *g)
 {
     map_at(g->guest, 200, 6, RW);
@@ -112,8 +143,14 @@ static int grow(struct stage *g)
 
 /* ---- touch ---- */
 
-static void map_guest(struct stage *g) { map_at(g->guest, 4096, 4096, RW); }
-static int touch_far(struct stage *g) { return rmap_space_fault(g->guest, 5000, RMAP_WRITE); }
+static void map_guest(struct stage *g)
+{
+    map_at(g->guest, 4096, 4096, RW);
+}
+static int touch_far(struct stage *g)
+{
+    return rmap_space_fault(g->guest, 5000, RMAP_WRITE);
+}
 static int write_far(struct stage *g)
 {
     uint64_t value = 7;
@@ -160,7 +197,7 @@ const struct verb fault_verbs_space[] = {
     {"rmap_space_map", map_far, unmap_far, NULL, NULL, 0},
     {"rmap_space_map", map_populated, unmap_far, NULL, NULL, LOOSE},
     {"rmap_space_map", map_over, NULL, furnish, empty, 0},
-    {"rmap_space_unmap", unmap_middle, remap_middle, NULL, NULL, 0},
+    {"rmap_space_unmap", unmap_middle, NULL, furnish, empty, 0},
     {"rmap_space_protect", protect_middle, unprotect_middle, NULL, NULL, 0},
     {"rmap_space_lock", lock_middle, unlock_all, NULL, NULL, LOOSE},
     {"rmap_space_unlock", unlock_middle, NULL, lock_all, empty, 0},

@@ -32,7 +32,10 @@ struct arena_block {
     size_t live;
 };
 
-static unsigned char *memory_of(struct arena_block *b) { return (unsigned char *)(b + 1); }
+static unsigned char *memory_of(struct arena_block *b)
+{
+    return (unsigned char *)(b + 1);
+}
 
 static void misused(const char *how)
 {
@@ -93,8 +96,10 @@ static void arena_free(void *ctx, void *p, size_t size, size_t align)
     b->next = NULL;
     memset(p, 0xdb, size);
     ASAN_POISON_MEMORY_REGION(p, size);
-    if (x->sizes[q].resting++) x->sizes[q].last->next = b;
-    else x->sizes[q].first = b;
+    if (x->sizes[q].resting++)
+        x->sizes[q].last->next = b;
+    else
+        x->sizes[q].first = b;
     x->sizes[q].last = b;
     x->live_blocks--;
 }

@@ -2,9 +2,9 @@
 /**
  * @file property/arena.h  An allocator whose addresses rise and fall in the same order in every run of the same game.
  *
- * The library sorts pages by their owners' addresses, so what malloc happens to return would decide which pages are evicted
- * together, and a failure could not be replayed. Freed blocks rest before they are used again; the address sanitizer, where
- * there is one, is told about them and about the gaps between blocks.
+ * The library sorts pages by their owners' addresses, so what malloc happens to return would decide which pages are
+ * evicted together, and a failure could not be replayed. Freed blocks rest before they are used again; the address
+ * sanitizer, where there is one, is told about them and about the gaps between blocks.
  */
 #ifndef RMAP_TESTS_PROPERTY_ARENA_H
 #define RMAP_TESTS_PROPERTY_ARENA_H

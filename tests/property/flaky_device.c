@@ -47,7 +47,10 @@ static void flaky_get_stats(struct rmap_device *d, struct rmap_device_stats *out
     f->inner->ops->get_stats(f->inner, out);
 }
 
-static void flaky_destroy(struct rmap_device *d) { rmap_device_destroy(((struct flaky_device *)d)->inner); }
+static void flaky_destroy(struct rmap_device *d)
+{
+    rmap_device_destroy(((struct flaky_device *)d)->inner);
+}
 
 void flaky_device_init(struct flaky_device *f, struct rmap_device *inner, uint64_t seed)
 {
@@ -60,8 +63,8 @@ void flaky_device_init(struct flaky_device *f, struct rmap_device *inner, uint64
         .get_stats = flaky_get_stats,
         .destroy = flaky_destroy,
     };
-    *f = (struct flaky_device){
-        .base = {.ops = &ops, .slots = inner->slots, .page_shift = inner->page_shift}, .inner = inner};
+    *f = (struct flaky_device){.base = {.ops = &ops, .slots = inner->slots, .page_shift = inner->page_shift},
+                               .inner = inner};
     prng_init(&f->rng, seed);
 }
 

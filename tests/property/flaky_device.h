@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file property/flaky_device.h  A swap device in front of a real one: some reads and writes fail, some reads are spoilt. */
+/** @file property/flaky_device.h  A swap device in front of a real one: some reads and writes fail, some reads are
+ * spoilt. */
 #ifndef RMAP_TESTS_PROPERTY_FLAKY_DEVICE_H
 #define RMAP_TESTS_PROPERTY_FLAKY_DEVICE_H
 

@@ -9,7 +9,10 @@
 
 /* ---- words ---- */
 
-static char *line_of(struct game *g, uint64_t op) { return g->history[op % GAME_HISTORY]; }
+static char *line_of(struct game *g, uint64_t op)
+{
+    return g->history[op % GAME_HISTORY];
+}
 
 static void append(struct game *g, const char *format, va_list args)
 {
@@ -40,7 +43,8 @@ void game_report(const struct game *g)
     static const char *const mmus[] = {"radix", "tlb", "host"};
     const struct game_config *c = &g->c;
     fprintf(stderr,
-            "game: mmu %s%s, %s, caps %u, %u frames, %u slots%s, batch %u, commit limit %u, verify every %u, walk every %u%s\n",
+            "game: mmu %s%s, %s, caps %u, %u frames, %u slots%s, batch %u, commit limit %u, verify every %u, walk "
+            "every %u%s\n",
             mmus[c->mmu], c->errors ? " with errors" : "", c->geometry->name, c->caps, (unsigned)c->frames,
             (unsigned)c->slots, c->lz4 ? " (lz4)" : "", c->evict_batch, (unsigned)c->commit_limit, c->verify_every,
             c->walk_every, c->walk_touched ? " and touched" : "");
@@ -58,7 +62,8 @@ void game_fail(struct game *g, const char *format, ...)
     va_end(args);
     game_report(g);
     fprintf(stderr, "operation %llu: %s\n", (unsigned long long)g->op, text);
-    TEST_FAIL("seed %llu, operation %llu (%s): %s", (unsigned long long)g->seed, (unsigned long long)g->op, line_of(g, g->op), text);
+    TEST_FAIL("seed %llu, operation %llu (%s): %s", (unsigned long long)g->seed, (unsigned long long)g->op,
+              line_of(g, g->op), text);
 }
 
 /* ---- checks ---- */
@@ -72,7 +77,8 @@ static void check_regions(struct game *g, unsigned s)
             is[i].locked != must[i].locked || is[i].accounted != must[i].accounted)
             game_fail(g, "s%u: region %zu is %u+%u prot %u locked %d accounted %d, must be %u+%u %u %d %d", s, i,
                       (unsigned)is[i].first, (unsigned)is[i].count, is[i].prot, is[i].locked, is[i].accounted,
-                      (unsigned)must[i].first, (unsigned)must[i].count, must[i].prot, must[i].locked, must[i].accounted);
+                      (unsigned)must[i].first, (unsigned)must[i].count, must[i].prot, must[i].locked,
+                      must[i].accounted);
     if (n != got) game_fail(g, "s%u has %zu regions, must have %zu", s, got, n);
 }
 

@@ -5,9 +5,9 @@
  *     16 … 48 frames, 10 spaces of 64 pages, 0 … 700 swap slots: nothing ever fits, so everything is always evicted,
  *     copied, moved, found again
  *
- * The layers: oracle.h says what must be; scan.h reads what is, from page tables and descriptors alone, and compares; ops.h
- * chooses and does operations; tlb_mmu.h and flaky_device.h make the world hostile. A failure prints the seed, the number of
- * the operation, and the last ten operations.
+ * The layers: oracle.h says what must be; scan.h reads what is, from page tables and descriptors alone, and compares;
+ * ops.h chooses and does operations; tlb_mmu.h and flaky_device.h make the world hostile. A failure prints the seed,
+ * the number of the operation, and the last ten operations.
  */
 #ifndef RMAP_TESTS_PROPERTY_GAME_H
 #define RMAP_TESTS_PROPERTY_GAME_H
@@ -45,8 +45,8 @@ struct game_config {
     unsigned fail_alloc; /* allocations of 1,000, within operations */
     uint64_t commit_limit;
     unsigned verify_every; /* rmap_pager_verify, after so many operations */
-    unsigned walk_every;   /* all pages by rmap_each_mapping; in between only those at the operation's page numbers … */
-    bool walk_touched;     /* … or none, because a walk tightens owners and so hides what wide ones would do */
+    unsigned walk_every; /* all pages by rmap_each_mapping; in between only those at the operation's page numbers … */
+    bool walk_touched;   /* … or none, because a walk tightens owners and so hides what wide ones would do */
 };
 
 /** What games have done, summed: a run in which one of them stays 0 shows less than it says. */
@@ -74,7 +74,7 @@ struct game {
     struct rmap_space *space[ORACLE_SPACES];
     struct rmap_page *pinned[GAME_PINS];
 
-    struct scan scan;                     /* as of the end of the last operation */
+    struct scan scan;                      /* as of the end of the last operation */
     struct rmap_pager_stats before, stats; /* of the pager, before and after the operation */
     uint64_t next_stamp;
 
@@ -99,7 +99,6 @@ struct game {
     char history[GAME_HISTORY][GAME_LINE];
 };
 
-
 /** Draw the configuration and make the world. */
 void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, struct game_totals *totals);
 /** Do n operations, checked. */
@@ -118,12 +117,18 @@ void game_report(const struct game *g);
 /** The property does not hold. */
 _Noreturn void game_fail(struct game *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static inline uint64_t game_below(struct game *g, uint64_t n) { return prng_below(&g->rng, n); }
+static inline uint64_t game_below(struct game *g, uint64_t n)
+{
+    return prng_below(&g->rng, n);
+}
 static inline bool game_chance(struct game *g, uint64_t numerator, uint64_t denominator)
 {
     return prng_chance(&g->rng, numerator, denominator);
 }
-static inline struct rmap_member *game_member(const struct game *g, unsigned s) { return rmap_space_member(g->space[s]); }
+static inline struct rmap_member *game_member(const struct game *g, unsigned s)
+{
+    return rmap_space_member(g->space[s]);
+}
 static inline unsigned char *game_frame(const struct game *g, rmap_pfn_t pfn)
 {
     return g->memory.view + (pfn << ORACLE_PAGE_SHIFT);

@@ -70,8 +70,10 @@ static int make_mmu(void *ctx, const struct rmap_mmu_client *client, struct rmap
 static void destroy_mmu(void *ctx, struct rmap_mmu *mmu)
 {
     struct game *g = ctx;
-    if (g->c.mmu == GAME_TLB) tlb_mmu_destroy(mmu);
-    else rmap_radix_destroy(mmu);
+    if (g->c.mmu == GAME_TLB)
+        tlb_mmu_destroy(mmu);
+    else
+        rmap_radix_destroy(mmu);
 }
 
 static struct rmap_mmu_provider provider(struct game *g)
@@ -95,8 +97,10 @@ static struct rmap_device *device(struct game *g)
 {
     struct rmap_device *inner;
     if (!g->c.slots) return NULL;
-    int rc = g->c.lz4 ? rmap_device_lz4_create(&g->alloc.a, g->c.slots, ORACLE_PAGE_SHIFT, 0, &inner) : RMAP_ERR_UNSUPPORTED;
-    if (rc == RMAP_ERR_UNSUPPORTED) rc = rmap_device_temp_create(&g->alloc.a, NULL, g->c.slots, ORACLE_PAGE_SHIFT, &inner);
+    int rc =
+        g->c.lz4 ? rmap_device_lz4_create(&g->alloc.a, g->c.slots, ORACLE_PAGE_SHIFT, 0, &inner) : RMAP_ERR_UNSUPPORTED;
+    if (rc == RMAP_ERR_UNSUPPORTED)
+        rc = rmap_device_temp_create(&g->alloc.a, NULL, g->c.slots, ORACLE_PAGE_SHIFT, &inner);
     CHECK_OK(rc);
     flaky_device_init(&g->device, inner, prng_next(&g->rng));
     if (g->c.errors) {
@@ -140,12 +144,14 @@ void game_totals_print(const struct game_totals *t)
 #define N(field) (unsigned long long)t->field
     fprintf(stderr,
             "operations done %llu, refused %llu, NO_FRAME %llu, device errors %llu, failed allocations %llu\n"
-            "forks %llu, COW copies %llu, reuses %llu, evictions %llu (shared %llu), swap-ins %llu, private from swap %llu\n"
-            "moved: re-indexed %llu, copied %llu, on swap %llu, shared on swap %llu; owners tightened %llu, walks incomplete %llu, "
+            "forks %llu, COW copies %llu, reuses %llu, evictions %llu (shared %llu), swap-ins %llu, private from swap "
+            "%llu\n"
+            "moved: re-indexed %llu, copied %llu, on swap %llu, shared on swap %llu; owners tightened %llu, walks "
+            "incomplete %llu, "
             "last stores %llu\n",
-            N(done), N(refused), N(no_frame), N(device_errors), N(failed_allocations), N(forks), N(copies), N(reuses), N(evictions),
-            N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(swap_moved), N(swap_shared),
-            N(tightened), N(incomplete), N(last_stores));
+            N(done), N(refused), N(no_frame), N(device_errors), N(failed_allocations), N(forks), N(copies), N(reuses),
+            N(evictions), N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(swap_moved),
+            N(swap_shared), N(tightened), N(incomplete), N(last_stores));
 #undef N
 }
 
@@ -190,7 +196,8 @@ static void check_empty(struct game *g)
     if (g->swap) CHECK_OK(rmap_swap_get_stats(g->swap, &swap));
     if (swap.slots_used || swap.cached) game_fail(g, "%u slots are left", (unsigned)swap.slots_used);
     CHECK_OK(rmap_stats_get(g->r, &core));
-    if (core.members || core.nodes || core.epochs || core.mappings) game_fail(g, "members, nodes, epochs or mappings are left");
+    if (core.members || core.nodes || core.epochs || core.mappings)
+        game_fail(g, "members, nodes, epochs or mappings are left");
     if (g->stats.committed) game_fail(g, "%u pages are still charged", (unsigned)g->stats.committed);
     CHECK_OK(rmap_pager_verify(g->p, NULL));
 }

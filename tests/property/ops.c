@@ -6,10 +6,10 @@ static const struct {
     unsigned weight;
     op_fn *run;
 } table[] = {
-    {10, op_map},      {2, op_unmap},        {5, op_protect},  {14, op_move},     {2, op_lock},    {3, op_unlock},
-    {2, op_dontneed},  {2, op_create},       {10, op_fork},    {1, op_exec},      {3, op_destroy}, {14, op_read},
-    {40, op_write},    {8, op_fault},        {30, op_processor}, {2, op_rest},    {3, op_reclaim}, {3, op_referenced},
-    {3, op_write_protect}, {3, op_wash},  {4, op_swap_out}, {3, op_pin},      {1, op_misuse},
+    {10, op_map},          {2, op_unmap},  {5, op_protect},    {14, op_move}, {2, op_lock},    {3, op_unlock},
+    {2, op_dontneed},      {2, op_create}, {10, op_fork},      {1, op_exec},  {3, op_destroy}, {14, op_read},
+    {40, op_write},        {8, op_fault},  {30, op_processor}, {2, op_rest},  {3, op_reclaim}, {3, op_referenced},
+    {3, op_write_protect}, {3, op_wash},   {4, op_swap_out},   {3, op_pin},   {1, op_misuse},
 };
 #define OPS (sizeof table / sizeof *table)
 
@@ -78,7 +78,8 @@ void ops_any_range(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *coun
     size_t n = oracle_regions(&g->o.space[s], regions);
     uint64_t way = game_below(g, 40);
     if (way == 0 && game_chance(g, 1, 2)) { /* nonsense: beyond the end, empty, wrapping */
-        static const uint64_t odd[] = {0, 1, ORACLE_PAGES - 1, ORACLE_PAGES, ORACLE_PAGES + 1, UINT64_MAX, UINT64_MAX - 7};
+        static const uint64_t odd[] = {
+            0, 1, ORACLE_PAGES - 1, ORACLE_PAGES, ORACLE_PAGES + 1, UINT64_MAX, UINT64_MAX - 7};
         *first = odd[game_below(g, 7)];
         *count = odd[game_below(g, 7)];
     } else if (way < 5 || !n) { /* anywhere */
@@ -106,9 +107,14 @@ bool ops_any_stretch(struct game *g, unsigned s, rmap_vpn_t *first, uint64_t *co
 
 unsigned ops_any_prot(struct game *g)
 {
-    static const unsigned common[] = {RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE,
-                                      RMAP_READ | RMAP_WRITE, RMAP_READ | RMAP_WRITE | RMAP_EXEC,
-                                      RMAP_READ,              RMAP_READ | RMAP_EXEC, RMAP_NONE};
+    static const unsigned common[] = {RMAP_READ | RMAP_WRITE,
+                                      RMAP_READ | RMAP_WRITE,
+                                      RMAP_READ | RMAP_WRITE,
+                                      RMAP_READ | RMAP_WRITE,
+                                      RMAP_READ | RMAP_WRITE | RMAP_EXEC,
+                                      RMAP_READ,
+                                      RMAP_READ | RMAP_EXEC,
+                                      RMAP_NONE};
     return game_chance(g, 1, 20) ? (unsigned)game_below(g, 9) : common[game_below(g, 8)]; /* 8: no such bit */
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file property/ops.h  The random operations. Each chooses its arguments, asks the oracle, tells the pager, compares the
- * answers, and then does the same to the oracle.
+ * @file property/ops.h  The random operations. Each chooses its arguments, asks the oracle, tells the pager, compares
+ * the answers, and then does the same to the oracle.
  */
 #ifndef RMAP_TESTS_PROPERTY_OPS_H
 #define RMAP_TESTS_PROPERTY_OPS_H
@@ -25,8 +25,8 @@ enum {
     ENV_FAULT = ENV_FRAMES | ENV_DEVICE,
 };
 /**
- * Compare an answer with the oracle's; one of the `env` errors may stand in for 0, and NOMEM for anything if an allocation
- * failed.
+ * Compare an answer with the oracle's; one of the `env` errors may stand in for 0, and NOMEM for anything if an
+ * allocation failed.
  * @return true if the verb happened.
  */
 bool ops_judge(struct game *g, int rc, int expected, unsigned env);
@@ -50,12 +50,15 @@ void ops_note_fault(struct game *g, int rc);
 struct rmap_page *ops_take_page(struct game *g);
 void ops_give_page(struct game *g, struct rmap_page *page);
 /** A number that no word holds yet. */
-static inline uint64_t ops_stamp(struct game *g) { return ++g->next_stamp; }
+static inline uint64_t ops_stamp(struct game *g)
+{
+    return ++g->next_stamp;
+}
 
 typedef void op_fn(struct game *g);
-op_fn op_map, op_unmap, op_protect, op_move, op_lock, op_unlock, op_dontneed;      /* ops_memory.c, ops_move.c */
-op_fn op_create, op_fork, op_exec, op_destroy;                                     /* ops_spaces.c */
-op_fn op_read, op_write, op_fault, op_processor, op_rest;                          /* ops_access.c, ops_processor.c */
+op_fn op_map, op_unmap, op_protect, op_move, op_lock, op_unlock, op_dontneed; /* ops_memory.c, ops_move.c */
+op_fn op_create, op_fork, op_exec, op_destroy;                                /* ops_spaces.c */
+op_fn op_read, op_write, op_fault, op_processor, op_rest;                     /* ops_access.c, ops_processor.c */
 op_fn op_reclaim, op_referenced, op_write_protect, op_wash, op_swap_out, op_pin, op_misuse; /* ops_core.c, ops_swap.c */
 
 #endif

@@ -20,13 +20,15 @@ static void any_bytes(struct game *g, unsigned s, uint64_t *addr, size_t *bytes)
         *addr = page + ORACLE_PAGE_BYTES - 8;
         *bytes = 16;
     } else if (way == 15) {
-        *addr = game_chance(g, 1, 2) ? UINT64_MAX - game_below(g, 9) : ((uint64_t)ORACLE_PAGES << ORACLE_PAGE_SHIFT) - 8;
+        *addr =
+            game_chance(g, 1, 2) ? UINT64_MAX - game_below(g, 9) : ((uint64_t)ORACLE_PAGES << ORACLE_PAGE_SHIFT) - 8;
         *bytes = 16;
     }
 }
 
 /*
- * What the oracle says of [addr, addr + bytes): 0 or an error, and how many bytes come before it. RANGE forbids everything.
+ * What the oracle says of [addr, addr + bytes): 0 or an error, and how many bytes come before it. RANGE forbids
+ * everything.
  */
 static int expect_bytes(const struct oracle_space *o, uint64_t addr, size_t bytes, unsigned access, size_t *done)
 {
@@ -98,7 +100,8 @@ static bool must_reuse(struct game *g, unsigned s, rmap_vpn_t v)
 {
     const struct scan_entry *e = &g->scan.entry[s][v];
     if (e->kind == RMAP_PTE_PRESENT || e->kind == RMAP_PTE_NO_ACCESS)
-        return scan_is_counted(g, e->pfn) && scan_users(g, e->pfn) == 1 && !rmap_page_pins(rmap_page_find(g->r, e->pfn));
+        return scan_is_counted(g, e->pfn) && scan_users(g, e->pfn) == 1 &&
+               !rmap_page_pins(rmap_page_find(g->r, e->pfn));
     if (e->kind != RMAP_PTE_SWAP || g->scan.slot_entries[rmap_swp_slot(e->swp)] != 1) return false;
     struct rmap_slot_home home;
     if (rmap_swap_get_ops()->get_home(g->swap, e->swp, &home) || home.index != v) return false;
@@ -132,7 +135,8 @@ void op_write(struct game *g)
     judge_bytes(g, rc, expected, done, must);
     if (done >= 8) o->page[v].word[w] = stamp[0];
     if (done == 16) o->page[v + 1].word[0] = stamp[1];
-    if (copy && done && scan_entry_now(g, (unsigned)s, v).pfn == frame) game_fail(g, "a pinned page was written in place");
+    if (copy && done && scan_entry_now(g, (unsigned)s, v).pfn == frame)
+        game_fail(g, "a pinned page was written in place");
     if (!reuse || rc) return;
     struct rmap_pager_stats st;
     rmap_pager_get_stats(g->p, &st);
@@ -146,9 +150,11 @@ void op_fault(struct game *g)
 {
     int s = ops_any_space(g);
     if (s < 0) return;
-    static const unsigned accesses[] = {RMAP_READ, RMAP_READ, RMAP_WRITE, RMAP_WRITE, RMAP_EXEC, RMAP_READ | RMAP_WRITE, 0, 8};
+    static const unsigned accesses[] = {RMAP_READ, RMAP_READ, RMAP_WRITE, RMAP_WRITE, RMAP_EXEC, RMAP_READ | RMAP_WRITE,
+                                        0,         8};
     const unsigned access = accesses[game_below(g, 8)];
-    const rmap_vpn_t v = game_chance(g, 1, 60) ? ORACLE_PAGES + game_below(g, 3) : ops_any_page(g, (unsigned)s, access & 7);
+    const rmap_vpn_t v =
+        game_chance(g, 1, 60) ? ORACLE_PAGES + game_below(g, 3) : ops_any_page(g, (unsigned)s, access & 7);
     int expected = access == 0 || access >= 8 ? RMAP_ERR_INVALID : oracle_access_check(&g->o.space[s], v, access);
     game_note(g, "fault s%d:%llu access %u", s, (unsigned long long)v, access);
     ops_touch(g, (unsigned)s, v, 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file property/ops_core.c  What an embedder does beneath the pager: reclaim at will, the core's verbs on any page, pins; and
- * calls that make no sense, which must change nothing.
+ * @file property/ops_core.c  What an embedder does beneath the pager: reclaim at will, the core's verbs on any page,
+ * pins; and calls that make no sense, which must change nothing.
  */
 #include "property/ops.h"
 
@@ -81,7 +81,8 @@ void op_write_protect(struct game *g)
     check_done(g, &res, f->mappings);
     for (unsigned i = 0; i < f->mappings; i++) {
         struct scan_entry e = scan_entry_now(g, f->by[i].space, f->by[i].vpn);
-        if (e.attrs >> RMAP_ATTR_WRITE & 1 || e.attrs >> RMAP_ATTR_DIRTY & 1) game_fail(g, "an entry is still writable or dirty");
+        if (e.attrs >> RMAP_ATTR_WRITE & 1 || e.attrs >> RMAP_ATTR_DIRTY & 1)
+            game_fail(g, "an entry is still writable or dirty");
     }
 }
 
@@ -118,19 +119,47 @@ void op_misuse(struct game *g)
     const unsigned way = (unsigned)game_below(g, 14);
     game_note(g, "misuse %u of s%d", way, s);
     switch (way) {
-    case 0: ops_judge(g, rmap_space_map(NULL, &at, 1, RMAP_READ, 0), RMAP_ERR_NULL_ARG, 0); break;
-    case 1: ops_judge(g, rmap_space_map(sp, NULL, 1, RMAP_READ, 0), RMAP_ERR_NULL_ARG, 0); break;
-    case 2: ops_judge(g, rmap_space_map(sp, &at, 0, RMAP_READ, 0), RMAP_ERR_RANGE, 0); break;
-    case 3: ops_judge(g, rmap_space_advise(sp, 0, 1, (enum rmap_advice)99), RMAP_ERR_INVALID, 0); break;
-    case 4: ops_judge(g, rmap_space_move(sp, 0, 1, 1, 0, NULL), RMAP_ERR_NULL_ARG, 0); break;
-    case 5: ops_judge(g, rmap_space_read(sp, 0, NULL, 8, NULL), RMAP_ERR_NULL_ARG, 0); break;
-    case 6: ops_judge(g, rmap_space_write(NULL, 0, &word, 8, NULL), RMAP_ERR_NULL_ARG, 0); break;
-    case 7: ops_judge(g, rmap_space_read(sp, UINT64_MAX, &word, 0, NULL), 0, 0); break;
-    case 8: ops_judge(g, rmap_referenced(g->r, &page, 1, 0, &res), RMAP_ERR_UNKNOWN_PAGE, 0); break;
-    case 9: ops_judge(g, rmap_space_fork(sp, NULL), RMAP_ERR_NULL_ARG, 0); break;
-    case 10: ops_judge(g, rmap_pager_destroy(g->p), RMAP_ERR_BUSY, 0); break;
-    case 11: ops_judge(g, rmap_zap(game_member(g, (unsigned)s), ORACLE_PAGES - 1, 2, NULL), RMAP_ERR_RANGE, 0); break;
-    case 12: ops_judge(g, rmap_move(game_member(g, (unsigned)s), 0, 1, 2, NULL), RMAP_ERR_INVALID, 0); break;
-    default: ops_judge(g, rmap_protect(game_member(g, (unsigned)s), 0, 1, 0), RMAP_ERR_INVALID, 0); break;
+    case 0:
+        ops_judge(g, rmap_space_map(NULL, &at, 1, RMAP_READ, 0), RMAP_ERR_NULL_ARG, 0);
+        break;
+    case 1:
+        ops_judge(g, rmap_space_map(sp, NULL, 1, RMAP_READ, 0), RMAP_ERR_NULL_ARG, 0);
+        break;
+    case 2:
+        ops_judge(g, rmap_space_map(sp, &at, 0, RMAP_READ, 0), RMAP_ERR_RANGE, 0);
+        break;
+    case 3:
+        ops_judge(g, rmap_space_advise(sp, 0, 1, (enum rmap_advice)99), RMAP_ERR_INVALID, 0);
+        break;
+    case 4:
+        ops_judge(g, rmap_space_move(sp, 0, 1, 1, 0, NULL), RMAP_ERR_NULL_ARG, 0);
+        break;
+    case 5:
+        ops_judge(g, rmap_space_read(sp, 0, NULL, 8, NULL), RMAP_ERR_NULL_ARG, 0);
+        break;
+    case 6:
+        ops_judge(g, rmap_space_write(NULL, 0, &word, 8, NULL), RMAP_ERR_NULL_ARG, 0);
+        break;
+    case 7:
+        ops_judge(g, rmap_space_read(sp, UINT64_MAX, &word, 0, NULL), 0, 0);
+        break;
+    case 8:
+        ops_judge(g, rmap_referenced(g->r, &page, 1, 0, &res), RMAP_ERR_UNKNOWN_PAGE, 0);
+        break;
+    case 9:
+        ops_judge(g, rmap_space_fork(sp, NULL), RMAP_ERR_NULL_ARG, 0);
+        break;
+    case 10:
+        ops_judge(g, rmap_pager_destroy(g->p), RMAP_ERR_BUSY, 0);
+        break;
+    case 11:
+        ops_judge(g, rmap_zap(game_member(g, (unsigned)s), ORACLE_PAGES - 1, 2, NULL), RMAP_ERR_RANGE, 0);
+        break;
+    case 12:
+        ops_judge(g, rmap_move(game_member(g, (unsigned)s), 0, 1, 2, NULL), RMAP_ERR_INVALID, 0);
+        break;
+    default:
+        ops_judge(g, rmap_protect(game_member(g, (unsigned)s), 0, 1, 0), RMAP_ERR_INVALID, 0);
+        break;
     }
 }

@@ -3,7 +3,10 @@
 #include "property/ops.h"
 
 /* Half of the frames may be locked, so that something is left to work with. */
-static bool may_lock(const struct game *g, uint64_t more) { return oracle_locked(&g->o) + more <= g->c.frames / 2; }
+static bool may_lock(const struct game *g, uint64_t more)
+{
+    return oracle_locked(&g->o) + more <= g->c.frames / 2;
+}
 
 void op_map(struct game *g)
 {
@@ -23,8 +26,10 @@ void op_map(struct game *g)
 
     rmap_vpn_t place = at, got = at;
     int expected = oracle_map_check(&g->o, (unsigned)s, &place, count, prot, flags);
-    game_note(g, "map s%d at %lld count %llu prot %u flags %#x", s, (long long)at, (unsigned long long)count, prot, flags);
-    if (flags & RMAP_MAP_LOCKED) ops_touch(g, (unsigned)s, place, count); /* what is stored there before we return is late */
+    game_note(g, "map s%d at %lld count %llu prot %u flags %#x", s, (long long)at, (unsigned long long)count, prot,
+              flags);
+    if (flags & RMAP_MAP_LOCKED)
+        ops_touch(g, (unsigned)s, place, count); /* what is stored there before we return is late */
     int rc = rmap_space_map(g->space[s], &got, count, prot, flags);
     ops_touch(g, (unsigned)s, place, count);
     if (ops_judge(g, rc, expected, flags & RMAP_MAP_LOCKED ? ENV_FAULT : 0)) {
@@ -119,5 +124,6 @@ void op_dontneed(struct game *g)
     game_note(g, "dontneed s%d %lld+%lld", s, (long long)first, (long long)count);
     int rc = rmap_space_advise(g->space[s], first, count, RMAP_ADVISE_DONTNEED);
     ops_touch(g, (unsigned)s, first, count);
-    if (ops_judge(g, rc, oracle_dontneed_check(&g->o.space[s], first, count), 0)) oracle_dontneed(&g->o.space[s], first, count);
+    if (ops_judge(g, rc, oracle_dontneed_check(&g->o.space[s], first, count), 0))
+        oracle_dontneed(&g->o.space[s], first, count);
 }

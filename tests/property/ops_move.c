@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file property/ops_move.c  move: to a fixed place or a free one, growing, shrinking, keeping the old range; and what it must
- * cost: a copy of each page that others use, a new index for each that nobody else does, nothing read from swap (S8-S10, B2).
+ * @file property/ops_move.c  move: to a fixed place or a free one, growing, shrinking, keeping the old range; and what
+ * it must cost: a copy of each page that others use, a new index for each that nobody else does, nothing read from swap
+ * (S8-S10, B2).
  */
 #include "property/ops.h"
 
@@ -34,16 +35,19 @@ static void check_cost(struct game *g, const struct cost *must, bool populates)
     rmap_pager_get_stats(g->p, &st);
     const struct rmap_pager_stats *b = &g->before;
     if (!populates && st.swap_ins != b->swap_ins) game_fail(g, "a move read from swap");
-    if (st.evictions != b->evictions || st.reclaim_failures != b->reclaim_failures) return; /* reclaim changed what was there */
+    if (st.evictions != b->evictions || st.reclaim_failures != b->reclaim_failures)
+        return; /* reclaim changed what was there */
     uint64_t reindexed = st.moves_reindexed - b->moves_reindexed, copied = st.moves_copied - b->moves_copied,
              swap = st.moves_swap - b->moves_swap;
     if (reindexed != must->reindexed || copied != must->copied || swap != must->swap)
-        game_fail(g, "moved %llu, copied %llu, left %llu on swap; must be %llu, %llu, %llu", (unsigned long long)reindexed,
-                  (unsigned long long)copied, (unsigned long long)swap, (unsigned long long)must->reindexed,
-                  (unsigned long long)must->copied, (unsigned long long)must->swap);
+        game_fail(g, "moved %llu, copied %llu, left %llu on swap; must be %llu, %llu, %llu",
+                  (unsigned long long)reindexed, (unsigned long long)copied, (unsigned long long)swap,
+                  (unsigned long long)must->reindexed, (unsigned long long)must->copied,
+                  (unsigned long long)must->swap);
 }
 
-/* What is ours alone belongs to us alone afterwards: its walk looks nowhere else, its slot is at home here (A12, C12). */
+/* What is ours alone belongs to us alone afterwards: its walk looks nowhere else, its slot is at home here (A12, C12).
+ * */
 static void check_homes(struct game *g, unsigned s, rmap_vpn_t to, uint64_t count)
 {
     for (rmap_vpn_t v = to; v < to + count; v++) {
@@ -55,7 +59,8 @@ static void check_homes(struct game *g, unsigned s, rmap_vpn_t to, uint64_t coun
             struct rmap_slot_home home;
             if (rmap_swap_get_ops()->get_home(g->swap, e.swp, &home)) game_fail(g, "s%u:%u: dead slot", s, (unsigned)v);
             if (home.cached && rmap_page_mapcount(home.cached)) continue;
-            if (home.index != v || home.moved) game_fail(g, "s%u:%u: sole entry of its slot, which is not at home", s, (unsigned)v);
+            if (home.index != v || home.moved)
+                game_fail(g, "s%u:%u: sole entry of its slot, which is not at home", s, (unsigned)v);
         }
     }
 }
@@ -99,8 +104,10 @@ void op_move(struct game *g)
         if (place != from) check_homes(g, (unsigned)s, place, kept);
     } else {
         if (got != hint) game_fail(g, "failed, but *to became %lld", (long long)got);
-        /* What was at a fixed target is gone by the time that the entries cannot be moved; not so for want of regions. */
+        /* What was at a fixed target is gone by the time that the entries cannot be moved; not so for want of regions.
+         * */
         const bool late = (flags & RMAP_MOVE_FIXED) && (!expected || rc == RMAP_ERR_PINNED || rc == RMAP_ERR_NO_FRAME);
-        if (late && (rc != RMAP_ERR_NOMEM || ops_is_gone(g, (unsigned)s, place, new_count))) oracle_unmap(o, place, new_count);
+        if (late && (rc != RMAP_ERR_NOMEM || ops_is_gone(g, (unsigned)s, place, new_count)))
+            oracle_unmap(o, place, new_count);
     }
 }

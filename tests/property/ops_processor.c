@@ -42,8 +42,10 @@ static bool tlb_access(struct game *g, unsigned s, rmap_vpn_t v, unsigned w, uns
     rmap_pfn_t pfn;
     if (tlb_mmu_access(tlb_mmu_of(&game_member(g, s)->mmu), v, access, &pfn)) return false;
     unsigned char *at = game_frame(g, pfn) + oracle_word_offset[w];
-    if (access & RMAP_WRITE) memcpy(at, value, 8);
-    else memcpy(value, at, 8);
+    if (access & RMAP_WRITE)
+        memcpy(at, value, 8);
+    else
+        memcpy(value, at, 8);
     return true;
 }
 
@@ -76,7 +78,8 @@ void op_processor(struct game *g)
     const int expected = oracle_access_check(o, v, access);
     const uint64_t stamp = ops_stamp(g);
     uint64_t value = stamp;
-    game_note(g, "processor %s s%d:%llu word %u", access == RMAP_WRITE ? "stores" : "loads", s, (unsigned long long)v, w);
+    game_note(g, "processor %s s%d:%llu word %u", access == RMAP_WRITE ? "stores" : "loads", s, (unsigned long long)v,
+              w);
     ops_touch(g, (unsigned)s, v, 1);
 
     bool done = access_word(g, (unsigned)s, v, w, access, &value);
@@ -88,7 +91,8 @@ void op_processor(struct game *g)
     }
     if (expected) game_fail(g, "a translation allows what the region does not");
     if (!done) game_fail(g, "the fault is resolved, but the access still faults");
-    if (access == RMAP_WRITE) o->page[v].word[w] = stamp;
+    if (access == RMAP_WRITE)
+        o->page[v].word[w] = stamp;
     else if (value != o->page[v].word[w])
         game_fail(g, "loaded %llu, must be %llu", (unsigned long long)value, (unsigned long long)o->page[v].word[w]);
 }
@@ -99,13 +103,15 @@ void op_rest(struct game *g)
     int s = ops_any_space(g);
     if (s < 0 || g->c.mmu == GAME_RADIX) return;
     game_note(g, g->c.mmu == GAME_HOST ? "drop all projections" : "s%d rests", s);
-    if (g->c.mmu == GAME_HOST) rmap_host_drop_all(g->host);
-    else tlb_mmu_set_active(tlb_mmu_of(&game_member(g, (unsigned)s)->mmu), game_chance(g, 1, 2));
+    if (g->c.mmu == GAME_HOST)
+        rmap_host_drop_all(g->host);
+    else
+        tlb_mmu_set_active(tlb_mmu_of(&game_member(g, (unsigned)s)->mmu), game_chance(g, 1, 2));
 }
 
 /*
- * The translation is about to be forgotten, and another processor uses it until then: it may still store. Whatever happens
- * to the page, the store comes before it (INV-7). And the frame may not have been given away (INV-6).
+ * The translation is about to be forgotten, and another processor uses it until then: it may still store. Whatever
+ * happens to the page, the store comes before it (INV-7). And the frame may not have been given away (INV-6).
  */
 void ops_last_use(void *ctx, struct tlb_mmu *t, rmap_vpn_t v)
 {
@@ -114,7 +120,8 @@ void ops_last_use(void *ctx, struct tlb_mmu *t, rmap_vpn_t v)
     const struct rmap_page *page = rmap_page_find(g->r, x->pfn);
     const unsigned n = (unsigned)x->pfn;
     if (t->space < 0) game_fail(g, "flush of a space that never ran");
-    if (page->refcount == 0) game_fail(g, "frame %u is free before the flush of s%d:%u (INV-6)", n, t->space, (unsigned)v);
+    if (page->refcount == 0)
+        game_fail(g, "frame %u is free before the flush of s%d:%u (INV-6)", n, t->space, (unsigned)v);
     const rmap_vpn_t moved = v - g->move.from;
     if (g->move.space == t->space && moved < g->move.count && rmap_radix_peek(&t->tables, g->move.to + moved))
         game_fail(g, "s%d:%u is at its new place before the flush of its old one (B15)", t->space, (unsigned)v);
@@ -140,10 +147,11 @@ static void check_window(struct game *g, unsigned s)
         const unsigned w = (unsigned)game_below(g, ORACLE_WORDS);
         uint64_t value = p->word[w];
         if (!window_access(g, s, v, w, RMAP_READ, &value)) continue;
-        if (!p->mapped || p->prot == RMAP_NONE) game_fail(g, "the window shows s%u:%u, which may not be accessed", s, (unsigned)v);
+        if (!p->mapped || p->prot == RMAP_NONE)
+            game_fail(g, "the window shows s%u:%u, which may not be accessed", s, (unsigned)v);
         if (value != p->word[w])
-            game_fail(g, "the window shows s%u:%u word %u as %llu, must be %llu", s, (unsigned)v, w, (unsigned long long)value,
-                      (unsigned long long)p->word[w]);
+            game_fail(g, "the window shows s%u:%u word %u as %llu, must be %llu", s, (unsigned)v, w,
+                      (unsigned long long)value, (unsigned long long)p->word[w]);
         if (!window_access(g, s, v, w, RMAP_WRITE, &value)) continue;
         if (!(p->prot & RMAP_WRITE) || !(g->scan.entry[s][v].attrs >> RMAP_ATTR_WRITE & 1))
             game_fail(g, "the window of s%u:%u can be written", s, (unsigned)v);

@@ -23,7 +23,8 @@ void op_create(struct game *g)
         unsigned prot = RMAP_READ | RMAP_WRITE;
         if (oracle_map_check(&g->o, (unsigned)s, &at, count, prot, 0)) return;
         game_note_more(g, ", map %lld+%lld", (long long)at, (long long)count);
-        if (ops_judge(g, rmap_space_map(space, &at, count, prot, 0), 0, 0)) oracle_map(&g->o.space[s], at, count, prot, 0);
+        if (ops_judge(g, rmap_space_map(space, &at, count, prot, 0), 0, 0))
+            oracle_map(&g->o.space[s], at, count, prot, 0);
     }
 }
 

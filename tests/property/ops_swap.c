@@ -5,8 +5,8 @@
 #include <objrmap/rmap.h>
 
 /*
- * The page's flag says clean while an entry still says dirty, as when an embedder cleans pages in its own way: whoever takes
- * the entry away must save what it says (INV-7).
+ * The page's flag says clean while an entry still says dirty, as when an embedder cleans pages in its own way: whoever
+ * takes the entry away must save what it says (INV-7).
  */
 static void wash(struct game *g, struct rmap_page *page)
 {
@@ -28,7 +28,8 @@ void op_wash(struct game *g)
     ops_give_page(g, page);
 }
 
-/* Evict half-way: unmapped into the swap cache, not written. The page stays, dirty and cached, until reclaim or a fault. */
+/* Evict half-way: unmapped into the swap cache, not written. The page stays, dirty and cached, until reclaim or a
+ * fault. */
 void op_swap_out(struct game *g)
 {
     struct rmap_page *page = g->swap ? ops_take_page(g) : NULL;
@@ -41,7 +42,8 @@ void op_swap_out(struct game *g)
     if (rc) {
         game_note_more(g, " = %s", rmap_error_name(rc));
         ops_give_page(g, page);
-        if (rc != RMAP_ERR_NO_SLOT && !(rc == RMAP_ERR_NOMEM && g->c.fail_alloc)) game_fail(g, "no slot: %s", rmap_error_name(rc));
+        if (rc != RMAP_ERR_NO_SLOT && !(rc == RMAP_ERR_NOMEM && g->c.fail_alloc))
+            game_fail(g, "no slot: %s", rmap_error_name(rc));
         return;
     }
     if (game_chance(g, 1, 2)) wash(g, page); /* unmap must put it back */

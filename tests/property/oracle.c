@@ -43,8 +43,10 @@ size_t oracle_regions(const struct oracle_space *s, struct rmap_region_info out[
     for (rmap_vpn_t v = 0; v < ORACLE_PAGES; v++) {
         const struct oracle_page *p = &s->page[v];
         if (!p->mapped) continue;
-        if (v && same_region(p - 1, p)) out[n - 1].count++;
-        else out[n++] = (struct rmap_region_info){v, 1, p->prot, p->locked, p->accounted};
+        if (v && same_region(p - 1, p))
+            out[n - 1].count++;
+        else
+            out[n++] = (struct rmap_region_info){v, 1, p->prot, p->locked, p->accounted};
     }
     return n;
 }
@@ -52,7 +54,8 @@ size_t oracle_regions(const struct oracle_space *s, struct rmap_region_info out[
 void oracle_fill(const struct oracle_page *page, unsigned char out[ORACLE_PAGE_BYTES])
 {
     memset(out, 0, ORACLE_PAGE_BYTES);
-    for (unsigned w = 0; w < ORACLE_WORDS; w++) memcpy(out + oracle_word_offset[w], &page->word[w], sizeof page->word[w]);
+    for (unsigned w = 0; w < ORACLE_WORDS; w++)
+        memcpy(out + oracle_word_offset[w], &page->word[w], sizeof page->word[w]);
 }
 
 static int range_check(rmap_vpn_t first, uint64_t count)
@@ -125,7 +128,10 @@ void oracle_map(struct oracle_space *s, rmap_vpn_t at, uint64_t count, unsigned 
             .mapped = true, .prot = prot, .locked = flags & RMAP_MAP_LOCKED, .accounted = prot & RMAP_WRITE};
 }
 
-int oracle_unmap_check(rmap_vpn_t first, uint64_t count) { return range_check(first, count); }
+int oracle_unmap_check(rmap_vpn_t first, uint64_t count)
+{
+    return range_check(first, count);
+}
 
 void oracle_unmap(struct oracle_space *s, rmap_vpn_t first, uint64_t count)
 {
@@ -190,8 +196,8 @@ static bool in_one_region(const struct oracle_space *s, rmap_vpn_t first, uint64
     return one;
 }
 
-int oracle_move_check(const struct oracle *o, unsigned s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
-                      rmap_vpn_t *to)
+int oracle_move_check(const struct oracle *o, unsigned s, rmap_vpn_t from, uint64_t count, uint64_t new_count,
+                      unsigned flags, rmap_vpn_t *to)
 {
     const struct oracle_space *sp = &o->space[s];
     const bool fixed = flags & RMAP_MOVE_FIXED, keep = flags & RMAP_MOVE_KEEP_OLD;
@@ -219,7 +225,8 @@ int oracle_move_check(const struct oracle *o, unsigned s, rmap_vpn_t from, uint6
     return commit_check(o, accounted ? new_count : 0, freed);
 }
 
-void oracle_move(struct oracle_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags, rmap_vpn_t to)
+void oracle_move(struct oracle_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
+                 rmap_vpn_t to)
 {
     struct oracle_page old[ORACLE_PAGES];
     const struct oracle_page fresh = {.mapped = true,

@@ -2,10 +2,10 @@
 /**
  * @file property/oracle.h  What the spaces of a pager must look like: a plain table of pages, copied whole by fork.
  *
- * Nothing here knows frames, sharing, page tables or swap. Each page of each space has the attributes of its region and its
- * contents, four words at odd places of an otherwise zero page. `oracle_*_check` says what a call must return, and where a
- * place is chosen, where; `oracle_<verb>` then does it. So a call that fails for want of a frame is checked, too: it is not
- * done, and everything must be as before.
+ * Nothing here knows frames, sharing, page tables or swap. Each page of each space has the attributes of its region and
+ * its contents, four words at odd places of an otherwise zero page. `oracle_*_check` says what a call must return, and
+ * where a place is chosen, where; `oracle_<verb>` then does it. So a call that fails for want of a frame is checked,
+ * too: it is not done, and everything must be as before.
  */
 #ifndef RMAP_TESTS_PROPERTY_ORACLE_H
 #define RMAP_TESTS_PROPERTY_ORACLE_H
@@ -57,9 +57,10 @@ int oracle_protect_check(const struct oracle *o, unsigned s, rmap_vpn_t first, u
 void oracle_protect(struct oracle_space *s, rmap_vpn_t first, uint64_t count, unsigned prot);
 
 /** *to becomes the place; it equals `from` if the range stays. */
-int oracle_move_check(const struct oracle *o, unsigned s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
-                      rmap_vpn_t *to);
-void oracle_move(struct oracle_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags, rmap_vpn_t to);
+int oracle_move_check(const struct oracle *o, unsigned s, rmap_vpn_t from, uint64_t count, uint64_t new_count,
+                      unsigned flags, rmap_vpn_t *to);
+void oracle_move(struct oracle_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
+                 rmap_vpn_t to);
 
 int oracle_lock_check(const struct oracle_space *s, rmap_vpn_t first, uint64_t count);
 int oracle_unlock_check(const struct oracle_space *s, rmap_vpn_t first, uint64_t count);

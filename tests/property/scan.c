@@ -11,8 +11,10 @@ static struct scan_entry decode(const struct rmap_pte_format *f, rmap_pte_t raw)
     struct scan_entry e = {.raw = raw, .kind = rmap_pte_kind(f, raw), .pfn = RMAP_PFN_NONE};
     if (e.kind == RMAP_PTE_NONE) return e;
     e.attrs = rmap_pte_attrs(f, raw);
-    if (e.kind == RMAP_PTE_SWAP) e.swp = rmap_pte_swp(f, raw);
-    else e.pfn = rmap_pte_pfn(f, raw);
+    if (e.kind == RMAP_PTE_SWAP)
+        e.swp = rmap_pte_swp(f, raw);
+    else
+        e.pfn = rmap_pte_pfn(f, raw);
     return e;
 }
 
@@ -34,8 +36,10 @@ static void take_space(struct game *g, unsigned s)
          at = run.first + run.count) {
         for (uint32_t i = 0; i < run.count; i++) {
             rmap_pte_t raw = rmap_run_get(mmu, &run, i);
-            if (raw && run.first + i < ORACLE_PAGES) g->scan.entry[s][run.first + i] = decode(mmu->ops->format, raw);
-            else if (raw) game_fail(g, "s%u has an entry at page %u, beyond its end", s, (unsigned)(run.first + i));
+            if (raw && run.first + i < ORACLE_PAGES)
+                g->scan.entry[s][run.first + i] = decode(mmu->ops->format, raw);
+            else if (raw)
+                game_fail(g, "s%u has an entry at page %u, beyond its end", s, (unsigned)(run.first + i));
         }
         mmu->ops->run_unlock(mmu->ctx, &run);
     }
@@ -95,7 +99,8 @@ static const char *attributes_fault(const struct oracle_page *p, const struct sc
 {
     if (HAS(e, LOCKED) && !p->locked) return "is locked, its region is not";
     if (e->kind == RMAP_PTE_SWAP) return p->locked ? "is on swap in a locked region" : NULL;
-    if (e->kind == RMAP_PTE_NO_ACCESS) return p->prot != RMAP_NONE && HAS(e, WRITE) ? "is no-access and writable" : NULL;
+    if (e->kind == RMAP_PTE_NO_ACCESS)
+        return p->prot != RMAP_NONE && HAS(e, WRITE) ? "is no-access and writable" : NULL;
     if (p->prot == RMAP_NONE) return "is present, its region allows nothing";
     if (p->locked && !HAS(e, LOCKED)) return "is not locked, its region is";
     if (HAS(e, WRITE) && !(p->prot & RMAP_WRITE)) return "is writable, its region is not";
@@ -121,7 +126,8 @@ static void check_entry(struct game *g, unsigned s, unsigned v)
     const struct scan_entry *e = &g->scan.entry[s][v];
     if (e->kind == RMAP_PTE_NONE) {
         for (unsigned w = 0; w < ORACLE_WORDS; w++)
-            if (p->word[w]) game_fail(g, "s%u:%u has no entry, but must hold %llu", s, v, (unsigned long long)p->word[w]);
+            if (p->word[w])
+                game_fail(g, "s%u:%u has no entry, but must hold %llu", s, v, (unsigned long long)p->word[w]);
         return;
     }
     if (!p->mapped) game_fail(g, "s%u:%u has an entry (kind %d) and no region", s, v, e->kind);
@@ -143,7 +149,8 @@ void scan_check_entries(struct game *g)
         if (!f->mappings) continue;
         unsigned char wanted[ORACLE_PAGE_BYTES];
         oracle_fill(&g->o.space[f->by[0].space].page[f->by[0].vpn], wanted);
-        if (memcmp(wanted, game_frame(g, pfn), sizeof wanted)) game_fail(g, "frame %u: bytes between the words", (unsigned)pfn);
+        if (memcmp(wanted, game_frame(g, pfn), sizeof wanted))
+            game_fail(g, "frame %u: bytes between the words", (unsigned)pfn);
     }
 }
 

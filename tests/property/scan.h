@@ -2,8 +2,8 @@
 /**
  * @file property/scan.h  The exact back-pointer map: every page-table entry of every space, read by run_find.
  *
- * It is independent of the fork tree, of owners and of counts, and it does not disturb anything: no fault, no walk. So it
- * is taken after each operation, and what the library believes is compared with it.
+ * It is independent of the fork tree, of owners and of counts, and it does not disturb anything: no fault, no walk. So
+ * it is taken after each operation, and what the library believes is compared with it.
  */
 #ifndef RMAP_TESTS_PROPERTY_SCAN_H
 #define RMAP_TESTS_PROPERTY_SCAN_H

@@ -16,13 +16,15 @@ static void check_frame(struct game *g, rmap_pfn_t pfn)
     if (rmap_page_mapcount(page) != f->mappings)
         game_fail(g, "frame %u: mapcount %u, mappings %u (INV-2)", n, rmap_page_mapcount(page), f->mappings);
     unsigned references = (f->mappings > 0) + ((flags & RMAP_PAGE_SWAPCACHE) != 0) + rmap_page_pins(page);
-    if (page->refcount != references) game_fail(g, "frame %u: %u references, must have %u", n, page->refcount, references);
+    if (page->refcount != references)
+        game_fail(g, "frame %u: %u references, must have %u", n, page->refcount, references);
     if (flags & (RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN | RMAP_PAGE_WRITEBACK | RMAP_PAGE_UNTRACKABLE))
         game_fail(g, "frame %u: flags %#x at a quiet point", n, flags);
     bool dirty = flags & (RMAP_PAGE_DIRTY | RMAP_PAGE_SWAPCACHE);
     for (unsigned i = 0; i < f->mappings; i++)
         dirty |= g->scan.entry[f->by[i].space][f->by[i].vpn].attrs >> RMAP_ATTR_DIRTY & 1;
-    if (f->mappings && !dirty) game_fail(g, "frame %u has no copy on swap, and nothing says that it is dirty (INV-7)", n);
+    if (f->mappings && !dirty)
+        game_fail(g, "frame %u has no copy on swap, and nothing says that it is dirty (INV-7)", n);
     for (unsigned i = 0; i < f->mappings; i++)
         if (f->by[i].vpn != rmap_page_index(page))
             game_fail(g, "frame %u: mapped at s%u:%u, index %u (INV-1)", n, f->by[i].space, f->by[i].vpn,
@@ -41,7 +43,8 @@ static void check_slots(struct game *g)
     struct rmap_swap_stats st;
     rmap_swap_get_stats(g->swap, &st);
     if (st.entries != entries)
-        game_fail(g, "the slot map counts %llu entries of %llu", (unsigned long long)st.entries, (unsigned long long)entries);
+        game_fail(g, "the slot map counts %llu entries of %llu", (unsigned long long)st.entries,
+                  (unsigned long long)entries);
 }
 
 void scan_check_frames(struct game *g)
@@ -109,16 +112,20 @@ void scan_check_walk(struct game *g, rmap_pfn_t pfn)
     rmap_page_put(g->r, page);
 
     if (rc) game_fail(g, "each_mapping of frame %u: %s", n, rmap_error_name(rc));
-    if (res.outcome != RMAP_DONE || res.reason) game_fail(g, "frame %u: outcome %d, reason %d", n, res.outcome, res.reason);
-    if (x.stranger) game_fail(g, "frame %u: a walk finds %p:%u, which does not map it", n, (void *)x.stranger, (unsigned)x.stranger_vpn);
+    if (res.outcome != RMAP_DONE || res.reason)
+        game_fail(g, "frame %u: outcome %d, reason %d", n, res.outcome, res.reason);
+    if (x.stranger)
+        game_fail(g, "frame %u: a walk finds %p:%u, which does not map it", n, (void *)x.stranger,
+                  (unsigned)x.stranger_vpn);
     if (x.hits != mappings || res.hits != mappings || res.mapcount != mappings || x.seen != (1u << mappings) - 1)
-        game_fail(g, "frame %u: %u mappings, the walk visits %u, says %u hits, mapcount %u", n, mappings, x.hits, res.hits,
-                  res.mapcount);
+        game_fail(g, "frame %u: %u mappings, the walk visits %u, says %u hits, mapcount %u", n, mappings, x.hits,
+                  res.hits, res.mapcount);
     if (res.visits < res.hits || res.nodes < res.visits) game_fail(g, "frame %u: fewer visits than hits", n);
     /* What may be written was found exclusive, and its page re-homed, since the space's last fork. */
     const struct scan_entry *sole = &g->scan.entry[x.frame->by[0].space][x.frame->by[0].vpn];
     if (mappings == 1 && (sole->attrs >> RMAP_ATTR_WRITE & 1) && res.visits != 1)
-        game_fail(g, "frame %u: s%u may write it, but a walk looks into %u spaces", n, x.frame->by[0].space, res.visits);
+        game_fail(g, "frame %u: s%u may write it, but a walk looks into %u spaces", n, x.frame->by[0].space,
+                  res.visits);
 }
 
 static int ignore_mapping(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t entry)
@@ -162,7 +169,7 @@ void scan_check_exhausted(struct game *g, uint64_t free_allowed)
             continue;
         }
         if (slot_free || (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE))
-            game_fail(g, "nothing was freed, but frame %u could have been evicted (%llu of %llu slots used)", (unsigned)pfn,
-                      (unsigned long long)st.slots_used, (unsigned long long)st.slots_total);
+            game_fail(g, "nothing was freed, but frame %u could have been evicted (%llu of %llu slots used)",
+                      (unsigned)pfn, (unsigned long long)st.slots_used, (unsigned long long)st.slots_total);
     }
 }

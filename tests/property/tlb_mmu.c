@@ -7,7 +7,10 @@
 
 /* ---- table operations: the radix MMU's ---- */
 
-static struct rmap_mmu *tables_of(void *mmu) { return &((struct tlb_mmu *)mmu)->tables; }
+static struct rmap_mmu *tables_of(void *mmu)
+{
+    return &((struct tlb_mmu *)mmu)->tables;
+}
 
 static int run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
 {
@@ -17,18 +20,33 @@ static int run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rma
 {
     return tables_of(mmu)->ops->run_make(tables_of(mmu)->ctx, vpn, t, run);
 }
-static void run_unlock(void *mmu, struct rmap_mmu_run *run) { tables_of(mmu)->ops->run_unlock(tables_of(mmu)->ctx, run); }
+static void run_unlock(void *mmu, struct rmap_mmu_run *run)
+{
+    tables_of(mmu)->ops->run_unlock(tables_of(mmu)->ctx, run);
+}
 static int reserve(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
 {
     return tables_of(mmu)->ops->reserve(tables_of(mmu)->ctx, vpn, t);
 }
-static void unreserve(void *mmu, struct rmap_tables *t) { tables_of(mmu)->ops->unreserve(tables_of(mmu)->ctx, t); }
-static void trim(void *mmu, rmap_vpn_t first, rmap_vpn_t end) { tables_of(mmu)->ops->trim(tables_of(mmu)->ctx, first, end); }
-static size_t table_bytes(void *mmu) { return tables_of(mmu)->ops->table_bytes(tables_of(mmu)->ctx); }
+static void unreserve(void *mmu, struct rmap_tables *t)
+{
+    tables_of(mmu)->ops->unreserve(tables_of(mmu)->ctx, t);
+}
+static void trim(void *mmu, rmap_vpn_t first, rmap_vpn_t end)
+{
+    tables_of(mmu)->ops->trim(tables_of(mmu)->ctx, first, end);
+}
+static size_t table_bytes(void *mmu)
+{
+    return tables_of(mmu)->ops->table_bytes(tables_of(mmu)->ctx);
+}
 
 /* ---- translations ---- */
 
-static bool active(void *mmu) { return ((struct tlb_mmu *)mmu)->active; }
+static bool active(void *mmu)
+{
+    return ((struct tlb_mmu *)mmu)->active;
+}
 
 static void flush(void *mmu, const struct rmap_flush_range *ranges, size_t n)
 {
@@ -39,8 +57,10 @@ static void flush(void *mmu, const struct rmap_flush_range *ranges, size_t n)
             struct tlb_entry *e = &t->tlb[v];
             if (!e->valid || (ranges[i].kind == RMAP_FLUSH_WRITE && !e->write)) continue;
             if (t->last_use) t->last_use(t->last_use_ctx, t, v);
-            if (ranges[i].kind == RMAP_FLUSH_WRITE) e->write = false;
-            else e->valid = false;
+            if (ranges[i].kind == RMAP_FLUSH_WRITE)
+                e->write = false;
+            else
+                e->valid = false;
         }
     }
 }
@@ -113,7 +133,8 @@ const char *tlb_mmu_check(const struct tlb_mmu *t, rmap_vpn_t vpn, rmap_pte_t e)
     if (x->write && !rmap_pte_get(f, e, RMAP_ATTR_WRITE)) return "is cached writable, its entry is not";
     if (x->write && !rmap_pte_get(f, e, RMAP_ATTR_DIRTY)) return "is cached for writing, its entry is not dirty";
     if (x->exec && !rmap_pte_get(f, e, RMAP_ATTR_EXEC)) return "is cached executable, its entry is not";
-    if ((t->ops.caps & (RMAP_MMU_ACCESSED_EXACT | RMAP_MMU_ACCESSED_NEEDS_FLUSH)) && !rmap_pte_get(f, e, RMAP_ATTR_ACCESSED))
+    if ((t->ops.caps & (RMAP_MMU_ACCESSED_EXACT | RMAP_MMU_ACCESSED_NEEDS_FLUSH)) &&
+        !rmap_pte_get(f, e, RMAP_ATTR_ACCESSED))
         return "is cached, its entry is not accessed";
     return NULL;
 }

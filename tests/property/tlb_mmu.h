@@ -2,10 +2,11 @@
 /**
  * @file property/tlb_mmu.h  A radix MMU with a processor in front of it that caches translations, as an emulator would.
  *
- * The processor walks the tables as hardware does: a translation is loaded when an entry allows the access, which sets its
- * accessed (and, for a write, dirty) attribute; from then on it is used without looking at the entry. A translation is
- * forgotten only by flush(). So a flush that is missing shows as a translation that no entry backs, and a frame that was
- * released too early shows in flush(), where the page that a translation still names must be counted as mapped (INV-6).
+ * The processor walks the tables as hardware does: a translation is loaded when an entry allows the access, which sets
+ * its accessed (and, for a write, dirty) attribute; from then on it is used without looking at the entry. A translation
+ * is forgotten only by flush(). So a flush that is missing shows as a translation that no entry backs, and a frame that
+ * was released too early shows in flush(), where the page that a translation still names must be counted as mapped
+ * (INV-6).
  */
 #ifndef RMAP_TESTS_PROPERTY_TLB_MMU_H
 #define RMAP_TESTS_PROPERTY_TLB_MMU_H
@@ -20,7 +21,8 @@ struct tlb_entry {
 };
 
 struct tlb_mmu;
-/** Called for each translation that is about to be forgotten, or is about to lose `write`: until now it could be used. */
+/** Called for each translation that is about to be forgotten, or is about to lose `write`: until now it could be used.
+ * */
 typedef void tlb_last_use_fn(void *ctx, struct tlb_mmu *t, rmap_vpn_t vpn);
 
 struct tlb_mmu {
@@ -35,7 +37,10 @@ struct tlb_mmu {
 };
 
 /** The object behind an MMU that tlb_mmu_create made. */
-static inline struct tlb_mmu *tlb_mmu_of(const struct rmap_mmu *mmu) { return mmu->ctx; }
+static inline struct tlb_mmu *tlb_mmu_of(const struct rmap_mmu *mmu)
+{
+    return mmu->ctx;
+}
 
 /** Of ORACLE_PAGES pages, with `caps`; `radix` says how the tables are made. @return as rmap_radix_create. */
 int tlb_mmu_create(const struct rmap_radix_options *radix, unsigned caps, tlb_last_use_fn *last_use, void *ctx,
