@@ -49,8 +49,7 @@ struct verb {
     unsigned flags;
 };
 
-/** Those that allocate, and those that promise not to: the latter run to their end without memory. Ended by names NULL.
- * */
+/** Those that allocate, and those that promise not to (quiet). Ended by names NULL. */
 extern const struct verb fault_verbs_space[], fault_verbs_core[], fault_verbs_parts[], fault_verbs_quiet[];
 
 void stage_init(struct stage *g);

@@ -77,9 +77,10 @@ struct kin_scan {
 /** What games have done, summed: where one stays 0, less is shown than is said. X(name) */
 #define KIN_TOTALS(X)                                                                                                  \
     X(forks)                                                                                                           \
-    X(steps) X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins)               \
-        X(swap_in_copies) X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_)  \
-            X(unmaps) X(unmaps_partial) X(evicted) X(changed) X(pins) X(refused) X(failed) X(tightened)
+    X(steps)                                                                                                           \
+    X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins) X(swap_in_copies)      \
+        X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_) X(unmaps)          \
+            X(unmaps_partial) X(evicted) X(changed) X(pins) X(refused) X(failed) X(tightened)
 struct kin_totals {
 #define KIN_TOTAL_FIELD(name) uint64_t name;
     KIN_TOTALS(KIN_TOTAL_FIELD)

@@ -29,7 +29,7 @@ void kin_failing_end(struct kin *g)
 
 /* ---- accesses ---- */
 
-/* A swap entry was faulted in: at home it is the same instance, elsewhere a copy (S10). @return whether it is a copy. */
+/* A swap entry was faulted in: at home it is the same instance, elsewhere a copy (S10). @return whether a copy. */
 static bool swapped_in(struct kin *g, struct kin_entry *e, unsigned k)
 {
     COUNT(g, swap_ins, 1);

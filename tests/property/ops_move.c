@@ -46,8 +46,7 @@ static void check_cost(struct game *g, const struct cost *must, bool populates)
                   (unsigned long long)must->swap);
 }
 
-/* What is ours alone belongs to us alone afterwards: its walk looks nowhere else, its slot is at home here (A12, C12).
- * */
+/* What is ours alone is ours afterwards: its walk looks nowhere else, its slot is at home here (A12, C12). */
 static void check_homes(struct game *g, unsigned s, rmap_vpn_t to, uint64_t count)
 {
     for (rmap_vpn_t v = to; v < to + count; v++) {

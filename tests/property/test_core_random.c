@@ -2,7 +2,7 @@
 /**
  * @file property/test_core_random.c  Random operations on the core alone, against an exact oracle (DESIGN 12).
  *
- * At most twelve spaces of eight pages: forks (also step by step, with verbs, writes and exits in between, and aborted),
+ * At most twelve spaces of eight pages: forks (also in steps, with verbs, writes and exits in between, and aborted),
  * exits, execs, writes with copy on write, reads with swap-in, zaps, moves, protections, pins, and batches of the page
  * verbs. After every operation the tables are compared with the oracle, the mappers of pages with what walks find, and
  * rmap_verify must agree. A run is many games; game n of a test has the seed SEED + n, so that SEED=m OPS=k alone plays

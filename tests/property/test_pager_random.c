@@ -7,8 +7,8 @@
  * many games, each with a configuration of its own; game n of a test has the seed SEED + n, so that SEED=m OPS=k alone
  * plays the game that failed. OPS is the number of operations of each test (0: none).
  *
- * Scenarios on the way: A2 A5 A10 A12 A13 A16, B1 B2 B4-B7 B9-B13 B15, C2 C3 C5 C7-C12, D1-D5 D8-D10, E1 E3-E5 E7, H1
- * H2.
+ * Scenarios on the way: A2 A5 A10 A12 A13 A16, B1 B2 B4-B7 B9-B13 B15, C2 C3 C5 C7-C12, D1-D5 D8-D10, E1 E3-E5 E7,
+ * H1 H2.
  */
 #include "property/game.h"
 #include "support/test.h"

@@ -21,8 +21,7 @@ struct tlb_entry {
 };
 
 struct tlb_mmu;
-/** Called for each translation that is about to be forgotten, or is about to lose `write`: until now it could be used.
- * */
+/** Called for each translation that is about to be forgotten or to lose `write`: until now it could be used. */
 typedef void tlb_last_use_fn(void *ctx, struct tlb_mmu *t, rmap_vpn_t vpn);
 
 struct tlb_mmu {

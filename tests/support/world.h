@@ -98,6 +98,7 @@ struct world_space {
     rmap_vpn_t block;
     rmap_vpn_t hardware_vpn; /* with no_slots: after hardware_wait more accesses to this entry … */
     unsigned hardware_wait, hardware_attrs; /* … the hardware sets these attributes, once, if it is present by then */
+    unsigned hardware_next; /* and these with the access after that */
     bool hardware_did;
     void (*on_set)(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e); /* with no_slots: before an entry is set */
     struct world_cached *tlb;

@@ -68,7 +68,7 @@ static void flush(void *mmu, const struct rmap_flush_range *ranges, size_t n) { 
 
 /* ---- entries that are not in memory ---- */
 
-/* The hardware sets bits of a present entry that it is using: once, `countdown` looks or exchanges from now. */
+/* The hardware sets bits of a present entry that it is using, so many looks or exchanges from now. */
 static void hardware(struct world_space *s, uint32_t i)
 {
     const struct rmap_pte_format *f = s->mmu.ops->format;
@@ -78,7 +78,8 @@ static void hardware(struct world_space *s, uint32_t i)
     for (unsigned a = 0; s->hardware_did && a < RMAP_ATTR_COUNT; a++)
         if (s->hardware_attrs >> a & 1) e = rmap_pte_set(f, e, (enum rmap_pte_attr)a, true);
     s->run.slots[i] = e;
-    s->hardware_attrs = 0;
+    s->hardware_attrs = s->hardware_next;
+    s->hardware_wait = s->hardware_next = 0;
 }
 
 static rmap_pte_t get(void *mmu, const struct rmap_mmu_run *run, uint32_t i)

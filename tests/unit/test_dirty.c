@@ -118,6 +118,26 @@ RMAP_TEST(dirty, INV_7_no_accessed_or_dirty_bit_is_lost_between_look_and_exchang
     }
 }
 
+/* page 7 of P, executable: accessed appears before the exchange, dirty while accessed is being carried over */
+RMAP_TEST(dirty, INV_7_a_bit_that_comes_while_another_is_carried_over_is_carried_over_too)
+{
+    struct world w;
+    world_init(&w, &(struct world_options){.no_slots = true});
+    struct world_space *p = world_space(&w);
+    const struct rmap_pte_format *f = p->mmu.ops->format;
+    world_write(p, 7, 1);
+    rmap_pte_t e = rmap_pte_make(f, rmap_pte_pfn(f, world_entry(p, 7)), ATTR(WRITE) | ATTR(EXEC));
+    world_set_entry(p, 7, e);
+    p->hardware_vpn = 7;
+    p->hardware_attrs = ATTR(ACCESSED);
+    p->hardware_next = ATTR(DIRTY);
+    CHECK_OK(rmap_protect(&p->m, 7, 1, RMAP_PROTECT_NO_EXEC));
+    CHECK_EQ(p->hardware_attrs, 0);
+    CHECK_EQ(rmap_pte_attrs(f, world_entry(p, 7)), ATTR(WRITE) | ATTR(ACCESSED) | ATTR(DIRTY));
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* A processor in a thread of its own: in each round it sets accessed and dirty in the live slot, once. */
 struct processor {
     const struct rmap_pte_format *format;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file unit/test_verify_reports.c  Each report of rmap_verify and rmap_verify_page says what is broken, where, and in numbers.
+ * @file unit/test_verify_reports.c  Each report of rmap_verify says what is broken, where, and in numbers.
  *
- * test_verify.c shows which invariant each breakage breaks; here every line that the two can say is provoked alone and read.
+ * test_verify.c shows which invariant each breakage breaks; here every line that rmap_verify and rmap_verify_page can say
+ * is provoked alone and read.
  */
 #include "support/world.h"
 
@@ -225,7 +226,7 @@ RMAP_TEST(verify_reports, pages_with_too_few_references_are_given_with_what_they
     scene_fini(&s);
 }
 
-/* e0's tag: its epoch, pages 7 and 8.  P's open one's: its epoch, P, page 9.  D's: epoch, D, pages 6 and 9, slots of 5 and 6 */
+/* e0's tag: its epoch, pages 7 and 8.  P's open one: epoch, P, page 9.  D's: epoch, D, pages 6 and 9, slots of 5 and 6 */
 RMAP_TEST(verify_reports, tags_with_too_few_references_are_given_with_what_is_in_use)
 {
     struct scene s;
@@ -284,7 +285,7 @@ RMAP_TEST(verify_reports, slots_with_a_wrong_count_are_given_with_both_counts)
     scene_fini(&s);
 }
 
-/* 30 of P: slot 60, never used; a device that does not exist; counted, so that nothing else is wrong. And without any swap */
+/* 30 of P: slot 60, never used; a device that does not exist; counted, so nothing else is wrong. And without swap */
 RMAP_TEST(verify_reports, swap_entries_of_dead_slots_are_given)
 {
     struct scene s;
@@ -315,7 +316,7 @@ RMAP_TEST(verify_reports, swap_entries_of_dead_slots_are_given)
     world_fini(&s.w);
 }
 
-/* 7 on swap in P and C, P moves it to 20. 9 on swap, put into C, a child too old, and into D, a stranger, all counted */
+/* 7 on swap in P and C, P moves it to 20. 9 on swap, put into C, a child too old, and D, a stranger, all counted */
 RMAP_TEST(verify_reports, misplaced_swap_entries_are_given_with_slot_and_home)
 {
     struct scene s;
@@ -406,7 +407,7 @@ RMAP_TEST(verify_reports, INV_8_a_slot_of_a_mapped_page_has_an_owner)
     scene_fini(&s);
 }
 
-/*  P: [e0: C] [e1: E] [open].  7 of e0 on swap in P, C, E, then read by P: its page is of P's open epoch, its slot of e0 */
+/*  P: [e0: C] [e1: E] [open].  7 of e0 on swap in P, C, E, then read by P: page of the open epoch, slot of e0 */
 RMAP_TEST(verify_reports, INV_8_indices_and_candidates_of_page_and_slot_are_compared_epoch_by_epoch)
 {
     struct scene s;
@@ -485,7 +486,7 @@ RMAP_TEST(verify_reports, each_link_of_the_tree_has_words_of_its_own)
     scene_fini(&s);
 }
 
-/*  P: [C E] [open] with E at the open epoch; then P is dead, and one child, or both, are missing: all counters are right */
+/*  P: [C E] [open] with E at the open epoch; then P is dead, and one child, or both, are missing: counters are right */
 RMAP_TEST(verify_reports, children_of_open_epochs_and_thin_dead_nodes_are_given)
 {
     struct scene s;
@@ -532,7 +533,7 @@ RMAP_TEST(verify_reports, children_of_open_epochs_and_thin_dead_nodes_are_given)
 
 /* ---- memory ---- */
 
-/* 200 slots and 200 tags: the tables in which they are counted grow.  0 … 199 of P on swap, a fork after each second one */
+/* 200 slots and 200 tags: the tables that count them grow.  0 … 199 of P on swap, a fork after each second one */
 RMAP_TEST(verify_reports, without_memory_for_any_of_its_tables_it_says_NOMEM_and_leaks_nothing)
 {
     struct world w;
