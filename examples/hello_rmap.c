@@ -19,7 +19,10 @@ static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
         if (!descriptor[*out].refcount) return 0;
     return RMAP_ERR_NO_FRAME;
 }
-static void frame_free(void *ctx, rmap_pfn_t pfn) { (void)ctx, (void)pfn; }
+static void frame_free(void *ctx, rmap_pfn_t pfn)
+{
+    (void)ctx, (void)pfn;
+}
 static void frame_copy(void *ctx, rmap_pfn_t to, rmap_pfn_t from)
 {
     (void)ctx;
@@ -74,7 +77,8 @@ int main(void)
 {
     struct rmap_frame_ops frames = {sizeof frames, frame_alloc, frame_free, frame_copy, NULL, NULL};
     struct rmap_options options = {.struct_size = sizeof options, .frames = &frames};
-    struct rmap_radix_options tables = {.struct_size = sizeof tables, .geometry = &rmap_radix_soft, .caps = RMAP_MMU_NO_TLB};
+    struct rmap_radix_options tables = {
+        .struct_size = sizeof tables, .geometry = &rmap_radix_soft, .caps = RMAP_MMU_NO_TLB};
     struct rmap_frame_section section = {descriptor, sizeof descriptor[0], 0, FRAMES};
     struct rmap_member parent = {.user = "parent"}, child = {.user = "child"};
     struct rmap_mmu parent_mmu, child_mmu;

@@ -20,8 +20,10 @@ static void exchange(void *items, size_t i, size_t k)
 void rmap__sort(void *items, size_t n, bool (*before)(const void *a, const void *b))
 {
     for (size_t first = n / 2, end = n; end > 1;) {
-        if (first) first--; /* the heap is being built from behind */
-        else exchange(items, 0, --end);
+        if (first)
+            first--; /* the heap is being built from behind */
+        else
+            exchange(items, 0, --end);
         for (size_t at = first, kid; (kid = 2 * at + 1) < end; at = kid) {
             if (kid + 1 < end && before(item(items, kid), item(items, kid + 1))) kid++;
             if (!before(item(items, at), item(items, kid))) break;

@@ -17,7 +17,10 @@ static enum rmap_reason age_visit(struct rmap__walk *w, struct rmap__walk_page *
 int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
                     struct rmap_result *results)
 {
-    static const struct rmap__visitor age = {
-        .verb = RMAP_WALK_REFERENCED, .flags = RMAP_KEEP_ACCESSED, .visit = age_visit, .tighten = rmap__walk_tighten_page, .flush_in_run = true};
+    static const struct rmap__visitor age = {.verb = RMAP_WALK_REFERENCED,
+                                             .flags = RMAP_KEEP_ACCESSED,
+                                             .visit = age_visit,
+                                             .tighten = rmap__walk_tighten_page,
+                                             .flush_in_run = true};
     return rmap__walk_pages(r, &age, NULL, pages, n, flags, results);
 }

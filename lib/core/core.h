@@ -56,7 +56,7 @@ struct rmap {
     void *swap_ctx;
     struct rmap__section *sections; /* sorted by first; changed only while nobody else uses the instance */
     size_t section_count;
-    pthread_mutex_t lock; /* [I] guards groups; taken inside no other lock but a group's */
+    pthread_mutex_t lock;                        /* [I] guards groups; taken inside no other lock but a group's */
     LIST_HEAD(rmap__groups, rmap__group) groups; /* [I] with members */
     struct rmap__groups ghosts;                  /* [I] without: pages or slots still name their tags */
     struct rmap__counters counters;

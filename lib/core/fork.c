@@ -18,7 +18,8 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     int err = rmap__mmu_check(mmu);
     if (err) return err;
     if (child != parent && child->node) return RMAP_ERR_EXISTS;
-    if (child == parent || mmu->ctx == parent->mmu.ctx || mmu->ops->format != parent->mmu.ops->format || mmu->pages < parent->mmu.pages)
+    if (child == parent || mmu->ctx == parent->mmu.ctx || mmu->ops->format != parent->mmu.ops->format ||
+        mmu->pages < parent->mmu.pages)
         return RMAP_ERR_INVALID;
     if (parent->forking) return RMAP_ERR_BUSY;
     struct rmap *r = parent->r;

@@ -45,7 +45,10 @@ static bool unmap_tighten(struct rmap__walk *w, struct rmap__walk_page *p, struc
 
 int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, struct rmap_result *results)
 {
-    static const struct rmap__visitor unmap = {
-        .verb = RMAP_WALK_UNMAP, .flags = RMAP_SPARE_YOUNG | RMAP_IGNORE_LOCKED, .visit = unmap_visit, .begin = unmap_begin, .tighten = unmap_tighten};
+    static const struct rmap__visitor unmap = {.verb = RMAP_WALK_UNMAP,
+                                               .flags = RMAP_SPARE_YOUNG | RMAP_IGNORE_LOCKED,
+                                               .visit = unmap_visit,
+                                               .begin = unmap_begin,
+                                               .tighten = unmap_tighten};
     return rmap__walk_pages(r, &unmap, NULL, pages, n, flags, results);
 }

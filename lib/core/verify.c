@@ -85,7 +85,8 @@ static bool verify_page(struct rmap__verify *v, struct rmap_page *p, uint32_t fo
     if (!found && !entries && !(flags & RMAP_PAGE_LOCKED))
         return rmap__verify_broken(v, "INV-3", "frame %#llx is cached, neither mapped nor on swap", pfn);
     if (!found || !entries) return true;
-    if (!owner || !home.owner) return rmap__verify_broken(v, "INV-8", "frame %#llx or its slot %#x has no owner", pfn, p->swap);
+    if (!owner || !home.owner)
+        return rmap__verify_broken(v, "INV-8", "frame %#llx or its slot %#x has no owner", pfn, p->swap);
     struct rmap__epoch *pe = rmap__tag_find(rmap__owner_tag(owner))->epoch;
     struct rmap__epoch *se = rmap__tag_find(rmap__owner_tag(home.owner))->epoch;
     bool subset = false; /* same node: a younger epoch or the same; else: pe's node hangs below se */

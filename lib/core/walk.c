@@ -188,8 +188,10 @@ static void count_page(struct rmap__walk *w, const struct rmap_result *res)
     const enum rmap_walk_verb verb = look ? RMAP_WALK_LOOK : w->visitor->verb;
     if (res->outcome == RMAP_INCOMPLETE) RMAP__COUNT(w->r, incomplete, 1);
     if (res->outcome == RMAP_PARTIAL) RMAP__COUNT(w->r, partial, 1);
-    if (res->tightened) count_walk(&c->first_lookups, res);
-    else if (res->visits) count_walk(&c->walk[verb][rmap_mapper_class(res->mapcount)], res);
+    if (res->tightened)
+        count_walk(&c->first_lookups, res);
+    else if (res->visits)
+        count_walk(&c->walk[verb][rmap_mapper_class(res->mapcount)], res);
 }
 
 /* Pages [0, n) have one tag and lie in one block of page numbers, in ascending order. */

@@ -12,8 +12,14 @@
 #define BITS(high, low) ((~(uint64_t)0 >> (63 - (high))) & (~(uint64_t)0 << (low)))
 
 /* An attribute that holds when the bit is 1; one that holds when it is 0. */
-#define IF_SET(n) {BIT(n), BIT(n)}
-#define IF_CLEAR(n) {BIT(n), 0}
+#define IF_SET(n)                                                                                                      \
+    {                                                                                                                  \
+        BIT(n), BIT(n)                                                                                                 \
+    }
+#define IF_CLEAR(n)                                                                                                    \
+    {                                                                                                                  \
+        BIT(n), 0                                                                                                      \
+    }
 
 /*
  *  63 62..55 54..52 51......12 11 10 9 8 7 6 5 4 3 2 1 0
@@ -72,22 +78,13 @@ const struct rmap_pte_format rmap_pte_format_riscv = {
  * The kind takes the place of AttrIndx, which no attribute uses and which is 0 in present entries. Dirty is a software
  * bit that the fault handler sets when it grants write; DBM (hardware dirty state) is not used.
  */
-#define AARCH64_FORMAT(n, shift)                                  \
-    {                                                             \
-        .name = n,                                                \
-        .page_shift = (shift),                                    \
-        .payload_shift = (shift),                                 \
-        .payload_bits = 48 - (shift),                             \
-        .kind_shift = 2,                                          \
-        .present_mask = BITS(1, 0),                               \
-        .present_value = BITS(1, 0),                              \
-        .fixed = BIT(6) | BITS(9, 8) | BIT(11) | BIT(53),         \
-        .attr = {[RMAP_ATTR_WRITE] = IF_CLEAR(7),                 \
-                 [RMAP_ATTR_EXEC] = IF_CLEAR(54),                 \
-                 [RMAP_ATTR_ACCESSED] = IF_SET(10),               \
-                 [RMAP_ATTR_DIRTY] = IF_SET(55),                  \
-                 [RMAP_ATTR_LOCKED] = IF_SET(56),                 \
-                 [RMAP_ATTR_SOFT_DIRTY] = IF_SET(57)},            \
+#define AARCH64_FORMAT(n, shift)                                                                                       \
+    {                                                                                                                  \
+        .name = n, .page_shift = (shift), .payload_shift = (shift), .payload_bits = 48 - (shift), .kind_shift = 2,     \
+        .present_mask = BITS(1, 0), .present_value = BITS(1, 0), .fixed = BIT(6) | BITS(9, 8) | BIT(11) | BIT(53),     \
+        .attr = {                                                                                                      \
+            [RMAP_ATTR_WRITE] = IF_CLEAR(7), [RMAP_ATTR_EXEC] = IF_CLEAR(54), [RMAP_ATTR_ACCESSED] = IF_SET(10),       \
+            [RMAP_ATTR_DIRTY] = IF_SET(55),  [RMAP_ATTR_LOCKED] = IF_SET(56), [RMAP_ATTR_SOFT_DIRTY] = IF_SET(57)},    \
     }
 
 const struct rmap_pte_format rmap_pte_format_aarch64_4k = AARCH64_FORMAT("aarch64-4k", 12);

@@ -81,8 +81,10 @@ static size_t give_slots(struct rmap_pager *p, size_t n)
         bool cached = rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE;
         int rc = cached || rmap_page_mapcount(page) ? 0 : RMAP_ERR_INVALID;
         if (!rc && rmap_page_is_anon(page)) rc = rmap_swap_cache_add(p->swap, page);
-        if (rc == 0 || rc == RMAP_ERR_EXISTS) b->page[kept++] = page;
-        else fail(p, page);
+        if (rc == 0 || rc == RMAP_ERR_EXISTS)
+            b->page[kept++] = page;
+        else
+            fail(p, page);
     }
     return kept;
 }

@@ -45,8 +45,10 @@ void rmap__fault_finish(struct rmap__fault_state *f, struct rmap_mmu_run *run)
     if (f->touch) {
         rmap_pfn_t pfn = rmap_pte_pfn(f->format, rmap_run_get(&f->m->mmu, run, (uint32_t)(f->vpn - run->first)));
         unsigned char *at = rmap__frame_address(f->s->p, pfn) + f->touch->offset;
-        if (f->touch->write) memcpy(at, f->touch->bounce, f->touch->bytes);
-        else memcpy(f->touch->bounce, at, f->touch->bytes);
+        if (f->touch->write)
+            memcpy(at, f->touch->bounce, f->touch->bytes);
+        else
+            memcpy(f->touch->bounce, at, f->touch->bytes);
     } else if (f->m->mmu.ops->update) {
         f->m->mmu.ops->update(f->m->mmu.ctx, run, f->vpn, f->access);
     }
@@ -114,16 +116,22 @@ static int look(struct rmap__fault_state *f)
 static int step(struct rmap__fault_state *f)
 {
     switch (rmap_pte_kind(f->format, f->entry)) {
-    case RMAP_PTE_NONE: return rmap__fault_new(f);
-    case RMAP_PTE_PRESENT: return f->page ? rmap__fault_cow(f) : rmap__fault_new(f);
-    case RMAP_PTE_SWAP: return rmap__fault_swap(f);
+    case RMAP_PTE_NONE:
+        return rmap__fault_new(f);
+    case RMAP_PTE_PRESENT:
+        return f->page ? rmap__fault_cow(f) : rmap__fault_new(f);
+    case RMAP_PTE_SWAP:
+        return rmap__fault_swap(f);
     case RMAP_PTE_NO_ACCESS: {
         int rc = rmap_protect(f->m, f->vpn, 1, RMAP_PROTECT_ACCESS);
         return rc ? rc : RMAP__FAULT_AGAIN;
     }
-    case RMAP_PTE_MIGRATION: return RMAP_ERR_BUSY;
-    case RMAP_PTE_POISON: return RMAP_ERR_POISON;
-    case RMAP_PTE_INVALID: break;
+    case RMAP_PTE_MIGRATION:
+        return RMAP_ERR_BUSY;
+    case RMAP_PTE_POISON:
+        return RMAP_ERR_POISON;
+    case RMAP_PTE_INVALID:
+        break;
     }
     return RMAP_ERR_BAD_FRAME;
 }

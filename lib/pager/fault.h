@@ -46,7 +46,10 @@ void rmap__fault_add_attrs(const struct rmap__fault_state *f, const struct rmap_
 void rmap__fault_finish(struct rmap__fault_state *f, struct rmap_mmu_run *run);
 /** Have n frames in hand. No lock held. @return 0: enough; AGAIN: some were taken, reclaim may have run; NO_FRAME. */
 int rmap__fault_need(struct rmap__fault_state *f, unsigned n);
-static inline struct rmap_page *rmap__fault_take(struct rmap__fault_state *f) { return f->spare[--f->spares]; }
+static inline struct rmap_page *rmap__fault_take(struct rmap__fault_state *f)
+{
+    return f->spare[--f->spares];
+}
 
 /* ---- steps: each returns an enum rmap__fault_step or an error; no lock is held before and after ---- */
 

@@ -80,8 +80,10 @@ static int take_copy(struct rmap__fault_state *f, struct swapin *in, struct rmap
     rmap__fault_install(f, &run, own, g);
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
     rmap_page_put(r, own); /* ours; the mapping has its own */
-    if (in->index != f->vpn) f->s->p->stats.swap_in_copies++;
-    else f->s->p->stats.cow_copies++;
+    if (in->index != f->vpn)
+        f->s->p->stats.swap_in_copies++;
+    else
+        f->s->p->stats.cow_copies++;
     return RMAP__FAULT_DONE;
 }
 
@@ -97,8 +99,10 @@ static int map_cached(struct rmap__fault_state *f, struct swapin *in, struct rma
         if (rmap_pte_get(f->format, f->entry, RMAP_ATTR_SOFT_DIRTY)) attrs |= 1u << RMAP_ATTR_SOFT_DIRTY;
         rmap_run_set(&f->m->mmu, &run, (uint32_t)(f->vpn - run.first),
                      rmap_pte_make(f->format, rmap_page_pfn(f->m->r, in->page), attrs));
-        if (f->access & RMAP_WRITE) rc = RMAP__FAULT_AGAIN;
-        else rmap__fault_finish(f, &run);
+        if (f->access & RMAP_WRITE)
+            rc = RMAP__FAULT_AGAIN;
+        else
+            rmap__fault_finish(f, &run);
     } else if (rc == RMAP_ERR_BUSY) {
         rc = RMAP__FAULT_AGAIN;
     }

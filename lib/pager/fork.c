@@ -11,8 +11,10 @@ static int copy_entries(struct rmap_space *parent, struct rmap_space *child)
     const struct rmap__region *r;
     for (r = rmap__region_first(&parent->regions); r && !rc; r = rmap__region_next(r))
         rc = rmap_fork_copy(&f, r->first, r->count, RMAP_FORK_COW);
-    if (rc) rmap_fork_abort(&f);
-    else rmap_fork_commit(&f);
+    if (rc)
+        rmap_fork_abort(&f);
+    else
+        rmap_fork_commit(&f);
     return rc;
 }
 
@@ -37,7 +39,9 @@ int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out)
         rc = fork_locked(parent, child);
         rmap__space_leave(parent);
     }
-    if (rc) rmap__space_free(child);
-    else *out = child;
+    if (rc)
+        rmap__space_free(child);
+    else
+        *out = child;
     return rc;
 }

@@ -127,7 +127,10 @@ static void frame_clear(void *ctx, rmap_pfn_t pfn)
     memset(rmap__frame_address(p, pfn), 0, (size_t)1 << p->page_shift);
 }
 
-static void *frame_address(void *ctx, rmap_pfn_t pfn) { return rmap__frame_address(ctx, pfn); }
+static void *frame_address(void *ctx, rmap_pfn_t pfn)
+{
+    return rmap__frame_address(ctx, pfn);
+}
 
 const struct rmap_frame_ops rmap__frame_ops = {
     .struct_size = sizeof rmap__frame_ops,

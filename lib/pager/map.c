@@ -83,7 +83,7 @@ static int dontneed(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
     if (!rmap__regions_cover(&s->regions, first, end)) return RMAP_ERR_ABSENT;
     const struct rmap__region *r;
     RMAP__REGIONS_IN(r, &s->regions, first, end)
-        if (r->locked) return RMAP_ERR_BUSY;
+    if (r->locked) return RMAP_ERR_BUSY;
     return rmap_zap(rmap__space_member(s), first, end - first, NULL);
 }
 

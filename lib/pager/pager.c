@@ -4,9 +4,15 @@
 
 #include <errno.h>
 
-int rmap__pager_lock(struct rmap_pager *p) { return pthread_mutex_lock(&p->lock) == EDEADLK ? RMAP_ERR_BUSY : 0; }
+int rmap__pager_lock(struct rmap_pager *p)
+{
+    return pthread_mutex_lock(&p->lock) == EDEADLK ? RMAP_ERR_BUSY : 0;
+}
 
-void rmap__pager_unlock(struct rmap_pager *p) { pthread_mutex_unlock(&p->lock); }
+void rmap__pager_unlock(struct rmap_pager *p)
+{
+    pthread_mutex_unlock(&p->lock);
+}
 
 static int options_check(const struct rmap_pager_options *o)
 {
@@ -141,9 +147,15 @@ int rmap_pager_destroy(struct rmap_pager *p)
     return 0;
 }
 
-struct rmap *rmap_pager_rmap(struct rmap_pager *p) { return p ? p->r : NULL; }
+struct rmap *rmap_pager_rmap(struct rmap_pager *p)
+{
+    return p ? p->r : NULL;
+}
 
-struct rmap_swap *rmap_pager_swap(struct rmap_pager *p) { return p && p->has_swap ? p->swap : NULL; }
+struct rmap_swap *rmap_pager_swap(struct rmap_pager *p)
+{
+    return p && p->has_swap ? p->swap : NULL;
+}
 
 int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *device)
 {

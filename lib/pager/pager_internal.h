@@ -94,7 +94,10 @@ struct rmap_space {
     void *user;                   /* the embedder's */
 };
 
-static inline struct rmap_member *rmap__space_member(struct rmap_space *s) { return &s->member[s->current]; }
+static inline struct rmap_member *rmap__space_member(struct rmap_space *s)
+{
+    return &s->member[s->current];
+}
 
 /* ---- pager.c ---- */
 /**

@@ -31,7 +31,8 @@ int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out)
     *out = p->stats;
     out->regions = out->pagetable_bytes = 0;
     const struct rmap_space *s;
-    LIST_FOREACH(s, &p->spaces, link) {
+    LIST_FOREACH(s, &p->spaces, link)
+    {
         for (const struct rmap__region *r = rmap__region_first(&s->regions); r; r = rmap__region_next(r))
             out->regions++;
         out->pagetable_bytes += table_bytes(s);

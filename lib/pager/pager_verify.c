@@ -2,8 +2,8 @@
 /** @file pager/pager_verify.c  The pager's own books: frames, lists, regions, entries, charges. Quiet points only. */
 #include <pager/pager_internal.h>
 
-#include <objrmap/verify.h>
 #include <inttypes.h>
+#include <objrmap/verify.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -108,7 +108,8 @@ static int verify_locked(struct rmap_pager *p, struct rmap_verify_report *report
     if ((rc = verify_frames(p, report))) return rc;
     uint64_t charged = 0, spaces = 0;
     const struct rmap_space *s;
-    LIST_FOREACH(s, &p->spaces, link) {
+    LIST_FOREACH(s, &p->spaces, link)
+    {
         if ((rc = verify_space(s, report))) return rc;
         charged += s->charged;
         spaces++;

@@ -29,7 +29,8 @@ static int protect_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end
     rmap__commit_add(s, charge);
     rmap__regions_cut(&s->regions, first, end, &stock);
     struct rmap__region *r;
-    RMAP__REGIONS_IN(r, &s->regions, first, end) {
+    RMAP__REGIONS_IN(r, &s->regions, first, end)
+    {
         unsigned change = entry_changes(r->prot, prot);
         if (change) rmap_protect(rmap__space_member(s), r->first, r->count, change);
         r->prot = prot;
@@ -53,7 +54,8 @@ int rmap_space_protect(struct rmap_space *s, rmap_vpn_t first, uint64_t count, u
 int rmap__populate(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 {
     const struct rmap__region *r;
-    RMAP__REGIONS_IN(r, &s->regions, first, end) {
+    RMAP__REGIONS_IN(r, &s->regions, first, end)
+    {
         if (r->prot == RMAP_NONE) continue; /* grown or moved while nothing may be accessed: locked as its pages come */
         unsigned access = r->prot & RMAP_WRITE ? RMAP_WRITE : r->prot & RMAP_READ ? RMAP_READ : RMAP_EXEC;
         rmap_vpn_t a = r->first > first ? r->first : first;
@@ -73,18 +75,20 @@ static int lock_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
     struct rmap__region *r;
     if (!rmap__regions_cover(&s->regions, first, end)) return RMAP_ERR_ABSENT;
     RMAP__REGIONS_IN(r, &s->regions, first, end)
-        if (r->prot == RMAP_NONE) return RMAP_ERR_ACCESS;
+    if (r->prot == RMAP_NONE) return RMAP_ERR_ACCESS;
     struct rmap__region_stock stock = {.count = 0};
     int rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, end));
     if (rc) return rc;
     rmap__regions_cut(&s->regions, first, end, &stock);
-    RMAP__REGIONS_IN(r, &s->regions, first, end) {
+    RMAP__REGIONS_IN(r, &s->regions, first, end)
+    {
         if (r->locked) continue;
         r->locked = r->locking = true;
         rmap_protect(rmap__space_member(s), r->first, r->count, RMAP_PROTECT_LOCK);
     }
     rc = rmap__populate(s, first, end);
-    RMAP__REGIONS_IN(r, &s->regions, first, end) {
+    RMAP__REGIONS_IN(r, &s->regions, first, end)
+    {
         if (rc && r->locking) {
             r->locked = false;
             rmap_protect(rmap__space_member(s), r->first, r->count, RMAP_PROTECT_UNLOCK);
@@ -113,7 +117,8 @@ static int unlock_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
     if (rc) return rc;
     rmap__regions_cut(&s->regions, first, end, &stock);
     struct rmap__region *r;
-    RMAP__REGIONS_IN(r, &s->regions, first, end) {
+    RMAP__REGIONS_IN(r, &s->regions, first, end)
+    {
         if (!r->locked) continue;
         r->locked = false;
         rmap_protect(rmap__space_member(s), r->first, r->count, RMAP_PROTECT_UNLOCK);

@@ -49,7 +49,8 @@ struct rmap__region *rmap__region_find(const struct rmap__regions *rs, rmap_vpn_
 bool rmap__regions_cover(const struct rmap__regions *rs, rmap_vpn_t first, rmap_vpn_t end)
 {
     const struct rmap__region *r;
-    RMAP__REGIONS_IN(r, rs, first, end) {
+    RMAP__REGIONS_IN(r, rs, first, end)
+    {
         if (r->first > first) return false;
         first = rmap__region_end(r);
     }
@@ -60,7 +61,8 @@ uint64_t rmap__regions_pages(const struct rmap__regions *rs, rmap_vpn_t first, r
 {
     uint64_t pages = 0;
     const struct rmap__region *r;
-    RMAP__REGIONS_IN(r, rs, first, end) {
+    RMAP__REGIONS_IN(r, rs, first, end)
+    {
         rmap_vpn_t a = r->first > first ? r->first : first;
         rmap_vpn_t b = rmap__region_end(r) < end ? rmap__region_end(r) : end;
         if (r->accounted == accounted) pages += b - a;

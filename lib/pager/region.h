@@ -41,7 +41,10 @@ struct rmap__region_stock {
     unsigned count;
 };
 
-static inline rmap_vpn_t rmap__region_end(const struct rmap__region *r) { return r->first + r->count; }
+static inline rmap_vpn_t rmap__region_end(const struct rmap__region *r)
+{
+    return r->first + r->count;
+}
 
 void rmap__regions_init(struct rmap__regions *rs, const struct rmap_allocator *alloc, rmap_vpn_t end);
 /** Free all regions. */

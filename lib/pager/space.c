@@ -17,14 +17,20 @@ int rmap__space_enter(struct rmap_space *s)
     return RMAP_ERR_DEAD;
 }
 
-void rmap__space_leave(struct rmap_space *s) { rmap__pager_unlock(s->p); }
+void rmap__space_leave(struct rmap_space *s)
+{
+    rmap__pager_unlock(s->p);
+}
 
 int rmap__space_range(const struct rmap_space *s, rmap_vpn_t first, uint64_t count)
 {
     return count && first < s->mmu.pages && count <= s->mmu.pages - first ? 0 : RMAP_ERR_RANGE;
 }
 
-static int client_fault(void *ctx, rmap_vpn_t vpn, unsigned access) { return rmap_space_fault(ctx, vpn, access); }
+static int client_fault(void *ctx, rmap_vpn_t vpn, unsigned access)
+{
+    return rmap_space_fault(ctx, vpn, access);
+}
 
 int rmap__space_alloc(struct rmap_pager *p, struct rmap_space **out)
 {
@@ -78,8 +84,10 @@ int rmap_space_create(struct rmap_pager *p, struct rmap_space **out)
         if (!(rc = rmap_member_init(p->r, rmap__space_member(s), &s->mmu))) rmap__space_list(s);
         rmap__pager_unlock(p);
     }
-    if (rc) rmap__space_free(s);
-    else *out = s;
+    if (rc)
+        rmap__space_free(s);
+    else
+        *out = s;
     return rc;
 }
 
@@ -117,11 +125,17 @@ int rmap_space_destroy(struct rmap_space *s)
     return 0;
 }
 
-struct rmap_member *rmap_space_member(struct rmap_space *s) { return s ? rmap__space_member(s) : NULL; }
+struct rmap_member *rmap_space_member(struct rmap_space *s)
+{
+    return s ? rmap__space_member(s) : NULL;
+}
 
 void rmap_space_set_user(struct rmap_space *s, void *user)
 {
     if (s) s->user = user;
 }
 
-void *rmap_space_user(const struct rmap_space *s) { return s ? s->user : NULL; }
+void *rmap_space_user(const struct rmap_space *s)
+{
+    return s ? s->user : NULL;
+}

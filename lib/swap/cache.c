@@ -98,9 +98,12 @@ int rmap_swap_cache_del(struct rmap_swap *s, struct rmap_page *page)
     int rc = 0;
     pthread_mutex_lock(&s->lock);
     rmap_swp_t entry = rmap__slot_of_page(s, page);
-    if (!entry) rc = RMAP_ERR_ABSENT;
-    else if (!can_leave(rmap__slot_find_live(s, entry), page)) rc = RMAP_ERR_BUSY;
-    else rmap__slot_detach(s, entry, page);
+    if (!entry)
+        rc = RMAP_ERR_ABSENT;
+    else if (!can_leave(rmap__slot_find_live(s, entry), page))
+        rc = RMAP_ERR_BUSY;
+    else
+        rmap__slot_detach(s, entry, page);
     pthread_mutex_unlock(&s->lock);
     if (!rc) rmap_page_put(s->r, page);
     return rc;

@@ -99,8 +99,10 @@ static void file_write(struct rmap_device *d, struct rmap_io *io, size_t n)
     pthread_mutex_lock(&f->lock);
     for (size_t i = 0; i < n; i++) {
         if (io[i].slot < d->slots) set_content(f, io[i].slot, io[i].error == 0);
-        if (io[i].error) f->stats.errors++;
-        else f->stats.writes++;
+        if (io[i].error)
+            f->stats.errors++;
+        else
+            f->stats.writes++;
     }
     pthread_mutex_unlock(&f->lock);
 }
@@ -116,8 +118,10 @@ static void file_read(struct rmap_device *d, struct rmap_io *io, size_t n)
 
     pthread_mutex_lock(&f->lock);
     for (size_t i = 0; i < n; i++) {
-        if (io[i].error) f->stats.errors++;
-        else f->stats.reads++;
+        if (io[i].error)
+            f->stats.errors++;
+        else
+            f->stats.reads++;
     }
     pthread_mutex_unlock(&f->lock);
 }

@@ -28,8 +28,8 @@ struct lz4_device {
     uint64_t limit_bytes; /* 0: none */
     pthread_mutex_t pack; /* guards scratch and state; taken before `lock` */
     unsigned char *scratch;
-    void *state;          /* of the compressor: 16 KiB that would otherwise be on the stack of a fault handler */
-    pthread_mutex_t lock; /* guards the rest; held for a decompression at most */
+    void *state;           /* of the compressor: 16 KiB that would otherwise be on the stack of a fault handler */
+    pthread_mutex_t lock;  /* guards the rest; held for a decompression at most */
     struct table **tables; /* made as slots are first written */
     struct rmap_device_stats stats;
 };
@@ -174,8 +174,10 @@ static void lz4_read(struct rmap_device *d, struct rmap_io *io, size_t n)
         pthread_mutex_lock(&z->lock);
         struct block **place = io[i].slot < d->slots ? place_of(z, io[i].slot) : NULL;
         io[i].error = place && *place ? unpack(z, *place, io[i].data) : RMAP_ERR_IO_READ;
-        if (io[i].error) z->stats.errors++;
-        else z->stats.reads++;
+        if (io[i].error)
+            z->stats.errors++;
+        else
+            z->stats.reads++;
         pthread_mutex_unlock(&z->lock);
     }
 }

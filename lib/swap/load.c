@@ -14,9 +14,12 @@ static int load_begin(struct rmap_swap *s, rmap_swp_t entry, struct load *load)
     int rc = 0;
     pthread_mutex_lock(&s->lock);
     const struct rmap__slot *slot = rmap__slot_find_live(s, entry);
-    if (!slot) rc = RMAP_ERR_ABSENT;
-    else if (slot->cached) rc = RMAP_ERR_EXISTS;
-    else if (!(rmap__slot_state(slot) & RMAP__SLOT_WRITTEN)) rc = RMAP_ERR_IO_READ;
+    if (!slot)
+        rc = RMAP_ERR_ABSENT;
+    else if (slot->cached)
+        rc = RMAP_ERR_EXISTS;
+    else if (!(rmap__slot_state(slot) & RMAP__SLOT_WRITTEN))
+        rc = RMAP_ERR_IO_READ;
     else
         *load = (struct load){
             .device = s->devices[rmap_swp_device(entry) - 1].device,

@@ -78,7 +78,10 @@ struct rmap_swap {
     struct rmap_swap_stats stats;                             /* [m] */
 };
 
-static inline uint64_t rmap__slot_state(const struct rmap__slot *slot) { return slot->index_state & 0xfff; }
+static inline uint64_t rmap__slot_state(const struct rmap__slot *slot)
+{
+    return slot->index_state & 0xfff;
+}
 static inline rmap_vpn_t rmap__slot_index(const struct rmap__slot *slot)
 {
     return slot->index_state >> RMAP__SLOT_INDEX_SHIFT;

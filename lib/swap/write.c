@@ -29,9 +29,12 @@ static int pages_check(struct rmap_swap *s, struct rmap_page **pages, size_t n)
     int rc = 0;
     void *address;
     for (size_t i = 0; i < n && !rc; i++) {
-        if (!pages[i]) rc = RMAP_ERR_NULL_ARG;
-        else if (!s->r || !(rmap_page_flags(pages[i]) & RMAP_PAGE_LOCKED)) rc = RMAP_ERR_INVALID;
-        else rc = rmap__swap_address(s, pages[i], &address);
+        if (!pages[i])
+            rc = RMAP_ERR_NULL_ARG;
+        else if (!s->r || !(rmap_page_flags(pages[i]) & RMAP_PAGE_LOCKED))
+            rc = RMAP_ERR_INVALID;
+        else
+            rc = rmap__swap_address(s, pages[i], &address);
     }
     pthread_mutex_lock(&s->lock);
     for (size_t i = 0; i < n && !rc; i++)
@@ -114,8 +117,7 @@ static size_t write_some(struct rmap_swap *s, struct rmap_page **pages, size_t n
     device->ops->write(device, b.io, b.n);
 
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < b.n; i++)
-        results[b.page[i]] = end_page(s, pages[b.page[i]], b.io[i].error, b.checksum[i]);
+    for (size_t i = 0; i < b.n; i++) results[b.page[i]] = end_page(s, pages[b.page[i]], b.io[i].error, b.checksum[i]);
     pthread_mutex_unlock(&s->lock);
     return dealt;
 }
