@@ -70,7 +70,8 @@ RMAP_API int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out)
  *  @return 0; NOMEM (nothing changed). */
 RMAP_API int rmap_space_exec(struct rmap_space *s);
 
-/** exit: drop everything and free the object. @return 0; NULL_ARG. */
+/** exit: drop everything and free the object. @return 0; NULL_ARG; BUSY (this thread is inside a call; or a huge entry of the
+ *  MMU's own making is in the way: the space is empty then, and lives). */
 RMAP_API int rmap_space_destroy(struct rmap_space *s);
 
 /**
