@@ -74,6 +74,8 @@ RMAP_TEST(fork_failure, A6_without_memory_at_any_step_nothing_is_leaked_and_the_
     }
     CHECK_LE(9, n); /* MMU and its root, node, two epochs, two tags, three tables */
     w.alloc.fail_at = 0;
+    CHECK_EQ(c->m.moved, 1); /* its entry of 2000 is away from home, too */
+    world_check(&w);
     CHECK_EQ(world_read(c, 2000), 4);
     world_check(&w);
     world_write(p, 3, 9);

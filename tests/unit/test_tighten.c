@@ -118,3 +118,28 @@ RMAP_TEST(tighten, unmap_tightens_a_slot_that_it_filled_alone)
     rmap_page_put(w.r, page);
     world_fini(&w);
 }
+
+/* vpn 7 of P and 4 children: on swap, read back by all, left in the third; its clean copy's slot is as wide as it was. The page
+ * is found and tightened; unmapped again it brings the slot along. */
+RMAP_TEST(tighten, unmap_gives_the_slot_of_a_clean_copy_the_tighter_home_of_its_page)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = family(&w, 4), *c = w.spaces[3];
+    struct rmap_page *page = world_page(p, 7);
+    struct rmap_slot_home home;
+    rmap_page_get(page);
+    CHECK_EQ(world_unmap(&w, page, 0).outcome, RMAP_DONE);
+    for (unsigned i = 0; i < 5; i++) CHECK_EQ(world_read(w.spaces[i], 7), 1);
+    for (unsigned i = 0; i < 5; i++)
+        if (i != 3) world_zap(w.spaces[i], 7, 1);
+    CHECK_EQ(world_referenced(&w, page).tightened, 1);
+    CHECK_OK(rmap_swap_get_ops()->get_home(w.swap, page->swap, &home));
+    CHECK_NE(home.owner, rmap_member_home(&c->m));
+    CHECK_EQ(world_unmap(&w, page, 0).visits, 1);
+    CHECK_OK(rmap_swap_get_ops()->get_home(w.swap, page->swap, &home));
+    CHECK_EQ(home.owner, rmap_member_home(&c->m));
+    rmap_page_put(w.r, page);
+    world_check(&w);
+    world_fini(&w);
+}
