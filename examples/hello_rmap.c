@@ -67,7 +67,7 @@ static void who_maps(struct rmap *r, struct rmap_page *page)
     rmap_pfn_t pfn = rmap_page_pfn(r, page);
     printf("frame %llu (\"%s\") is mapped by\n", (unsigned long long)pfn, frame[pfn]);
     rmap_page_lock(page);
-    must(rmap_each_mapping(r, page, show_mapping, (void *)&rmap_pte_format_soft, &res), "walk");
+    must(rmap_each_mapping(r, &page, 1, 0, show_mapping, (void *)&rmap_pte_format_soft, &res), "walk");
     rmap_page_unlock(r, page);
     printf("    = %u mapping(s), %u space(s) visited, %s\n", res.hits, res.visits,
            res.outcome == RMAP_DONE ? "all found" : "incomplete");

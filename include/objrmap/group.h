@@ -24,6 +24,13 @@
 struct rmap;
 struct rmap__node;
 struct rmap__tag;
+struct rmap__track;
+
+/** What a move does with pages that other spaces map, too. */
+enum rmap_move_policy {
+    RMAP_MOVE_POLICY_COPY = 0,  /**< take a private copy: early copy on write (S9, S10) */
+    RMAP_MOVE_POLICY_TRACK = 1, /**< leave the page shared and record where else the space may map it (S12) */
+};
 
 /**
  * An address space as the reverse map sees it. Embedder's memory, usually embedded in its own space object; fields are
@@ -37,6 +44,8 @@ struct rmap_member {
     struct rmap__node *node;       /**< [G] */
     struct rmap__tag *open_tag;    /**< [S] counted hold on the open epoch's tag */
     struct rmap__tag *home_tag;    /**< [S] open_tag; while forking the newest closed epoch's, counted */
+    RMAP_ATOMIC(struct rmap__track *) track; /**< [S][G] tracked ranges, shared with forked members; NULL: none */
+    enum rmap_move_policy policy;  /**< [S] set by rmap_member_set_policy; public, read-only */
     bool newborn;                  /**< [S] a fork is still copying to it */
     RMAP_ATOMIC(uint32_t) forking; /**< [a] set while this member's entries are being copied to a child */
     RMAP_ATOMIC(uint64_t) mapped;  /**< [a] entries that count as mappings; public, read-only */
@@ -76,6 +85,15 @@ RMAP_API int rmap_member_trim(struct rmap_member *m, rmap_vpn_t first, uint64_t 
 /** True if `m` is one of the members that can have inherited the page (the walk would visit it). Page lock held. Takes the
  *  group lock shared. Cost: O(depth). */
 RMAP_API bool rmap_member_is_candidate(struct rmap_member *m, const struct rmap_page *page);
+
+/** How later moves in `m` treat shared pages; COPY at first, forked children inherit it. What was tracked stays tracked.
+ *  => Space lock held exclusively. @return 0; NULL_ARG; DEAD; INVALID. */
+RMAP_API int rmap_member_set_policy(struct rmap_member *m, enum rmap_move_policy policy);
+
+/** May `m` map a page (or a slot) of `index` at `vpn`: is it the index, or has a tracked move brought it there? A swap-in asks
+ *  before it maps a cached page at another page number than the slot's; where the answer is no it takes a private copy.
+ *  => Space lock held. Takes the group lock shared if the numbers differ. Cost: O(log records + fan-out). */
+RMAP_API bool rmap_member_may_map(struct rmap_member *m, rmap_vpn_t index, rmap_vpn_t vpn);
 
 /** Fill in the shape of m's group. Cost: O(1), group lock shared. @return 0; NULL_ARG; DEAD. */
 RMAP_API int rmap_group_get_shape(struct rmap_member *m, struct rmap_group_shape *out);

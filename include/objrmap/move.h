@@ -3,8 +3,14 @@
  * @file objrmap/move.h  Moving entries inside one space: mremap.
  *
  * A page has one index. Moving a page that the space owns alone just re-indexes it (S8), whatever was shared in the past.
- * Moving a page that others still map takes a private copy at the new place (early COW, S9). A swap entry stays a swap
- * entry (S10): a sole one re-homes its slot, a shared one marks the slot MOVED and the copy is taken at swap-in.
+ * Moving a page that others still map takes a private copy at the new place (early COW, S9), or, by the space's policy
+ * (rmap_member_set_policy), records that the space may map it elsewhere (TRACK, S12). A swap entry stays a swap entry (S10): a
+ * sole one re-homes its slot, a shared one marks the slot MOVED; its page is copied at swap-in, or mapped where a record
+ * covers the place.
+ *
+ * A record costs 32 bytes a moved range, whatever the number of pages, and nothing at fork: a child shares its parent's table.
+ * It lets walks look at one more place in this space and its later children. More than 8 records over a page, 1,024 in a
+ * space, or 16 new ones by one move, and the move copies instead.
  */
 #ifndef OBJRMAP_MOVE_H
 #define OBJRMAP_MOVE_H
@@ -14,6 +20,7 @@
 struct rmap_moved {
     uint64_t reindexed;   /**< present pages re-indexed */
     uint64_t copied;      /**< present pages copied (were shared) */
+    uint64_t tracked;     /**< present shared pages moved under a record */
     uint64_t swap_moved;  /**< swap entries left on swap, slot re-homed */
     uint64_t swap_shared; /**< swap entries left on swap, slot marked MOVED */
 };
@@ -25,9 +32,11 @@ RMAP_BEGIN_DECLS
  * => Space lock held exclusively. Takes page locks, one run lock at a time; allocates tables and frames (frame_ops->alloc)
  *    with no lock held. Entries leave the source, are flushed there, and only then appear at the destination (B15); in
  *    between their page locks are held, so that no walk can mistake them for unmapped.
+ * Under COPY a shared page that is pinned refuses the move (BUSY) before anything has moved; an exclusive one is re-indexed,
+ * pinned or not: its frame stays.
  * On failure everything is back at `from`, *out is zero; pages copied so far stay private copies, empty tables may be left.
  * @return 0; NULL_ARG; DEAD; RANGE; INVALID (overlap); EXISTS (destination not empty); NOMEM; NO_FRAME; OVERFLOW;
- *         PINNED (a shared page is pinned); BUSY (a migration entry is in the way); BLOCK. `out` may be NULL.
+ *         BUSY (a shared page is pinned, or a migration entry is in the way); BLOCK. `out` may be NULL.
  */
 RMAP_API int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t count, struct rmap_moved *out);
 

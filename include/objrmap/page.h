@@ -172,8 +172,8 @@ RMAP_API void rmap_page_unpin(struct rmap *r, struct rmap_page *page);
 RMAP_API int rmap_page_map_new(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t vpn);
 
 /**
- * Mapping of a page found through swap entry `entry` (swap-in; model rule 11). The faulting page number must be the slot's
- * index: at another one (a moved entry) take a private copy and map that as new (S10). If no entry maps the page yet it
+ * Mapping of a page found through swap entry `entry` (swap-in; model rule 11). The faulting page number must be one
+ * where the member may map the slot's index (rmap_member_may_map): elsewhere take a private copy and map that as new (S10). If no entry maps the page yet it
  * is re-homed to the member's home and takes the slot's index, else its owner is widened to the slot's. Raises mapcount.
  * The caller then sets the entry in place of the swap entry and hands that to rmap_gather_swap.
  * => Space lock and page lock held. Callable under a run lock.
@@ -198,10 +198,10 @@ RMAP_API void rmap_page_unmap(struct rmap_gather *g, struct rmap_member *m, stru
 /**
  * May the sole mapper write in place? Page lock held, entry re-checked by the caller under its run lock. Exclusive means
  * mapped once, no swap entry of its slot, no pins (model rule 10). If so the clean swap copy is given up and the page
- * re-homed to the member's open epoch.
+ * re-homed to the member's open epoch, with `vpn`, where the entry is, as its index.
  * @return true if exclusive (and re-homed). Callable under a run lock; does not block.
  */
-RMAP_API bool rmap_page_reuse(struct rmap_member *m, struct rmap_page *page);
+RMAP_API bool rmap_page_reuse(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t vpn);
 
 /** Set or clear flags atomically; LOCKED, WAITERS and bits that are no flags are left alone. @return the flags before. */
 RMAP_API unsigned rmap_page_set_flags(struct rmap_page *page, unsigned flags);

@@ -11,6 +11,7 @@
 #define OBJRMAP_PAGER_H
 
 #include <objrmap/device.h>
+#include <objrmap/group.h>
 #include <objrmap/memory.h>
 #include <objrmap/mmu.h>
 #include <objrmap/stats.h>
@@ -27,6 +28,7 @@ struct rmap_pager_options {
     unsigned page_shift;                      /**< 12 … 16; with `memory` equal to memory->page_shift */
     uint64_t commit_limit;                    /**< pages that may be charged, 0: no strict accounting (S11) */
     struct rmap_device *swap;                 /**< first swap device or NULL; ownership passes on success */
+    enum rmap_move_policy move_policy;        /**< of new spaces; forks inherit it */
     unsigned evict_batch;                     /**< pages evicted at a time, 0: a default (64); 1 … 256 */
 };
 
@@ -45,6 +47,7 @@ struct rmap_pager_stats {
     uint64_t reclaim_failures;         /**< pages put back: young, locked, busy, write error */
     uint64_t aged, activated;
     uint64_t moves, moves_reindexed, moves_copied, moves_swap; /**< calls; pages; pages; swap entries */
+    uint64_t moves_tracked;                                    /**< shared pages that TRACK spared the copy of */
     uint64_t committed;                                        /**< pages charged now */
     uint64_t regions;
     uint64_t pagetable_bytes; /**< of all spaces' tables */
@@ -54,7 +57,7 @@ struct rmap_pager_stats {
 
 RMAP_BEGIN_DECLS
 
-/** @return 0; NULL_ARG; STRUCT_SIZE; RANGE (frames, page_shift, evict_batch); NOMEM; SYSTEM. Allocates. */
+/** @return 0; NULL_ARG; STRUCT_SIZE; RANGE (frames, page_shift, evict_batch); INVALID (move_policy); NOMEM; SYSTEM. Allocates. */
 RMAP_API int rmap_pager_create(const struct rmap_pager_options *options, struct rmap_pager **out);
 /** @return 0; NULL_ARG; BUSY (a space is left). */
 RMAP_API int rmap_pager_destroy(struct rmap_pager *p);

@@ -3,18 +3,20 @@
  * @file objrmap/rmap.h  The verbs: what can be done to every mapping of a page, and to a range of one space.
  *
  * All page verbs share one walk (lib/core/walk.c): candidates of page.owner in fork order, in each look at the single
- * entry slot at page.index, compare the frame. They take arrays: pages that follow each other by (owner, index) share
- * the descents; one page is the array of one.
+ * entry slot at page.index (and where a tracked move may have brought it), compare the frame. They take arrays; one page is
+ * the array of one.
  *
  * Contract of every page verb
- * => Each page is locked and referenced by the caller, stays so, and occurs once. Whoever locks many waits for the first
- *    at most (rmap_page_lock) and only tries the others (rmap_page_try_lock): two batches may meet in any order.
+ * => Each page is referenced by the caller and occurs once. Each is locked by the caller and stays so; whoever locks many waits
+ *    for the first at most (rmap_page_lock) and only tries the others (rmap_page_try_lock): two batches may meet in any order.
+ *    With RMAP_LOCK_PAGES the verb does just that, and unlocks at its end: pages that it could not lock are INCOMPLETE, BUSY.
  * => Takes the group lock shared, then run locks; no space lock. Allocates nothing. Blocks only for those locks and for
- *    the MMU's flush.
- * => results[i] belongs to pages[i]. The return value is about the arguments alone: 0; NULL_ARG; INVALID (flags that the
- *    verb does not know); UNKNOWN_PAGE (no frame
- *    section holds it; nothing was done to any page).
- * Cost: one visit for each candidate space that the walk reaches, see struct rmap_result.
+ *    the MMU's flush, which is done on return.
+ * => results[i] belongs to pages[i], whatever happened to the others. The return value is about the arguments alone: 0;
+ *    NULL_ARG; INVALID (flags that the verb does not know); UNKNOWN_PAGE (no frame section holds it; nothing was done to
+ *    any page).
+ * Cost: one visit for each candidate space that the walk reaches, see struct rmap_result. Pages that follow each other by
+ * (owner, index) within one table share the descents, run locks and flushes: sort with rmap_pages_sort().
  */
 #ifndef OBJRMAP_RMAP_H
 #define OBJRMAP_RMAP_H
@@ -34,11 +36,11 @@ enum rmap_reason {
     RMAP_REASON_LOCKED,      /**< a mapping has the locked attribute (S5) */
     RMAP_REASON_YOUNG,       /**< a mapping was accessed and the caller asked to spare those */
     RMAP_REASON_PINNED,      /**< pins forbid it */
-    RMAP_REASON_BUSY,        /**< reserved: a lock could not be had */
+    RMAP_REASON_BUSY,        /**< RMAP_LOCK_PAGES: the page's lock was taken */
     RMAP_REASON_MIGRATING,   /**< a migration entry is in the way */
     RMAP_REASON_NO_SLOT,     /**< the page has no swap slot, or its slot's count is full */
     RMAP_REASON_UNTRACKABLE, /**< the page is between two places */
-    RMAP_REASON_STOPPED,     /**< each_mapping's callback said so */
+    RMAP_REASON_STOPPED,     /**< each_mapping's callback said so, or a cursor was closed early */
 };
 
 struct rmap_result {
@@ -54,10 +56,12 @@ struct rmap_result {
     unsigned tightened : 1; /**< the page's owner, by unmap its slot's, was moved down after a walk that wasted steps */
 };
 
+/** RMAP_LOCK_PAGES is for every verb. */
 enum rmap_verb_flag {
     RMAP_KEEP_ACCESSED = 1 << 0, /**< referenced: only look, do not clear */
     RMAP_SPARE_YOUNG = 1 << 1,   /**< unmap: stop at an accessed mapping, reason YOUNG */
     RMAP_IGNORE_LOCKED = 1 << 2, /**< unmap: locked mappings too (poison, shutdown) */
+    RMAP_LOCK_PAGES = 1 << 3,    /**< the verb locks and unlocks the pages */
 };
 
 RMAP_BEGIN_DECLS
@@ -79,15 +83,45 @@ RMAP_API int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n
                         struct rmap_result *results);
 
 /** Withdraw write permission from every mapping and collect dirty into the DIRTY flag; flushed on return (INV-7). */
-RMAP_API int rmap_write_protect(struct rmap *r, struct rmap_page *const *pages, size_t n, struct rmap_result *results);
+RMAP_API int rmap_write_protect(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
+                                struct rmap_result *results);
 
 /**
- * Call `fn` for each mapping, source before target. `fn` runs under the group and run locks: it must not call back, block,
+ * Call `fn` for each mapping of each page, source before target. `fn` runs under the group and run locks: it must not call back, block,
  * or touch memory that the library maps. It returns 0 to go on; anything else stops (PARTIAL).
  */
 typedef int rmap_mapping_fn(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t entry);
-RMAP_API int rmap_each_mapping(struct rmap *r, struct rmap_page *page, rmap_mapping_fn *fn, void *ctx,
-                               struct rmap_result *result);
+RMAP_API int rmap_each_mapping(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
+                               rmap_mapping_fn *fn, void *ctx, struct rmap_result *results);
+
+/** A mapping that a cursor met. */
+struct rmap_mapping {
+    struct rmap_member *member;
+    rmap_vpn_t vpn;
+    rmap_pte_t entry; /**< as it was when it was looked at */
+};
+
+/** A look-up that goes on when it is asked to. Caller's memory, for one thread. `result` is public, read-only. */
+struct rmap_cursor {
+    struct rmap *r;
+    struct rmap_page *page;
+    struct rmap_result result; /**< so far; its outcome is final once rmap_cursor_next() has said 0 */
+    struct rmap__visit *visit;
+    bool ended;
+};
+
+/**
+ * each_mapping without a callback: between two calls no lock is held but the page's, so the caller may do what it likes with
+ * a mapping that it was shown, also fork, let spaces exit (F4), or leave off. Members may leave meanwhile: look one up by your
+ * own books before you use it. Source before target as in every walk (INV-4): a mapping that is copied while the cursor is
+ * open is shown, or its source was before the copy.
+ * => Page locked and referenced from open to close. Takes the group lock shared, for at most 256 spaces at a time, and to open
+ *    and close exclusively, O(1). Open allocates. Close always, also after an error of yours; it may be called twice.
+ * @return open: 0; NULL_ARG; UNKNOWN_PAGE; NOMEM. next: 1 with *out filled; 0 at the end; NULL_ARG.
+ */
+RMAP_API int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor *c);
+RMAP_API int rmap_cursor_next(struct rmap_cursor *c, struct rmap_mapping *out);
+RMAP_API void rmap_cursor_close(struct rmap_cursor *c);
 
 /** Sort pages by (owner, index), so that the verbs' batches find neighbours. In place, no allocation, O(n log n). */
 RMAP_API void rmap_pages_sort(struct rmap_page **pages, size_t n);

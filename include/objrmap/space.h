@@ -91,13 +91,16 @@ RMAP_API int rmap_space_protect(struct rmap_space *s, rmap_vpn_t first, uint64_t
  * *to: target with FIXED, else a hint or RMAP_VPN_NONE; receives the place. Without MAYMOVE (which FIXED and KEEP_OLD imply)
  * the range stays in place. A range that need not move does not. Locked stays locked, growth is populated; a kept old range is
  * unlocked.
- * Own pages are re-indexed, shared ones copied, swap entries stay on swap (move.h).
+ * Own pages are re-indexed, shared ones copied or tracked, swap entries stay on swap (move.h).
  * @return 0; RANGE; INVALID (overlap of FIXED target and source, flags, KEEP_OLD with other sizes); ABSENT; NOMEM (no hole,
- *         tables, or in-place growth impossible); NO_FRAME; COMMIT; PINNED. On failure nothing has moved; but what was at a
- *         FIXED target is unmapped if the error came later than the checks (NOMEM of tables, NO_FRAME, PINNED, OVERFLOW, BLOCK).
+ *         tables, or in-place growth impossible); NO_FRAME; COMMIT; BUSY (a shared page is pinned). On failure nothing has moved; but what
+ *         was at a FIXED target is unmapped if the error came later than the checks (NOMEM of tables, NO_FRAME, BUSY, OVERFLOW, BLOCK).
  */
 RMAP_API int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
                              rmap_vpn_t *to);
+/** How later moves treat pages that other spaces map, too: copy them, or track them (move.h). Inherited by forks; exec returns to
+ *  the pager's. @return 0; INVALID. */
+RMAP_API int rmap_space_set_move_policy(struct rmap_space *s, enum rmap_move_policy policy);
 /** mlock: populate the range and set the locked attribute in its entries. All of it must be mapped and accessible.
  *  @return 0; RANGE; ABSENT; ACCESS; NO_FRAME; NOMEM; IO_READ; CORRUPT. On failure the range is as unlocked as it was. */
 RMAP_API int rmap_space_lock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);

@@ -16,7 +16,7 @@ enum rmap_walk_verb {
     RMAP_WALK_LOOK, /**< referenced with RMAP_KEEP_ACCESSED */
     RMAP_WALK_UNMAP,
     RMAP_WALK_PROTECT,
-    RMAP_WALK_EACH,
+    RMAP_WALK_EACH, /**< each_mapping, not cursors */
     RMAP_WALK_VERBS
 };
 
@@ -36,9 +36,11 @@ struct rmap_stats {
     uint64_t flushes, flushed_pages, flushes_elided;
     uint64_t forks, fork_entries; /**< entries copied by forks */
     uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;
+    uint64_t moved_tracked; /**< shared pages moved without a copy, by a record (TRACK) */
     /* gauges */
     uint64_t members, nodes, epochs, tags;
     uint64_t tree_bytes;              /**< of nodes, epochs, tags, groups */
+    uint64_t track_bytes, track_records; /**< of all tables of tracked ranges; a table shared by forks counts once */
     uint64_t mappings, mappings_peak; /**< entries that count in a mapcount, all members */
 };
 

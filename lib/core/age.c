@@ -5,12 +5,13 @@
 static enum rmap_reason age_visit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
                                   const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t e)
 {
+    (void)p;
     const struct rmap_mmu_ops *o = m->mmu.ops;
     if ((w->flags & RMAP_KEEP_ACCESSED) || !rmap_pte_get(o->format, e, RMAP_ATTR_ACCESSED)) return RMAP_REASON_NONE;
     rmap_pte_t old = rmap__run_modify(&m->mmu, run, slot, e, rmap_pte_set(o->format, e, RMAP_ATTR_ACCESSED, false));
     /* Either the bit would not be set again, or entries without it are taken for not cached. */
     if (o->caps & (RMAP_MMU_ACCESSED_NEEDS_FLUSH | RMAP_MMU_ACCESSED_EXACT))
-        rmap_gather_flush(w->gather, m, p->index, old, RMAP_FLUSH_ALL);
+        rmap_gather_flush(w->gather, m, run->first + slot, old, RMAP_FLUSH_ALL);
     return RMAP_REASON_NONE;
 }
 

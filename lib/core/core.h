@@ -34,12 +34,19 @@ struct rmap__counters {
     _Atomic uint64_t incomplete, partial;
     _Atomic uint64_t flushes, flushed_pages, flushes_elided;
     _Atomic uint64_t forks, fork_entries;
-    _Atomic uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;
+    _Atomic uint64_t moved_reindexed, moved_copied, moved_tracked, moved_swap, moved_swap_shared;
+    _Atomic uint64_t track_bytes, track_records;
     _Atomic uint64_t mappings, mappings_peak;
     _Atomic uint64_t members, nodes, epochs, tags, groups;
 };
 #define RMAP__COUNT(r, field, n) atomic_fetch_add_explicit(&(r)->counters.field, (n), memory_order_relaxed)
 #define RMAP__UNCOUNT(r, field, n) atomic_fetch_sub_explicit(&(r)->counters.field, (n), memory_order_relaxed)
+
+#ifdef RMAP_DEBUG
+#define RMAP__YIELD(r, at) ((r)->yield ? (r)->yield((r)->yield_ctx, (at)) : (void)0)
+#else
+#define RMAP__YIELD(r, at) ((void)(r))
+#endif
 
 struct rmap__section {
     unsigned char *base; /* [c] */
@@ -48,7 +55,20 @@ struct rmap__section {
     uint64_t count;
 };
 
+/** Where a test of a debug build may let something else happen. No run lock is held. */
+enum rmap__yield_point {
+    RMAP__AT_CANDIDATE,     /* a walk is about to look into a space; group lock shared */
+    RMAP__AT_FORK_RUN,      /* a fork is about to copy a table; only the space lock is held */
+    RMAP__AT_MOVE_RECORDED, /* a move has its records and plans, nothing has moved */
+    RMAP__AT_MOVE_FLIGHT,   /* entries have left the source, their pages are locked */
+    RMAP__AT_MOVE_LANDED,   /* … and are at the destination, unlocked */
+};
+
 struct rmap {
+#ifdef RMAP_DEBUG
+    void (*yield)(void *ctx, enum rmap__yield_point at); /* tests only; NULL: nothing happens */
+    void *yield_ctx;
+#endif
     struct rmap_allocator alloc; /* [c] */
     const struct rmap_frame_ops *frames;
     void *frames_ctx;
@@ -87,6 +107,22 @@ struct rmap__node {
     uint32_t kids;                                /* [g] over all epochs */
 };
 
+/** Where a look-up is in the order of candidates; see position.h. */
+struct rmap__position {
+    struct rmap__node *node; /* NULL: at the end */
+    struct rmap__epoch *epoch;
+    struct rmap__node *kid;
+    bool enter;
+};
+
+/** A position that stays right while the group lock is dropped. */
+struct rmap__visit {
+    LIST_ENTRY(rmap__visit) link; /* [G] in group->visits */
+    struct rmap__position at;     /* [G], and of whoever steps, who holds the lock shared */
+    rmap_owner_t owner;           /* whose candidates; 0: all members */
+    uint64_t nodes;               /* passed so far */
+};
+
 struct rmap__group {
     struct rmap *r;                   /* [c] */
     pthread_rwlock_t lock;            /* the group lock */
@@ -95,6 +131,9 @@ struct rmap__group {
     uint64_t members, nodes, epochs;  /* [g] */
     _Atomic uint64_t tags;            /* [a] not yet freed */
     _Atomic(struct rmap__tag *) dead; /* [a] tags with refs 0, to be freed by a holder of the exclusive lock */
+    /* [a] where the last page was found that one space alone maps; a guess that spares searches. Cleared when it leaves. */
+    _Atomic(struct rmap_member *) hint;
+    LIST_HEAD(rmap__visits, rmap__visit) visits; /* [G] look-ups under way that let the lock go in between */
 };
 
 /* ---- tag.c ---- */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/** @file core/each.c  each_mapping: shows every mapping to the caller. */
+/** @file core/each.c  each_mapping: shows every mapping to the caller; and the same as a cursor. */
+#include <core/position.h>
+#include <core/track.h>
 #include <core/walk.h>
+
+/* ---- by callback ---- */
 
 struct each {
     rmap_mapping_fn *fn;
@@ -10,16 +14,121 @@ struct each {
 static enum rmap_reason each_visit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
                                    const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t e)
 {
-    (void)run, (void)slot;
+    (void)p;
     struct each *each = w->ctx;
-    return each->fn(each->ctx, m, p->index, e) ? RMAP_REASON_STOPPED : RMAP_REASON_NONE;
+    return each->fn(each->ctx, m, run->first + slot, e) ? RMAP_REASON_STOPPED : RMAP_REASON_NONE;
 }
 
-int rmap_each_mapping(struct rmap *r, struct rmap_page *page, rmap_mapping_fn *fn, void *ctx,
-                      struct rmap_result *result)
+int rmap_each_mapping(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, rmap_mapping_fn *fn,
+                      void *ctx, struct rmap_result *results)
 {
-    if (!page || !fn || !result) return RMAP_ERR_NULL_ARG;
+    if (!fn) return RMAP_ERR_NULL_ARG;
     static const struct rmap__visitor each = {
         .verb = RMAP_WALK_EACH, .visit = each_visit, .tighten = rmap__walk_tighten_page};
-    return rmap__walk_pages(r, &each, &(struct each){fn, ctx}, &page, 1, 0, result);
+    return rmap__walk_pages(r, &each, &(struct each){fn, ctx}, pages, n, flags, results);
+}
+
+/* ---- by cursor ---- */
+
+#define STEP_VISITS 256 /* spaces looked into before the group lock is given away for a moment */
+
+static struct rmap__group *cursor_group(const struct rmap_cursor *c)
+{
+    return rmap__owner_tag(rmap_page_owner(c->page))->group;
+}
+
+int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor *c)
+{
+    if (!r || !page || !c) return RMAP_ERR_NULL_ARG;
+    if (rmap_page_pfn(r, page) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
+    RMAP_ASSERT_INV(rmap_page_flags(page) & RMAP_PAGE_LOCKED, "page-locked");
+    *c = (struct rmap_cursor){.r = r, .page = page, .result.outcome = RMAP_INCOMPLETE};
+    rmap_owner_t owner = rmap_page_owner(page);
+    c->result.mapcount = rmap_page_mapcount(page);
+    if (!owner || (rmap_page_flags(page) & RMAP_PAGE_UNTRACKABLE)) {
+        c->ended = true;
+        if (!owner && !c->result.mapcount && !(rmap_page_flags(page) & RMAP_PAGE_SPECIAL)) c->result.outcome = RMAP_DONE;
+        if (owner) c->result.reason = RMAP_REASON_UNTRACKABLE;
+        return 0;
+    }
+    if (!(c->visit = RMAP__NEW(&r->alloc, struct rmap__visit))) return RMAP_ERR_NOMEM;
+    struct rmap__group *g = cursor_group(c);
+    pthread_rwlock_wrlock(&g->lock);
+    rmap__visit_begin(g, c->visit, owner);
+    pthread_rwlock_unlock(&g->lock);
+    return 0;
+}
+
+/* Does m map the page at `vpn`? */
+static bool look_at(const struct rmap_cursor *c, struct rmap_member *m, rmap_vpn_t vpn, struct rmap_mapping *out)
+{
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    struct rmap_mmu_run run;
+    if (o->run_find(m->mmu.ctx, vpn, vpn + 1, &run)) return false;
+    rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(vpn - run.first));
+    o->run_unlock(m->mmu.ctx, &run);
+    if (!rmap_pte_maps(o->format, e) || rmap_pte_pfn(o->format, e) != rmap_page_pfn(c->r, c->page)) return false;
+    *out = (struct rmap_mapping){.member = m, .vpn = vpn, .entry = e};
+    return true;
+}
+
+/* The same at every place where m may map it: once at most. */
+static bool look_into(const struct rmap_cursor *c, struct rmap_member *m, struct rmap_mapping *out)
+{
+    const rmap_vpn_t index = rmap_page_index(c->page);
+    const struct rmap__track *t = m->track;
+    const struct rmap__track_record *x;
+    if (look_at(c, m, index, out)) return true;
+    for (uint32_t at = 0; t && (x = rmap__track_next(t, index, index + 1, &at));)
+        if (look_at(c, m, index + x->delta, out)) return true;
+    return false;
+}
+
+/* At most STEP_VISITS candidates, under the group lock. @return 1: a mapping; 0: look on; -1: no candidate is left. */
+static int cursor_step(struct rmap_cursor *c, struct rmap__group *g, struct rmap_mapping *out)
+{
+    struct rmap_member *m;
+    for (unsigned k = 0; k < STEP_VISITS; k++) {
+        if (!(m = rmap__visit_next(g, c->visit))) return -1;
+        c->result.visits++;
+        if (look_into(c, m, out)) return 1;
+    }
+    return 0;
+}
+
+int rmap_cursor_next(struct rmap_cursor *c, struct rmap_mapping *out)
+{
+    if (!c || !out) return RMAP_ERR_NULL_ARG;
+    int found = c->ended ? -1 : 0;
+    while (!found) {
+        struct rmap__group *g = cursor_group(c);
+        pthread_rwlock_rdlock(&g->lock);
+        found = cursor_step(c, g, out);
+        pthread_rwlock_unlock(&g->lock);
+    }
+    struct rmap_result *res = &c->result;
+    if (c->visit) res->nodes = (uint32_t)c->visit->nodes;
+    if (found > 0) {
+        res->hits++;
+        return 1;
+    }
+    if (!c->ended) res->outcome = rmap_page_mapcount(c->page) == res->hits ? RMAP_DONE : RMAP_INCOMPLETE;
+    c->ended = true;
+    return 0;
+}
+
+void rmap_cursor_close(struct rmap_cursor *c)
+{
+    if (!c || !c->visit) return;
+    struct rmap__group *g = cursor_group(c);
+    pthread_rwlock_wrlock(&g->lock);
+    rmap__visit_end(c->visit);
+    pthread_rwlock_unlock(&g->lock);
+    RMAP__DELETE(&c->r->alloc, c->visit);
+    c->visit = NULL;
+    if (!c->ended && c->result.outcome == RMAP_INCOMPLETE) {
+        c->result.outcome = RMAP_PARTIAL;
+        c->result.reason = RMAP_REASON_STOPPED;
+    }
+    c->ended = true;
 }

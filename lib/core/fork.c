@@ -6,7 +6,7 @@
  * are copied the parent is marked *forking*: a page found in it alone is not re-homed to its open epoch, of which the
  * child is no candidate, but to the newest closed one, of which it is.
  */
-#include <core/core.h>
+#include <core/track.h>
 
 enum { FORK_OPEN = 1, FORK_FAILED = 2 };
 
@@ -39,6 +39,9 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     struct rmap__group *g = rmap__member_group(parent);
     pthread_rwlock_wrlock(&g->lock);
     rmap__tree_attach(g, parent, child, &spare);
+    child->policy = parent->policy;
+    child->track = parent->track;
+    rmap__track_get(child->track);
     child->newborn = true;
     parent->home_tag = rmap__member_epoch(parent, true)->tag;
     rmap__tag_get(parent->home_tag);
@@ -162,7 +165,10 @@ int rmap_fork_copy(struct rmap_fork *f, rmap_vpn_t first, uint64_t count, unsign
     int err = rmap__range_check(&f->parent->mmu, first, count);
     if (err) return err;
     const rmap_vpn_t end = first + count;
-    for (rmap_vpn_t at = first; at < end && !err;) err = copy_run(f, &at, end);
+    for (rmap_vpn_t at = first; at < end && !err;) {
+        RMAP__YIELD(f->parent->r, RMAP__AT_FORK_RUN);
+        err = copy_run(f, &at, end);
+    }
     if (err == RMAP_ERR_ABSENT) return 0;
     if (err) f->state = FORK_FAILED;
     return err;

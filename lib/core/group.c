@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file core/group.c  Members and the lives of groups. */
-#include <core/core.h>
+#include <core/position.h>
+#include <core/track.h>
 
 int rmap__mmu_check(const struct rmap_mmu *mmu)
 {
@@ -23,6 +24,7 @@ static struct rmap__group *group_create(struct rmap *r)
     pthread_rwlock_init(&g->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
     g->r = r;
+    LIST_INIT(&g->visits);
     pthread_mutex_lock(&r->lock);
     LIST_INSERT_HEAD(&r->groups, g, link);
     pthread_mutex_unlock(&r->lock);
@@ -100,13 +102,16 @@ void rmap__member_remove(struct rmap_member *m)
     struct rmap__group *g = rmap__member_group(m);
     struct rmap *r = m->r;
     struct rmap__garbage garbage = {0};
+    struct rmap__track *track = m->track;
     pthread_rwlock_wrlock(&g->lock);
+    m->track = NULL;
     rmap__tree_remove(g, m, &garbage);
     struct rmap__tag *dead = rmap__tags_reap(g);
     bool last = g->members == 0;
     pthread_rwlock_unlock(&g->lock);
     rmap__tags_free(g, dead);
     rmap__garbage_free(r, &garbage);
+    rmap__track_put(r, track);
     if (last) group_retire(g);
     if (!LIST_EMPTY(&r->ghosts)) rmap__ghosts_reap(r);
 }
@@ -117,6 +122,15 @@ int rmap_member_leave(struct rmap_member *m)
     if (!m->node) return RMAP_ERR_DEAD;
     if (m->forking || m->newborn || m->mapped || m->swapped) return RMAP_ERR_BUSY;
     rmap__member_remove(m);
+    return 0;
+}
+
+int rmap_member_set_policy(struct rmap_member *m, enum rmap_move_policy policy)
+{
+    if (!m) return RMAP_ERR_NULL_ARG;
+    if (!m->node) return RMAP_ERR_DEAD;
+    if (policy != RMAP_MOVE_POLICY_COPY && policy != RMAP_MOVE_POLICY_TRACK) return RMAP_ERR_INVALID;
+    m->policy = policy;
     return 0;
 }
 

@@ -67,6 +67,7 @@ int rmap_stats_get(struct rmap *r, struct rmap_stats *out)
     out->fork_entries = c->fork_entries;
     out->moved_reindexed = c->moved_reindexed;
     out->moved_copied = c->moved_copied;
+    out->moved_tracked = c->moved_tracked;
     out->moved_swap = c->moved_swap;
     out->moved_swap_shared = c->moved_swap_shared;
     out->members = c->members;
@@ -75,6 +76,8 @@ int rmap_stats_get(struct rmap *r, struct rmap_stats *out)
     out->tags = c->tags;
     out->tree_bytes = c->nodes * sizeof(struct rmap__node) + c->epochs * sizeof(struct rmap__epoch) +
                       c->tags * sizeof(struct rmap__tag) + c->groups * sizeof(struct rmap__group);
+    out->track_bytes = c->track_bytes;
+    out->track_records = c->track_records;
     out->mappings = c->mappings;
     out->mappings_peak = c->mappings_peak;
     return 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file core/move.c  move: re-index what is ours, copy what is shared, leave on swap what is on swap.
+ * @file core/move.c  move: re-index what is ours, copy or track what is shared, leave on swap what is on swap.
  *
  * Entries travel in small flights: taken from the source run with their pages locked, flushed, then set at the
  * destination, where the pages get their new index. While an entry is in flight its page's count is still held and its
  * page lock taken: a walk waits or says BUSY, never "unmapped" (B3). One run lock at a time, so no order is needed.
  */
-#include <core/core.h>
+#include <core/track.h>
 
 #define FLIGHT_MAX 64
 
@@ -15,13 +15,14 @@ struct flyer {
     rmap_pte_t entry;
     rmap_vpn_t offset;      /* pages from the start of the range */
     struct rmap_page *page; /* locked and referenced, or NULL (special frame, swap entry that nobody caches) */
-    bool swap_shared;       /* slot has other users: marked MOVED instead of re-homed */
+    bool shared;            /* page or slot has other users: it keeps its index, TRACK covers it, a slot is marked MOVED */
 };
 
 struct move {
     struct rmap_member *m;
     rmap_vpn_t from, to;
     uint64_t count;
+    bool track; /* shared pages fly, too: the destination is recorded */
     struct rmap_gather gather;
     struct rmap_moved done;
     struct flyer flight[FLIGHT_MAX];
@@ -47,13 +48,20 @@ static bool lock_or_stop(struct move *mv, struct rmap_page *page)
     return false;
 }
 
+/* May a shared page fly to where x is going? The survey looked without page locks; its table decides (design/track.md). */
+static bool is_recorded(const struct move *mv, const struct flyer *x, const struct rmap_page *page)
+{
+    return mv->track && rmap__track_covers(mv->m->track, rmap_page_index(page), mv->to + x->offset);
+}
+
 static bool take_present(struct move *mv, struct flyer *x)
 {
     struct rmap *r = mv->m->r;
     struct rmap_page *page = rmap_page_find(r, rmap_pte_pfn(mv->m->mmu.ops->format, x->entry));
     if (!rmap__page_counted(page)) return true;
     if (!lock_or_stop(mv, page)) return false;
-    if (page_is_own(r, page)) {
+    x->shared = !page_is_own(r, page);
+    if (!x->shared || is_recorded(mv, x, page)) {
         x->page = page;
         return true;
     }
@@ -78,7 +86,7 @@ static bool take_swap(struct move *mv, struct flyer *x)
         }
         x->page = home.cached;
     }
-    x->swap_shared = r->swap->count(r->swap_ctx, entry) != 1 || (x->page && rmap_page_mapcount(x->page));
+    x->shared = r->swap->count(r->swap_ctx, entry) != 1 || (x->page && rmap_page_mapcount(x->page));
     return true;
 }
 
@@ -125,7 +133,7 @@ static void land_swap(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
     struct rmap_slot_home home;
     if (!r->swap || r->swap->get_home(r->swap_ctx, entry, &home)) return;
     bool was_moved = home.index != mv->from + x->offset, is_moved;
-    if (x->swap_shared) {
+    if (x->shared) {
         is_moved = home.index != vpn;
         r->swap->set_home(r->swap_ctx, entry, home.owner, home.index, home.moved || is_moved);
         mv->done.swap_shared++;
@@ -142,11 +150,15 @@ static void land_swap(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
     if (was_moved && !is_moved) atomic_fetch_sub_explicit(&m->moved, 1, memory_order_relaxed);
 }
 
-/* An own page gets its new index; the clean copy that its slot may be follows it (C11). */
+/* An own page gets its new index; the clean copy that its slot may be follows it (C11). A shared one is tracked here. */
 static void land_page(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
 {
     struct rmap_member *m = mv->m;
     struct rmap *r = m->r;
+    if (x->shared) {
+        mv->done.tracked++;
+        return;
+    }
     rmap__page_set_owner(x->page, m->home_tag);
     rmap__page_set_index(x->page, vpn);
     if (rmap_page_flags(x->page) & RMAP_PAGE_SWAPCACHE)
@@ -206,7 +218,7 @@ static int copy_one(struct move *mv, struct rmap_page *page, uint64_t at)
     struct rmap_mmu_run run;
     rmap_pte_t e = 0;
     const rmap_vpn_t src = mv->from + at, dst = mv->to + at;
-    if (rmap_page_pins(page)) err = RMAP_ERR_PINNED;
+    if (rmap_page_pins(page)) err = RMAP_ERR_BUSY; /* pinned since survey() */
     bool same = !err && !page_is_own(r, page); /* it may have become ours: then the next flight takes it */
     if (same) r->frames->copy(r->frames_ctx, rmap_page_pfn(r, copy), rmap_page_pfn(r, page));
     if (same && !o->run_find(m->mmu.ctx, src, src + 1, &run)) {
@@ -278,7 +290,9 @@ static int move_range(struct move *mv)
     for (uint64_t at = 0; at < mv->count && !err;) {
         mv->shared = mv->busy = NULL;
         if ((err = take_off(mv, &at))) return err == RMAP_ERR_ABSENT ? 0 : err;
+        RMAP__YIELD(r, RMAP__AT_MOVE_FLIGHT);
         land(mv);
+        RMAP__YIELD(r, RMAP__AT_MOVE_LANDED);
         err = mv->refused;
         if (mv->busy) { /* wait for whoever holds it, with nothing held ourselves */
             rmap_page_lock(mv->busy);
@@ -309,6 +323,80 @@ static int check_empty(struct rmap_member *m, rmap_vpn_t first, uint64_t count)
     return err;
 }
 
+/* ---- before anything moves ---- */
+
+/* What one entry, at the page number `at`, asks of the move. */
+static int survey_entry(const struct move *mv, rmap_vpn_t at, rmap_pte_t e, struct rmap__track_needs *needs)
+{
+    struct rmap *r = mv->m->r;
+    const struct rmap_pte_format *f = mv->m->mmu.ops->format;
+    const rmap_vpn_t place = at - mv->from + mv->to;
+    struct rmap_slot_home home;
+    if (rmap_pte_maps(f, e)) {
+        struct rmap_page *page = rmap_page_find(r, rmap_pte_pfn(f, e));
+        if (!rmap__page_counted(page) || page_is_own(r, page)) return 0;
+        rmap__track_need(needs, rmap_page_index(page), place);
+        return rmap_page_pins(page) ? RMAP_ERR_BUSY : 0;
+    }
+    if (rmap_pte_kind(f, e) != RMAP_PTE_SWAP || !r->swap || r->swap->get_home(r->swap_ctx, rmap_pte_swp(f, e), &home))
+        return 0;
+    bool own = r->swap->count(r->swap_ctx, rmap_pte_swp(f, e)) == 1 && !home.cached;
+    if (!own) rmap__track_need(needs, home.index, place);
+    return 0;
+}
+
+/*
+ * Look at every entry of the source. No page is locked, so this is a forecast: a page that another space swaps in at this moment
+ * can look like ours alone. Taking off decides again under the page lock; what is shared then and not recorded is copied.
+ * @return 0; BUSY: a shared page is pinned (the needs are complete all the same); BLOCK.
+ */
+static int survey(const struct move *mv, struct rmap__track_needs *needs)
+{
+    struct rmap_member *m = mv->m;
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    const rmap_vpn_t end = mv->from + mv->count;
+    struct rmap_mmu_run run;
+    int err = 0, pinned = 0;
+    for (rmap_vpn_t at = mv->from; at < end && !(err = o->run_find(m->mmu.ctx, at, end, &run));) {
+        if (at < run.first) at = run.first;
+        for (; at < end && at < run.first + run.count; at++) {
+            rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first));
+            if (e && survey_entry(mv, at, e, needs)) pinned = RMAP_ERR_BUSY;
+        }
+        o->run_unlock(m->mmu.ctx, &run);
+    }
+    if (err && err != RMAP_ERR_ABSENT) return err;
+    return pinned;
+}
+
+/* Settle what happens to shared pages: tracked, if the policy says so and the bounds allow it, else copied. */
+static int plan(struct move *mv, struct rmap__track_plan *tables)
+{
+    struct rmap__track_needs needs = {.count = 0};
+    int err = survey(mv, &needs);
+    *tables = (struct rmap__track_plan){NULL, NULL};
+    if (err && err != RMAP_ERR_BUSY) return err;
+    if (mv->m->policy == RMAP_MOVE_POLICY_TRACK && needs.count) {
+        int unplanned = rmap__track_plan(mv->m, &needs, mv->from, mv->to, mv->count, tables);
+        mv->track = !unplanned;
+        if (unplanned != RMAP_ERR_OVERFLOW) return unplanned;
+    }
+    return err;
+}
+
+/* The entries go. On failure they come back: whatever has moved is ours alone or tracked, and its tables are still there. */
+static int carry(struct move *mv)
+{
+    int err = move_range(mv);
+    if (!err) return 0;
+    struct move back = {.m = mv->m, .from = mv->to, .to = mv->from, .count = mv->count, .track = mv->track};
+    rmap_gather_init(&back.gather, mv->m->r);
+    int undo = move_range(&back);
+    RMAP_ASSERT(undo == 0);
+    (void)undo;
+    return err;
+}
+
 int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t count, struct rmap_moved *out)
 {
     if (!m) return RMAP_ERR_NULL_ARG;
@@ -318,20 +406,27 @@ int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t co
     int err = check_empty(m, to, count);
     if (err) return err;
     struct move mv = {.m = m, .from = from, .to = to, .count = count};
-    rmap_gather_init(&mv.gather, m->r);
-    if (out) *out = mv.done;
-    if ((err = reserve_destination(&mv))) return err;
-    if ((err = move_range(&mv))) { /* back: all that has moved is ours alone now, and its tables are still there */
-        struct move back = {.m = m, .from = to, .to = from, .count = count};
-        rmap_gather_init(&back.gather, m->r);
-        int undo = move_range(&back);
-        RMAP_ASSERT(undo == 0);
-        (void)undo;
-        return err;
-    }
+    struct rmap__track_plan tables;
     struct rmap *r = m->r;
+    rmap_gather_init(&mv.gather, r);
+    if (out) *out = mv.done;
+    if ((err = plan(&mv, &tables))) return err;
+    if (!(err = reserve_destination(&mv))) {
+        struct rmap__track *before = m->track;
+        rmap__track_get(before);
+        if (mv.track) rmap__track_swap(m, &tables.during); /* first the record, then the entry at its new place */
+        RMAP__YIELD(r, RMAP__AT_MOVE_RECORDED);
+        err = carry(&mv);
+        if (mv.track) rmap__track_swap(m, err ? &before : &tables.after);
+        rmap__track_put(r, before);
+    }
+    rmap__track_put(r, tables.during);
+    rmap__track_put(r, tables.after);
+    if (err) return err;
+    if (!mv.track && m->track) rmap__track_forget(m, from, count);
     RMAP__COUNT(r, moved_reindexed, mv.done.reindexed);
     RMAP__COUNT(r, moved_copied, mv.done.copied);
+    RMAP__COUNT(r, moved_tracked, mv.done.tracked);
     RMAP__COUNT(r, moved_swap, mv.done.swap_moved);
     RMAP__COUNT(r, moved_swap_shared, mv.done.swap_shared);
     if (out) *out = mv.done;

@@ -5,7 +5,7 @@
  * Shape kept by every edit: the open epoch has no children; a closed epoch has some; a dead node has two children or
  * more. So the tree's size follows the live spaces and never the history.
  */
-#include <core/core.h>
+#include <core/position.h>
 
 int rmap__spare_fill(struct rmap *r, struct rmap__spare *s, unsigned nodes, unsigned epochs)
 {
@@ -114,6 +114,7 @@ static void node_discard(struct rmap__group *g, struct rmap__node *n, struct rma
 static struct rmap__node *node_unlink(struct rmap__group *g, struct rmap__node *n, struct rmap__garbage *out)
 {
     struct rmap__epoch *e, *pe = n->parent;
+    rmap__visits_unlink(g, n);
     while ((e = TAILQ_FIRST(&n->epochs))) {
         e->tag->epoch = NULL;
         rmap__tag_put(e->tag);
@@ -130,6 +131,7 @@ static struct rmap__node *node_unlink(struct rmap__group *g, struct rmap__node *
     node_discard(g, n, out);
     struct rmap__epoch *newer = TAILQ_NEXT(pe, link);
     if (TAILQ_EMPTY(&pe->kids) && newer) { /* same candidates as the next newer one */
+        rmap__visits_absorb(g, pe, newer);
         rmap__epoch_absorb(pe, newer);
         epoch_discard(g, pe, out);
     }
@@ -143,6 +145,7 @@ static void node_replace(struct rmap__group *g, struct rmap__node *n, struct rma
     while (TAILQ_EMPTY(&e->kids)) e = TAILQ_NEXT(e, link);
     struct rmap__node *child = TAILQ_FIRST(&e->kids);
     struct rmap__epoch *to = TAILQ_FIRST(&child->epochs);
+    rmap__visits_replace(g, child);
     while ((e = TAILQ_FIRST(&n->epochs))) {
         rmap__epoch_absorb(e, to);
         epoch_discard(g, e, out);
@@ -160,6 +163,8 @@ static void node_replace(struct rmap__group *g, struct rmap__node *n, struct rma
 void rmap__tree_remove(struct rmap__group *g, struct rmap_member *m, struct rmap__garbage *out)
 {
     struct rmap__node *n = m->node;
+    if (atomic_load_explicit(&g->hint, memory_order_relaxed) == m)
+        atomic_store_explicit(&g->hint, NULL, memory_order_relaxed);
     n->member = NULL;
     m->node = NULL;
     g->members--;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file core/verify_entries.c  verify: the entries of one member. */
+#include <core/track.h>
 #include <core/verify.h>
 
 struct member_counts {
@@ -25,7 +26,7 @@ static void verify_mapping(struct rmap__verify *v, struct rmap_member *m, rmap_v
     c->mapped++;
     v->found[rmap__verify_frame(v->r, page)]++;
     rmap_owner_t owner = rmap_page_owner(page);
-    if (rmap_page_index(page) != vpn || !owner) {
+    if (!owner || !rmap__track_covers(m->track, rmap_page_index(page), vpn)) {
         rmap__verify_broken(v, "INV-1", "frame %#llx mapped at vpn %#llx, but its index is %#llx, owner %p", pfn, at,
                             (unsigned long long)rmap_page_index(page), (void *)owner);
         return;
@@ -62,8 +63,28 @@ static void verify_swap(struct rmap__verify *v, struct rmap_member *m, rmap_vpn_
                             (void *)m, entry);
 }
 
+/* Sorted, images inside the space, references for those who share it. */
+static void verify_track(struct rmap__verify *v, const struct rmap_member *m)
+{
+    const struct rmap__track *t = m->track;
+    rmap_vpn_t before = 0, reach = 0;
+    for (uint32_t i = 0; t && i < t->count; i++) {
+        const struct rmap__track_record *x = &t->record[i];
+        if (x->end > reach) reach = x->end;
+        if (x->first < before || x->first >= x->end || !x->delta || x->reach != reach ||
+            x->first + x->delta >= m->mmu.pages || x->end + x->delta > m->mmu.pages)
+            rmap__verify_broken(v, "track", "member %p: record %u of indices %#llx to %#llx is malformed", (const void *)m,
+                                i, (unsigned long long)x->first, (unsigned long long)x->end);
+        before = x->first;
+    }
+    if (t && (!t->refs || !t->count || t->count > t->room))
+        rmap__verify_broken(v, "track", "member %p: table of %u records with %u references", (const void *)m, t->count,
+                            t->refs);
+}
+
 void rmap__verify_member(struct rmap__verify *v, struct rmap_member *m)
 {
+    verify_track(v, m);
     const struct rmap_mmu_ops *o = m->mmu.ops;
     struct member_counts c = {0};
     struct rmap_mmu_run run;

@@ -18,6 +18,8 @@
  * are. Otherwise every candidate is visited, and mapcount = hits decides (INV-5). Source: DESIGN 5, model rule 7.
  */
 #include <base/sort.h>
+#include <core/position.h>
+#include <core/track.h>
 #include <core/walk.h>
 
 /* ---- bounds for tightening ---- */
@@ -66,7 +68,7 @@ static void page_close(struct rmap__walk *w, struct rmap__walk_page *p, enum rma
 }
 
 static void page_hit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
-                     const struct rmap_mmu_run *run, rmap_pte_t e)
+                     const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t e)
 {
     const struct rmap_pte_format *f = m->mmu.ops->format;
     struct rmap_result *res = p->result;
@@ -74,7 +76,7 @@ static void page_hit(struct rmap__walk *w, struct rmap__walk_page *p, struct rma
     res->dirty |= rmap_pte_get(f, e, RMAP_ATTR_DIRTY);
     res->locked |= rmap_pte_get(f, e, RMAP_ATTR_LOCKED);
     p->seen_forking = m->forking;
-    enum rmap_reason stop = w->visitor->visit(w, p, m, run, (uint32_t)(p->index - run->first), e);
+    enum rmap_reason stop = w->visitor->visit(w, p, m, run, slot, e);
     if (stop) {
         page_close(w, p, RMAP_PARTIAL, stop);
         return;
@@ -85,58 +87,113 @@ static void page_hit(struct rmap__walk *w, struct rmap__walk_page *p, struct rma
         page_close(w, p, RMAP_DONE, RMAP_REASON_NONE);
 }
 
-/* Look into one space, at the cluster's page numbers. They lie within one block of RMAP_RUN_MAX: usually one run. */
-static void visit_member(struct rmap__walk *w, struct rmap_member *m)
+/* `lone`: only pages that the hint may find. */
+static bool page_wanted(const struct rmap__walk_page *p, bool lone)
+{
+    return p->open && (!lone || (p->lone && !p->result->hits));
+}
+
+/*
+ * Look into one space at the cluster's page numbers, each shifted by `delta`, where the index lies in [first, end). They lie
+ * within one block of RMAP_RUN_MAX: usually one run.
+ */
+static void visit_places(struct rmap__walk *w, struct rmap_member *m, rmap_vpn_t first, rmap_vpn_t end, uint64_t delta,
+                         bool lone)
 {
     const struct rmap_mmu_ops *o = m->mmu.ops;
     const uint64_t payload = rmap_pte_payload_mask(o->format);
     const unsigned shift = o->format->payload_shift;
     unsigned i = 0, last = w->pages;
-    while (i < last && !w->page[i].open) i++;
-    while (last > i && !w->page[last - 1].open) last--;
-    for (unsigned k = i; k < last; k++) w->page[k].result->visits += w->page[k].open;
+    while (i < last && (!page_wanted(&w->page[i], lone) || w->page[i].index < first)) i++;
+    while (last > i && (!page_wanted(&w->page[last - 1], lone) || w->page[last - 1].index >= end)) last--;
     while (i < last) {
         struct rmap_mmu_run run;
-        if (o->run_find(m->mmu.ctx, w->page[i].index, w->page[last - 1].index + 1, &run)) return;
-        for (; i < last && w->page[i].index < run.first + run.count; i++) {
+        if (o->run_find(m->mmu.ctx, w->page[i].index + delta, w->page[last - 1].index + delta + 1, &run)) return;
+        for (; i < last && w->page[i].index + delta < run.first + run.count; i++) {
             struct rmap__walk_page *p = &w->page[i];
-            if (!p->open || p->index < run.first) continue;
-            rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(p->index - run.first));
-            if ((e & payload) == p->pfn << shift && rmap_pte_maps(o->format, e)) page_hit(w, p, m, &run, e);
+            const rmap_vpn_t at = p->index + delta;
+            if (!page_wanted(p, lone) || at < run.first) continue;
+            rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first));
+            if ((e & payload) == p->pfn << shift && rmap_pte_maps(o->format, e))
+                page_hit(w, p, m, &run, (uint32_t)(at - run.first), e);
         }
         if (w->visitor->flush_in_run) rmap_gather_flush_now(w->gather);
         o->run_unlock(m->mmu.ctx, &run);
     }
 }
 
+/* All places of one space: the page numbers themselves, and where else its moves may have brought them. */
+static void visit_member(struct rmap__walk *w, struct rmap_member *m, bool lone)
+{
+    const rmap_vpn_t first = w->page[0].index, end = w->page[w->pages - 1].index + 1;
+    const struct rmap__track *t = m->track;
+    const struct rmap__track_record *x;
+    for (unsigned i = 0; i < w->pages; i++) w->page[i].result->visits += page_wanted(&w->page[i], lone);
+    visit_places(w, m, first, end, 0, lone);
+    for (uint32_t at = 0; t && (x = rmap__track_next(t, first, end, &at));)
+        visit_places(w, m, x->first, x->end, x->delta, lone);
+}
+
+/* ---- the hint ---- */
+
+#define PROBE_AFTER 4 /* candidates: shorter searches are cheaper without */
+
+/*
+ * In a search that is not short, look next where the last page was found that one space alone maps. A guess: what the probe
+ * cannot complete is left to the ordered walk, which counts anew; entries that the probe took stay taken, and stay counted.
+ */
+static void probe_hint(struct rmap__walk *w, struct rmap__group *g)
+{
+    struct rmap_member *m = atomic_load_explicit(&g->hint, memory_order_relaxed);
+    if (!m) return;
+    const uint32_t depth = w->depth, deepest = w->deepest;
+    visit_member(w, m, true);
+    w->depth = depth;
+    w->deepest = deepest;
+    for (unsigned i = 0; i < w->pages; i++) {
+        struct rmap__walk_page *p = &w->page[i];
+        if (!p->lone || !p->low || p->low->member != m) continue;
+        p->probed = !p->open;
+        if (!p->open) continue;
+        if (!w->visitor->takes) p->result->hits = 0;
+        p->loose = true;
+        p->low = p->anc = NULL;
+        p->low_ep = p->anc_ep = NULL;
+    }
+}
+
+/* A page that one space maps was searched for: the next ones may be there, too. */
+static void leave_hint(const struct rmap__walk *w, struct rmap__group *g)
+{
+    for (unsigned i = w->pages; i--;) {
+        const struct rmap__walk_page *p = &w->page[i];
+        const struct rmap_result *res = p->result;
+        if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER || p->probed || !p->low->member) continue;
+        atomic_store_explicit(&g->hint, p->low->member, memory_order_relaxed);
+        return;
+    }
+}
+
 /* ---- all candidates ---- */
 
-/* Iterative pre-order: no recursion, no stack, O(1) a step. */
-static void walk_candidates(struct rmap__walk *w, struct rmap__epoch *top)
+static void walk_candidates(struct rmap__walk *w, struct rmap__group *g, struct rmap__epoch *top)
 {
-    struct rmap__node *n = top->node, *kid;
-    struct rmap__epoch *ep = top;
+    struct rmap__position at = rmap__position_before(top->node);
+    enum rmap__step step;
+    unsigned visited = 0;
     w->depth = w->deepest = 0;
-    for (;;) {
-        for (unsigned i = 0; i < w->pages; i++) w->page[i].result->nodes += w->page[i].open;
-        if (n->member) visit_member(w, n->member);
-        if (!w->open) return;
-        kid = TAILQ_FIRST(&ep->kids);
-        for (;;) {
-            if (kid) break;
-            if ((ep = TAILQ_NEXT(ep, link))) {
-                kid = TAILQ_FIRST(&ep->kids);
-                continue;
-            }
-            if (n == top->node) return;
-            bound_climb(w, n);
-            ep = n->parent;
-            kid = TAILQ_NEXT(n, link);
-            n = ep->node;
+    while ((step = rmap__position_step(&at, top)) != RMAP__STEP_END) {
+        if (step == RMAP__STEP_CLIMBED) {
+            bound_climb(w, at.kid);
+            continue;
         }
-        n = kid;
-        ep = TAILQ_FIRST(&n->epochs);
-        w->depth++;
+        if (at.node != top->node) w->depth++;
+        RMAP__YIELD(w->r, RMAP__AT_CANDIDATE);
+        for (unsigned i = 0; i < w->pages; i++) w->page[i].result->nodes += w->page[i].open;
+        if (at.node->member) visit_member(w, at.node->member, false);
+        if (!w->open) return;
+        if (++visited == PROBE_AFTER) probe_hint(w, g);
+        if (!w->open) return;
     }
 }
 
@@ -157,6 +214,7 @@ static void page_begin(struct rmap__walk *w, struct rmap__walk_page *p)
     }
     uint32_t was = atomic_fetch_or_explicit(&p->page->mapcount, RMAP_MAPCOUNT_STABLE, memory_order_acq_rel);
     p->result->mapcount = was & RMAP_MAPCOUNT_MAX;
+    p->lone = p->result->mapcount == 1;
     if (p->result->mapcount == 0) page_close(w, p, RMAP_DONE, RMAP_REASON_NONE);
 }
 
@@ -167,7 +225,8 @@ static void page_end(struct rmap__walk *w, struct rmap__walk_page *p)
         bool all = rmap_page_mapcount(p->page) == res->hits;
         page_close(w, p, all ? RMAP_DONE : RMAP_INCOMPLETE, RMAP_REASON_NONE);
     }
-    if (res->outcome == RMAP_DONE && p->low && res->nodes > res->hits && w->visitor->tighten) {
+    const bool wasted = res->nodes > res->hits || p->probed;
+    if (res->outcome == RMAP_DONE && p->low && !p->loose && wasted && w->visitor->tighten) {
         struct rmap__epoch *to = p->low_ep ? p->low_ep : rmap__member_epoch(p->low->member, p->seen_forking);
         res->tightened = w->visitor->tighten(w, p, to);
     }
@@ -201,8 +260,9 @@ static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
     pthread_rwlock_rdlock(&tag->group->lock);
     for (unsigned i = 0; i < w->pages; i++) page_begin(w, &w->page[i]);
     struct rmap__epoch *top = rmap__tag_find(tag)->epoch;
-    if (w->open && top) walk_candidates(w, top);
+    if (w->open && top) walk_candidates(w, tag->group, top);
     for (unsigned i = 0; i < w->pages; i++) page_end(w, &w->page[i]);
+    leave_hint(w, tag->group);
     rmap_gather_flush_now(w->gather); /* while members cannot leave */
     pthread_rwlock_unlock(&tag->group->lock);
     for (unsigned i = 0; i < w->pages; i++) count_page(w, w->page[i].result);
@@ -223,34 +283,68 @@ static bool cluster_fits(const struct rmap_page *a, const struct rmap_page *b)
     return rmap_page_owner(a) == rmap_page_owner(b) && x < y && x / RMAP_RUN_MAX == y / RMAP_RUN_MAX;
 }
 
+/* Wait for the first page's lock, try the others': two batches may meet in any order. Those missed are BUSY. */
+static void lock_pages(struct rmap_page *const *pages, size_t n, struct rmap_result *results)
+{
+    if (n) rmap_page_lock(pages[0]);
+    for (size_t i = 1; i < n; i++) {
+        if (rmap_page_try_lock(pages[i])) continue;
+        results[i].outcome = RMAP_INCOMPLETE;
+        results[i].reason = RMAP_REASON_BUSY;
+    }
+}
+
+static void unlock_pages(struct rmap *r, struct rmap_page *const *pages, size_t n, const struct rmap_result *results)
+{
+    for (size_t i = 0; i < n; i++)
+        if (results[i].reason != RMAP_REASON_BUSY) rmap_page_unlock(r, pages[i]);
+}
+
+/* Not anonymous: nobody knows where a special page is mapped. */
+static void end_ownerless(const struct rmap_page *page, struct rmap_result *res)
+{
+    bool unknown = rmap_page_mapcount(page) || (rmap_page_flags(page) & RMAP_PAGE_SPECIAL);
+    res->outcome = unknown ? RMAP_INCOMPLETE : RMAP_DONE;
+}
+
+/* Pages from `i` on that can be walked together. @return where the next ones begin. */
+static size_t fill_cluster(struct rmap__walk *w, struct rmap_page *const *pages, size_t i, size_t n,
+                           struct rmap_result *results)
+{
+    const struct rmap_page *last = NULL;
+    for (w->pages = 0; i < n && w->pages < RMAP_WALK_CLUSTER; i++) {
+        if (results[i].reason == RMAP_REASON_BUSY) continue;
+        if (last && !cluster_fits(last, pages[i])) break;
+        last = pages[i];
+        w->page[w->pages++] = (struct rmap__walk_page){.page = pages[i],
+                                                       .pfn = rmap_page_pfn(w->r, pages[i]),
+                                                       .index = rmap_page_index(pages[i]),
+                                                       .result = &results[i]};
+    }
+    return i;
+}
+
 int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, struct rmap_page *const *pages, size_t n,
                      unsigned flags, struct rmap_result *results)
 {
     if (!r || (n && (!pages || !results))) return RMAP_ERR_NULL_ARG;
-    if (flags & ~v->flags) return RMAP_ERR_INVALID;
+    if (flags & ~(v->flags | RMAP_LOCK_PAGES)) return RMAP_ERR_INVALID;
     for (size_t i = 0; i < n; i++)
         if (rmap_page_pfn(r, pages[i]) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
     struct rmap_gather gather;
     rmap_gather_init(&gather, r);
     struct rmap__walk w = {.r = r, .visitor = v, .gather = &gather, .flags = flags, .ctx = ctx};
     if (n) memset(results, 0, n * sizeof *results);
-    for (size_t i = 0, j; i < n; i = j) {
-        rmap_owner_t owner = rmap_page_owner(pages[i]);
-        for (w.pages = 0, j = i; j < n && w.pages < RMAP_WALK_CLUSTER; j++, w.pages++) {
-            if (j > i && !cluster_fits(pages[j - 1], pages[j])) break;
-            w.page[w.pages] = (struct rmap__walk_page){.page = pages[j],
-                                                       .pfn = rmap_page_pfn(r, pages[j]),
-                                                       .index = rmap_page_index(pages[j]),
-                                                       .result = &results[j]};
-        }
+    if (flags & RMAP_LOCK_PAGES) lock_pages(pages, n, results);
+    for (size_t i = 0; i < n;) {
+        i = fill_cluster(&w, pages, i, n, results);
+        rmap_owner_t owner = w.pages ? rmap_page_owner(w.page[0].page) : 0;
         if (owner) walk_cluster(&w, rmap__owner_tag(owner));
-        for (size_t k = i; !owner && k < j; k++) { /* not anonymous: nobody knows where a special page is mapped */
-            bool unknown = rmap_page_mapcount(pages[k]) || (rmap_page_flags(pages[k]) & RMAP_PAGE_SPECIAL);
-            results[k].outcome = unknown ? RMAP_INCOMPLETE : RMAP_DONE;
-        }
+        for (unsigned k = 0; !owner && k < w.pages; k++) end_ownerless(w.page[k].page, w.page[k].result);
         if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);
     }
     rmap_gather_finish(&gather);
+    if (flags & RMAP_LOCK_PAGES) unlock_pages(r, pages, n, results);
     return 0;
 }
 

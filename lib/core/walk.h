@@ -15,6 +15,9 @@ struct rmap__walk_page {
     rmap_vpn_t index;
     struct rmap_result *result;
     bool open;
+    bool lone;   /* one mapping when the walk began: the hint may find it */
+    bool probed; /* found by the hint */
+    bool loose;  /* hits of a hint and of the ordered walk do not make a bound: no tightening */
     /* Lowest bound of the hits so far, kept while the pre-order walk climbs (model rule 8). */
     bool fresh_slot;            /* unmap: the slot had no entry when the walk began */
     bool seen_forking;          /* the single hit's forking mark, sampled there and then */
@@ -28,7 +31,7 @@ struct rmap__walk_page {
 struct rmap__walk;
 
 /**
- * Look at one entry that maps the page, run locked. It may change the entry; it counts what it takes in the walk's gather.
+ * Look at one entry that maps the page, at page number run->first + slot (the page's index, or a place that TRACK recorded), run locked. It may change the entry; it counts what it takes in the walk's gather.
  * @return RMAP_REASON_NONE to go on, else this page's walk stops there: PARTIAL with that reason.
  */
 typedef enum rmap_reason rmap__visit_fn(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
@@ -45,6 +48,8 @@ struct rmap__visitor {
      * @return true if something was moved there.
      */
     bool (*tighten)(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
+    /** The visit takes the mapping away; its count is held by the walk's gather, so that hits are the entries taken. */
+    bool takes;
     /** Flush before a run is unlocked: what the visit changes is read by others to mean "not cached". */
     bool flush_in_run;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file core/zap.c  zap: remove a range of entries in one space. */
-#include <core/core.h>
+#include <core/track.h>
 
 struct zap {
     struct rmap_member *m;
@@ -71,6 +71,8 @@ int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rma
         if (!rmap_gather_room(&z.gather, RMAP_GATHER_ITEMS / 2)) rmap_gather_finish(&z.gather);
     }
     rmap_gather_finish(&z.gather);
+    if (err == RMAP_ERR_ABSENT) err = 0;
+    if (!err && m->track) rmap__track_forget(m, first, count);
     if (out) *out = z.done;
-    return err == RMAP_ERR_ABSENT ? 0 : err;
+    return err;
 }

@@ -15,7 +15,7 @@ static int reuse(struct rmap__fault_state *f)
 {
     struct rmap_mmu_run run;
     if (!rmap__fault_recheck(f, &run)) return RMAP__FAULT_AGAIN;
-    bool own = rmap_page_reuse(f->m, f->page);
+    bool own = rmap_page_reuse(f->m, f->page, f->vpn);
     if (own) {
         rmap__fault_add_attrs(f, &run, 1u << RMAP_ATTR_WRITE);
         rmap__fault_finish(f, &run);

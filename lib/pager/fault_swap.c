@@ -3,8 +3,8 @@
  * @file pager/fault_swap.c  A swap entry: its page comes from the swap cache or from the device.
  *
  * The page is then mapped read-only as it is, and stays the clean copy's cache; a write goes on to reuse or copy. Where
- * it cannot be mapped for certain, a private copy is taken at once: when the entry lies at another page number than its
- * slot (it was moved while shared: S10), and when a write finds that others use the page or its slot.
+ * it cannot be mapped for certain, a private copy is taken at once: when the entry lies where no page of its slot may be
+ * (it was moved while shared, untracked: S10), and when a write finds that others use the page or its slot.
  */
 #include <pager/fault.h>
 
@@ -30,7 +30,7 @@ static bool others_use(const struct rmap__fault_state *f, const struct swapin *i
 
 static bool wants_private(const struct rmap__fault_state *f, const struct swapin *in)
 {
-    return in->index != f->vpn || ((f->access & RMAP_WRITE) && others_use(f, in));
+    return !rmap_member_may_map(f->m, in->index, f->vpn) || ((f->access & RMAP_WRITE) && others_use(f, in));
 }
 
 /* The cached page, locked. @return 0, with or without a page; AGAIN: it left the cache while we waited for its lock. */
@@ -80,7 +80,7 @@ static int take_copy(struct rmap__fault_state *f, struct swapin *in, struct rmap
     rmap__fault_install(f, &run, own, g);
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
     rmap_page_put(r, own); /* ours; the mapping has its own */
-    if (in->index != f->vpn)
+    if (!rmap_member_may_map(f->m, in->index, f->vpn))
         f->s->p->stats.swap_in_copies++;
     else
         f->s->p->stats.cow_copies++;

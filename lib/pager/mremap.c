@@ -110,6 +110,7 @@ static int relocate(struct move *mv)
     rmap__regions_merge(rs, mv->to, to_end);
     s->p->stats.moves_reindexed += moved.reindexed;
     s->p->stats.moves_copied += moved.copied;
+    s->p->stats.moves_tracked += moved.tracked;
     s->p->stats.moves_swap += moved.swap_moved + moved.swap_shared;
     return 0;
 }

@@ -25,6 +25,7 @@ static int options_check(const struct rmap_pager_options *o)
     if (o->frames < RMAP__FRAMES_MIN || o->frames > RMAP__FRAMES_MAX) return RMAP_ERR_RANGE;
     if (o->page_shift < 12 || o->page_shift > 16 || o->evict_batch > RMAP__EVICT_MAX) return RMAP_ERR_RANGE;
     if (o->memory && (o->memory->page_shift != o->page_shift || o->memory->frames < o->frames)) return RMAP_ERR_RANGE;
+    if (o->move_policy != RMAP_MOVE_POLICY_COPY && o->move_policy != RMAP_MOVE_POLICY_TRACK) return RMAP_ERR_INVALID;
     if (o->provider->memory && o->provider->memory != o->memory) return RMAP_ERR_INVALID;
     return 0;
 }
@@ -104,6 +105,7 @@ int rmap_pager_create(const struct rmap_pager_options *options, struct rmap_page
     p->provider = *options->provider;
     p->page_shift = options->page_shift;
     p->commit_limit = options->commit_limit;
+    p->move_policy = options->move_policy;
     LIST_INIT(&p->spaces);
 
     if ((rc = lock_init(p))) goto no_lock;

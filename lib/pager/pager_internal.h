@@ -73,6 +73,7 @@ struct rmap_pager {
     struct rmap__frames frames;
     struct rmap_page *zero;         /* [c] SPECIAL, mapped read-only wherever nothing was written yet */
     rmap_pfn_t zero_pfn;            /* [c] */
+    enum rmap_move_policy move_policy; /* [c] of new spaces */
     uint64_t commit_limit;          /* [c] 0: none */
     unsigned evict_batch;           /* [c] */
     uint64_t low_frames;            /* [c] below this many free frames an allocation reclaims */

@@ -74,6 +74,14 @@ void rmap__space_clear(struct rmap_space *s)
     rmap__regions_clear(&s->regions);
 }
 
+/* Become the first member of a new group. */
+static int join(struct rmap_space *s, struct rmap_member *m)
+{
+    int rc = rmap_member_init(s->p->r, m, &s->mmu);
+    if (!rc) rmap_member_set_policy(m, s->p->move_policy);
+    return rc;
+}
+
 int rmap_space_create(struct rmap_pager *p, struct rmap_space **out)
 {
     if (!p || !out) return RMAP_ERR_NULL_ARG;
@@ -81,7 +89,7 @@ int rmap_space_create(struct rmap_pager *p, struct rmap_space **out)
     int rc = rmap__space_alloc(p, &s);
     if (rc) return rc;
     if (!(rc = rmap__pager_lock(p))) {
-        if (!(rc = rmap_member_init(p->r, rmap__space_member(s), &s->mmu))) rmap__space_list(s);
+        if (!(rc = join(s, rmap__space_member(s)))) rmap__space_list(s);
         rmap__pager_unlock(p);
     }
     if (rc)
@@ -99,7 +107,7 @@ int rmap_space_exec(struct rmap_space *s)
      * but no page belongs to the new group yet, so no walk comes here through it. */
     struct rmap_member *old = rmap__space_member(s), *fresh = &s->member[!s->current];
     fresh->user = old->user;
-    if (!(rc = rmap_member_init(s->p->r, fresh, &s->mmu))) {
+    if (!(rc = join(s, fresh))) {
         rmap__space_clear(s);
         rmap__trim(s, 0, s->mmu.pages);
         rc = rmap_member_leave(old);
@@ -125,6 +133,15 @@ int rmap_space_destroy(struct rmap_space *s)
     rmap__space_leave(s);
     rmap__space_free(s);
     return 0;
+}
+
+int rmap_space_set_move_policy(struct rmap_space *s, enum rmap_move_policy policy)
+{
+    int rc = rmap__space_enter(s);
+    if (rc) return rc;
+    rc = rmap_member_set_policy(rmap__space_member(s), policy);
+    rmap__space_leave(s);
+    return rc;
 }
 
 struct rmap_member *rmap_space_member(struct rmap_space *s)

@@ -98,6 +98,33 @@ static void move_back(struct stage *g)
     CHECK_OK(rmap_move(rmap_space_member(g->parent), 9000, 0, 16, NULL));
 }
 
+/* Page 5, which parent and child share. */
+static int cursor(struct stage *g)
+{
+    struct rmap_page *page = stage_page(g, g->parent, 5);
+    struct rmap_cursor c;
+    struct rmap_mapping at;
+    int err = rmap_cursor_open(g->w.r, page, &c);
+    if (!err) {
+        CHECK_EQ(rmap_cursor_next(&c, &at), 1);
+        CHECK_EQ(rmap_cursor_next(&c, &at), 1);
+        CHECK_EQ(rmap_cursor_next(&c, &at), 0);
+        CHECK_EQ(c.result.outcome, RMAP_DONE);
+    }
+    rmap_cursor_close(&c);
+    stage_let_go(g, page);
+    return err;
+}
+
+static void track(struct stage *g)
+{
+    CHECK_OK(rmap_member_set_policy(rmap_space_member(g->parent), RMAP_MOVE_POLICY_TRACK));
+}
+static void untrack(struct stage *g)
+{
+    CHECK_OK(rmap_member_set_policy(rmap_space_member(g->parent), RMAP_MOVE_POLICY_COPY));
+}
+
 static int verify(struct stage *g)
 {
     return rmap_verify(g->w.r, NULL);
@@ -115,6 +142,8 @@ const struct verb fault_verbs_core[] = {
     {"rmap_fork_begin rmap_fork_copy rmap_fork_commit rmap_fork_abort", fork_by_hand, member_leave, have_tables,
      free_tables, LOOSE},
     {"rmap_move", move, move_back, NULL, NULL, LOOSE},
+    {"rmap_move", move, move_back, track, untrack, LOOSE},
+    {"rmap_cursor_open rmap_cursor_next rmap_cursor_close", cursor, NULL, NULL, NULL, 0},
     {"rmap_verify", verify, NULL, NULL, NULL, 0},
     {"rmap_pager_verify", pager_verify, NULL, NULL, NULL, 0},
     {NULL, NULL, NULL, NULL, NULL, 0},

@@ -52,8 +52,8 @@ static int walks_and_swap(struct stage *g)
     int wrote;
     struct rmap_page *page = stage_page(g, g->parent, 5);
     CHECK_OK(rmap_referenced(r, &page, 1, 0, &res));
-    CHECK_OK(rmap_write_protect(r, &page, 1, &res));
-    CHECK_OK(rmap_each_mapping(r, page, count_mapping, &shown, &res));
+    CHECK_OK(rmap_write_protect(r, &page, 1, 0, &res));
+    CHECK_OK(rmap_each_mapping(r, &page, 1, 0, count_mapping, &shown, &res));
     CHECK_EQ(shown, 2);
     rmap_pages_sort(&page, 1);
     CHECK_OK(rmap_swap_cache_add(swap, page));
@@ -118,9 +118,14 @@ static int pages_and_groups(struct stage *g)
     struct rmap_group_shape shape;
     CHECK(rmap_page_find(r, rmap_page_pfn(r, page)) == page);
     CHECK(rmap_page_address(r, page) != NULL);
+    CHECK(rmap_member_may_map(m, 6, 6));
+    CHECK(!rmap_member_may_map(m, 6, 7));
+    CHECK_OK(rmap_member_set_policy(m, RMAP_MOVE_POLICY_TRACK));
+    CHECK_OK(rmap_space_set_move_policy(g->parent, RMAP_MOVE_POLICY_COPY));
+    CHECK_EQ(m->policy, RMAP_MOVE_POLICY_COPY);
     CHECK(rmap_page_try_get(page));
     CHECK(rmap_page_try_lock(page));
-    CHECK(!rmap_page_reuse(m, page));
+    CHECK(!rmap_page_reuse(m, page, rmap_page_index(page)));
     CHECK_EQ(rmap_page_set_flags(page, RMAP_PAGE_REFERENCED) & RMAP_PAGE_REFERENCED, 0);
     rmap_page_clear_flags(page, RMAP_PAGE_REFERENCED);
     rmap_page_get(page);
@@ -200,7 +205,7 @@ const struct verb fault_verbs_quiet[] = {
     {"rmap_page_find rmap_page_pfn rmap_page_address rmap_page_get rmap_page_try_get rmap_page_put rmap_page_lock "
      "rmap_page_try_lock rmap_page_unlock rmap_page_reuse rmap_page_set_flags rmap_page_clear_flags rmap_page_pin "
      "rmap_page_unpin rmap_verify_page rmap_page_owner rmap_owner_get rmap_owner_put rmap_member_home "
-     "rmap_member_is_candidate rmap_member_trim rmap_group_get_shape rmap_group_members",
+     "rmap_member_is_candidate rmap_member_may_map rmap_member_set_policy rmap_space_set_move_policy rmap_member_trim rmap_group_get_shape rmap_group_members",
      pages_and_groups, NULL, NULL, NULL, 0},
     {"rmap_pager_get_stats rmap_pager_rmap rmap_swap_get_stats rmap_swap_verify rmap_device_get_stats rmap_stats_get "
      "rmap_mapper_class rmap_radix_root rmap_radix_peek rmap_pte_format_check rmap_error_name rmap_strerror "

@@ -4,7 +4,7 @@
 
 struct plan {
     struct rmap_moved moved; /* what must be counted */
-    bool pinned;             /* a shared page is pinned: PINNED, and everything back */
+    bool pinned;             /* a shared page is pinned: BUSY, and everything back */
     bool copy[KIN_PAGES];
 };
 
@@ -99,7 +99,7 @@ void kin_move(struct kin *g, struct kin_space *p)
         if (err != (overlap ? RMAP_ERR_INVALID : RMAP_ERR_EXISTS)) kin_fail(g, "rmap_move: %s", rmap_error_name(err));
         g->totals->refused++;
     } else if (err) {
-        if (!(plan.pinned && err == RMAP_ERR_PINNED) &&
+        if (!(plan.pinned && err == RMAP_ERR_BUSY) &&
             !(failing && (err == RMAP_ERR_NOMEM || err == RMAP_ERR_NO_FRAME)))
             kin_fail(g, "rmap_move: %s", rmap_error_name(err));
         move_undone(g, p, from, n, &plan);

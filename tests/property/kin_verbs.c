@@ -90,7 +90,7 @@ static void age(struct kin *g, struct batch *b)
 static void write_protect(struct kin *g, struct batch *b)
 {
     kin_note_more(g, "write_protect, %zu pages; ", b->n);
-    if (rmap_write_protect(g->w.r, b->page, b->n, b->result)) kin_fail(g, "rmap_write_protect");
+    if (rmap_write_protect(g->w.r, b->page, b->n, 0, b->result)) kin_fail(g, "rmap_write_protect");
     for (size_t i = 0; i < b->n; i++) {
         need_done(g, b, i, "write_protect");
         if (any_attr(g, b->page[i], RMAP_ATTR_WRITE) || any_attr(g, b->page[i], RMAP_ATTR_DIRTY))

@@ -75,7 +75,7 @@ void op_write_protect(struct game *g)
     const struct scan_frame *f = &g->scan.frame[pfn];
     game_note(g, "write_protect frame %u", (unsigned)pfn);
     struct rmap_result res;
-    if (rmap_write_protect(g->r, &page, 1, &res)) game_fail(g, "refused");
+    if (rmap_write_protect(g->r, &page, 1, 0, &res)) game_fail(g, "refused");
     if (res.dirty && !(rmap_page_flags(page) & RMAP_PAGE_DIRTY)) game_fail(g, "dirty was lost (INV-7)");
     ops_give_page(g, page);
     check_done(g, &res, f->mappings);

@@ -93,7 +93,7 @@ void op_move(struct game *g)
     int rc = rmap_space_move(g->space[s], from, count, new_count, flags, &got);
     g->move.space = -1;
     ops_touch(g, (unsigned)s, place, new_count);
-    if (must.pinned && (rc == RMAP_ERR_PINNED || rc == RMAP_ERR_NO_FRAME)) expected = rc;
+    if (must.pinned && (rc == RMAP_ERR_BUSY || rc == RMAP_ERR_NO_FRAME)) expected = rc;
 
     if (ops_judge(g, rc, expected, must.copied || populates ? ENV_FAULT : 0)) {
         if (must.pinned) game_fail(g, "a page that is shared and pinned was moved");
@@ -105,7 +105,7 @@ void op_move(struct game *g)
         if (got != hint) game_fail(g, "failed, but *to became %lld", (long long)got);
         /* What was at a fixed target is gone by the time that the entries cannot be moved; not so for want of regions.
          * */
-        const bool late = (flags & RMAP_MOVE_FIXED) && (!expected || rc == RMAP_ERR_PINNED || rc == RMAP_ERR_NO_FRAME);
+        const bool late = (flags & RMAP_MOVE_FIXED) && (!expected || rc == RMAP_ERR_BUSY || rc == RMAP_ERR_NO_FRAME);
         if (late && (rc != RMAP_ERR_NOMEM || ops_is_gone(g, (unsigned)s, place, new_count)))
             oracle_unmap(o, place, new_count);
     }

@@ -55,7 +55,7 @@ static bool reuse(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e, struct rm
 {
     struct rmap_mmu_run run;
     if (!entry_lock(s, vpn, e, &run)) return false;
-    bool own = rmap_page_reuse(&s->m, page);
+    bool own = rmap_page_reuse(&s->m, page, vpn);
     if (own) {
         uint32_t mine = world_tlb_find(s, vpn) != NULL, all = s->w->frame[rmap_page_pfn(s->w->r, page) - WORLD_PFN].cached;
         if (all != mine) world_broken(s->w, "E7: frame found exclusive, %u translations of others are cached", all - mine);

@@ -37,7 +37,7 @@ struct rmap_result world_protect(struct world *w, struct rmap_page *page)
 {
     struct rmap_result res;
     hold(page);
-    CHECK_OK(rmap_write_protect(w->r, &page, 1, &res));
+    CHECK_OK(rmap_write_protect(w->r, &page, 1, 0, &res));
     release(w, page);
     return res;
 }
@@ -90,7 +90,7 @@ struct rmap_result world_each(struct world *w, struct rmap_page *page, uint64_t 
     struct rmap_result res;
     *mappers = 0;
     hold(page);
-    CHECK_OK(rmap_each_mapping(w->r, page, note_mapper, mappers, &res));
+    CHECK_OK(rmap_each_mapping(w->r, &page, 1, 0, note_mapper, mappers, &res));
     release(w, page);
     return res;
 }

@@ -138,13 +138,13 @@ RMAP_TEST(counts, E4_reuse_only_by_the_last_user_and_it_comes_home)
     struct world_space *p = world_space(&w);
     world_write(p, 7, 1);
     struct rmap_page *page = world_page(p, 7);
-    CHECK(!rmap_page_reuse(NULL, page));
-    CHECK(!rmap_page_reuse(&p->m, NULL));
+    CHECK(!rmap_page_reuse(NULL, page, rmap_page_index(page)));
+    CHECK(!rmap_page_reuse(&p->m, NULL, 0));
     struct world_space *c = world_fork(p);
     rmap_owner_t inherited = rmap_page_owner(page);
     CHECK_NE(inherited, rmap_member_home(&p->m));
     rmap_page_lock(page);
-    CHECK(!rmap_page_reuse(&c->m, page)); /* two mappings */
+    CHECK(!rmap_page_reuse(&c->m, page, rmap_page_index(page))); /* two mappings */
     rmap_page_unlock(w.r, page);
     CHECK_EQ(rmap_page_owner(page), inherited);
     world_zap(p, 7, 1);

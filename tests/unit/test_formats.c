@@ -62,7 +62,7 @@ static unsigned mappers(struct world *w, struct rmap_page *page)
     struct rmap_result res;
     unsigned n = 0;
     rmap_page_lock(page);
-    CHECK_OK(rmap_each_mapping(rmap_pager_rmap(w->p), page, count_mapping, &n, &res));
+    CHECK_OK(rmap_each_mapping(rmap_pager_rmap(w->p), &page, 1, 0, count_mapping, &n, &res));
     rmap_page_unlock(rmap_pager_rmap(w->p), page);
     CHECK_EQ(res.outcome, RMAP_DONE);
     CHECK_EQ(res.hits, n);

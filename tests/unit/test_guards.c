@@ -20,7 +20,7 @@ RMAP_TEST(guards, A15_reuse_and_move_in_a_forking_space_stay_visible_for_the_chi
     struct rmap_fork f;
     CHECK_OK(rmap_fork_begin(&p->m, &c->m, &c->mmu, &f));
     rmap_page_lock(page);
-    CHECK(rmap_page_reuse(&p->m, page));
+    CHECK(rmap_page_reuse(&p->m, page, rmap_page_index(page)));
     rmap_page_unlock(w.r, page);
     CHECK_OK(rmap_move(&p->m, 8, 9, 1, NULL));
     CHECK_OK(rmap_fork_copy(&f, 0, p->m.mmu.pages, RMAP_FORK_COW));
@@ -63,7 +63,7 @@ RMAP_TEST(guards, E3_an_unmapped_page_is_not_exclusive)
     rmap_page_get(page);
     CHECK_EQ(world_unmap(&w, page, 0).outcome, RMAP_DONE);
     rmap_page_lock(page);
-    CHECK(!rmap_page_reuse(&p->m, page));
+    CHECK(!rmap_page_reuse(&p->m, page, rmap_page_index(page)));
     rmap_page_unlock(w.r, page);
     rmap_page_put(w.r, page);
     CHECK_EQ(world_read(p, 7), 70);

@@ -450,7 +450,7 @@ RMAP_TEST(model, INV4_candidates_come_source_before_target_oldest_child_first)
     struct rmap_result res;
     uint64_t seen = 0xf;
     rmap_page_lock(page);
-    CHECK_OK(rmap_each_mapping(w.r, page, note_order, &seen, &res));
+    CHECK_OK(rmap_each_mapping(w.r, &page, 1, 0, note_order, &seen, &res));
     rmap_page_unlock(w.r, page);
     CHECK_EQ(seen, 0xf012345);
     CHECK_EQ(res.hits, 6);

@@ -187,7 +187,9 @@ RMAP_TEST(move_flight, E2_a_pinned_page_that_is_shared_stops_the_move)
     struct rmap_page *page = world_page(p, 14), *own = world_page(p, 10);
     CHECK_OK(rmap_page_pin(w.r, page));
     CHECK_OK(rmap_page_pin(w.r, own));
-    CHECK_ERR(rmap_move(&p->m, 0, 2000, 1000, NULL), RMAP_ERR_PINNED);
+    w.copies = w.flush_calls = 0;
+    CHECK_ERR(rmap_move(&p->m, 0, 2000, 1000, NULL), RMAP_ERR_BUSY);
+    CHECK_EQ(w.copies + w.flush_calls, 0); /* before anything has moved */
     CHECK(world_page(p, 14) == page);
     CHECK(world_page(p, 10) == own);
     rmap_page_unpin(w.r, page);

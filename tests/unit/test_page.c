@@ -121,7 +121,7 @@ RMAP_TEST(page, a_pin_holds_a_reference_forbids_unmap_and_exclusiveness)
     CHECK_EQ(res.reason, RMAP_REASON_PINNED);
     CHECK_EQ(world_kind(s, 7), RMAP_PTE_PRESENT);
     rmap_page_lock(page);
-    CHECK(!rmap_page_reuse(&s->m, page));
+    CHECK(!rmap_page_reuse(&s->m, page, rmap_page_index(page)));
     rmap_page_unlock(w.r, page);
     atomic_fetch_add(&page->pins_order, ((1u << 24) - 2) << 8);
     CHECK_ERR(rmap_page_pin(w.r, page), RMAP_ERR_OVERFLOW);

@@ -32,7 +32,7 @@ static struct found find_all(struct rmap_page *page)
     struct found f = {0};
     struct rmap_result res;
     rmap_page_lock(page);
-    CHECK_OK(rmap_each_mapping(w.r, page, note, &f, &res));
+    CHECK_OK(rmap_each_mapping(w.r, &page, 1, 0, note, &f, &res));
     CHECK_EQ(res.outcome, RMAP_DONE);
     rmap_page_unlock(w.r, page);
     return f;

@@ -272,7 +272,7 @@ static void step_reuse(struct ref_frame *f, unsigned step)
     uint32_t entries = f->entry ? slot_of(f->entry)->count : 0;
     if (!f->mapped) return;
     take(f);
-    bool own = rmap_page_reuse(&w.m, page_of(f));
+    bool own = rmap_page_reuse(&w.m, page_of(f), rmap_page_index(page_of(f)));
     CHECK_EQ(own, f->mapped + entries == 1);
     if (own) {
         fill(&w, page_of(f), step);

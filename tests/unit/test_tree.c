@@ -115,7 +115,7 @@ RMAP_TEST(tree, walks_meet_the_source_of_a_fork_before_its_child)
     struct order o = {0};
     struct rmap_result res;
     rmap_page_lock(page);
-    CHECK_OK(rmap_each_mapping(w.r, page, note_order, &o, &res));
+    CHECK_OK(rmap_each_mapping(w.r, &page, 1, 0, note_order, &o, &res));
     rmap_page_unlock(w.r, page);
     static const unsigned expected[7] = {0, 1, 2, 5, 4, 3, 6};
     CHECK_EQ(o.n, 7);

@@ -84,10 +84,10 @@ RMAP_TEST(verify_reports, counts_are_given_as_they_are_and_as_they_were_found)
     scene_init(&s);
     s.shared->mapcount++;
     SAYS("INV-2", "has mapcount 3 and 2 mappings");
-    PAGE_SAYS(s.shared, "INV-2", "has mapcount 3; at its index 2 mappings are found");
+    PAGE_SAYS(s.shared, "INV-2", "has mapcount 3; 2 mappings are found");
     s.shared->mapcount -= 2;
     SAYS("INV-2", "has mapcount 1 and 2 mappings");
-    PAGE_SAYS(s.shared, "INV-2", "has mapcount 1; at its index 2 mappings are found");
+    PAGE_SAYS(s.shared, "INV-2", "has mapcount 1; 2 mappings are found");
     s.shared->mapcount = RMAP_MAPCOUNT_STABLE | 2; /* STABLE is no count */
     world_check(&s.w);
     rmap_pte_t e = world_entry(s.c, 7);
@@ -95,7 +95,7 @@ RMAP_TEST(verify_reports, counts_are_given_as_they_are_and_as_they_were_found)
     SAYS("INV-2", "counts 2 mapped, 0 swapped, 0 moved; found 1, 0, 0");
     s.c->m.mapped--;
     SAYS("INV-2", "has mapcount 2 and 1 mappings");
-    PAGE_SAYS(s.shared, "INV-2", "has mapcount 2; at its index 1 mappings are found");
+    PAGE_SAYS(s.shared, "INV-2", "has mapcount 2; 1 mappings are found");
     s.c->m.mapped++;
     world_set_entry(s.c, 7, e);
     RMAP_ATOMIC(uint64_t) * counter[] = {&s.d->m.mapped, &s.d->m.swapped, &s.d->m.moved};
@@ -137,7 +137,7 @@ RMAP_TEST(verify_reports, misplaced_mappings_are_given_with_page_number_and_inde
     scene_init(&s);
     rmap__page_set_index(s.shared, 0x46);
     SAYS("INV-1", "mapped at vpn 0x7, but its index is 0x46");
-    PAGE_SAYS(s.shared, "INV-2", "has mapcount 2; at its index 0 mappings are found");
+    PAGE_SAYS(s.shared, "INV-2", "has mapcount 2; 0 mappings are found");
     rmap__page_set_index(s.shared, 7);
     rmap_pte_t e = world_entry(s.p, 7);
     world_set_entry(s.p, 7, 0);
@@ -173,8 +173,8 @@ RMAP_TEST(verify_reports, a_mapping_in_a_child_too_old_or_in_another_group_is_fo
     struct rmap_page *page = world_page(s.d, 9);
     world_set_entry(s.d, 9, world_entry(s.p, 9));
     SAYS("INV-1", "at vpn 0x9 and is no candidate of its owner");
-    PAGE_SAYS(s.own, "INV-2", "has mapcount 2; at its index 1 mappings are found");
-    PAGE_SAYS(page, "INV-2", "has mapcount 1; at its index 0 mappings are found");
+    PAGE_SAYS(s.own, "INV-2", "has mapcount 2; 1 mappings are found");
+    PAGE_SAYS(page, "INV-2", "has mapcount 1; 0 mappings are found");
     world_set_entry(s.d, 9, e);
     s.own->mapcount--;
     scene_fini(&s);

@@ -56,18 +56,18 @@ RMAP_TEST(walk, every_page_verb_refuses_null_and_unknown_pages_and_does_nothing_
 #define EACH_VERB(r, pages, n, results, error)                          \
     REFUSED(rmap_referenced(r, pages, n, 0, results), error);           \
     REFUSED(rmap_unmap(r, pages, n, 0, results), error);                \
-    REFUSED(rmap_write_protect(r, pages, n, results), error)
+    REFUSED(rmap_write_protect(r, pages, n, 0, results), error)
     EACH_VERB(NULL, &page, 1, res, RMAP_ERR_NULL_ARG);
     EACH_VERB(w.r, NULL, 1, res, RMAP_ERR_NULL_ARG);
     EACH_VERB(w.r, &page, 1, NULL, RMAP_ERR_NULL_ARG);
     EACH_VERB(w.r, three, 3, res, RMAP_ERR_UNKNOWN_PAGE);
     EACH_VERB(w.r, null, 1, res, RMAP_ERR_UNKNOWN_PAGE);
     EACH_VERB(w.r, NULL, 0, NULL, 0); /* nothing to do */
-    REFUSED(rmap_each_mapping(NULL, page, ignore, NULL, res), RMAP_ERR_NULL_ARG);
-    REFUSED(rmap_each_mapping(w.r, NULL, ignore, NULL, res), RMAP_ERR_NULL_ARG);
-    REFUSED(rmap_each_mapping(w.r, page, NULL, NULL, res), RMAP_ERR_NULL_ARG);
-    REFUSED(rmap_each_mapping(w.r, page, ignore, NULL, NULL), RMAP_ERR_NULL_ARG);
-    REFUSED(rmap_each_mapping(w.r, &stranger, ignore, NULL, res), RMAP_ERR_UNKNOWN_PAGE);
+    REFUSED(rmap_each_mapping(NULL, &page, 1, 0, ignore, NULL, res), RMAP_ERR_NULL_ARG);
+    REFUSED(rmap_each_mapping(w.r, NULL, 1, 0, ignore, NULL, res), RMAP_ERR_NULL_ARG);
+    REFUSED(rmap_each_mapping(w.r, &page, 1, 0, NULL, NULL, res), RMAP_ERR_NULL_ARG);
+    REFUSED(rmap_each_mapping(w.r, &page, 1, 0, ignore, NULL, NULL), RMAP_ERR_NULL_ARG);
+    REFUSED(rmap_each_mapping(w.r, &(struct rmap_page *){&stranger}, 1, 0, ignore, NULL, res), RMAP_ERR_UNKNOWN_PAGE);
     release(&w, page);
     CHECK(world_attr(p, 7, RMAP_ATTR_ACCESSED)); /* the first of three was not touched either */
     CHECK_EQ(world_stats(&w).walk[RMAP_WALK_REFERENCED][1].walks, 0);
@@ -160,7 +160,7 @@ RMAP_TEST(walk, A14_a_mapper_that_was_hit_and_left_does_not_hide_one_that_was_ne
     struct leaver l = {.hit = p};
     struct rmap_result res;
     hold(page);
-    CHECK_OK(rmap_each_mapping(w.r, page, leave_when_hit, &l, &res));
+    CHECK_OK(rmap_each_mapping(w.r, &page, 1, 0, leave_when_hit, &l, &res));
     CHECK_EQ(l.calls, 3);
     CHECK_EQ(res.hits, 3);
     CHECK_EQ(res.outcome, RMAP_INCOMPLETE);
@@ -284,7 +284,7 @@ RMAP_TEST(walk, each_mapping_stops_where_it_is_told_to)
     struct rmap_result res;
     int left = 2;
     hold(page);
-    CHECK_OK(rmap_each_mapping(w.r, page, stop, &left, &res));
+    CHECK_OK(rmap_each_mapping(w.r, &page, 1, 0, stop, &left, &res));
     release(&w, page);
     CHECK_EQ(res.outcome, RMAP_PARTIAL);
     CHECK_EQ(res.reason, RMAP_REASON_STOPPED);
