@@ -47,7 +47,8 @@ int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor 
     c->result.mapcount = rmap_page_mapcount(page);
     if (!owner || (rmap_page_flags(page) & RMAP_PAGE_UNTRACKABLE)) {
         c->ended = true;
-        if (!owner && !c->result.mapcount && !(rmap_page_flags(page) & RMAP_PAGE_SPECIAL)) c->result.outcome = RMAP_DONE;
+        if (!owner && !c->result.mapcount && !(rmap_page_flags(page) & RMAP_PAGE_SPECIAL))
+            c->result.outcome = RMAP_DONE;
         if (owner) c->result.reason = RMAP_REASON_UNTRACKABLE;
         return 0;
     }

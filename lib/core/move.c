@@ -15,7 +15,7 @@ struct flyer {
     rmap_pte_t entry;
     rmap_vpn_t offset;      /* pages from the start of the range */
     struct rmap_page *page; /* locked and referenced, or NULL (special frame, swap entry that nobody caches) */
-    bool shared;            /* page or slot has other users: it keeps its index, TRACK covers it, a slot is marked MOVED */
+    bool shared; /* page or slot has other users: it keeps its index, TRACK covers it, a slot is marked MOVED */
 };
 
 struct move {
@@ -219,7 +219,7 @@ static int copy_one(struct move *mv, struct rmap_page *page, uint64_t at)
     rmap_pte_t e = 0;
     const rmap_vpn_t src = mv->from + at, dst = mv->to + at;
     if (rmap_page_pins(page)) err = RMAP_ERR_BUSY; /* pinned since survey() */
-    bool same = !err && !page_is_own(r, page); /* it may have become ours: then the next flight takes it */
+    bool same = !err && !page_is_own(r, page);     /* it may have become ours: then the next flight takes it */
     if (same) r->frames->copy(r->frames_ctx, rmap_page_pfn(r, copy), rmap_page_pfn(r, page));
     if (same && !o->run_find(m->mmu.ctx, src, src + 1, &run)) {
         uint32_t i = (uint32_t)(src - run.first);

@@ -190,7 +190,7 @@ int rmap_verify_page(struct rmap *r, struct rmap_page *page, struct rmap_verify_
                                 (unsigned long long)pfn);
     }
     if (rmap_page_mapcount(page) != found)
-        rmap__verify_broken(&v, "INV-2", "frame %#llx has mapcount %u; %u mappings are found",
-                            (unsigned long long)pfn, rmap_page_mapcount(page), found);
+        rmap__verify_broken(&v, "INV-2", "frame %#llx has mapcount %u; %u mappings are found", (unsigned long long)pfn,
+                            rmap_page_mapcount(page), found);
     return v.err;
 }

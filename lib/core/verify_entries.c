@@ -73,8 +73,8 @@ static void verify_track(struct rmap__verify *v, const struct rmap_member *m)
         if (x->end > reach) reach = x->end;
         if (x->first < before || x->first >= x->end || !x->delta || x->reach != reach ||
             x->first + x->delta >= m->mmu.pages || x->end + x->delta > m->mmu.pages)
-            rmap__verify_broken(v, "track", "member %p: record %u of indices %#llx to %#llx is malformed", (const void *)m,
-                                i, (unsigned long long)x->first, (unsigned long long)x->end);
+            rmap__verify_broken(v, "track", "member %p: record %u of indices %#llx to %#llx is malformed",
+                                (const void *)m, i, (unsigned long long)x->first, (unsigned long long)x->end);
         before = x->first;
     }
     if (t && (!t->refs || !t->count || t->count > t->room))

@@ -168,7 +168,8 @@ static void leave_hint(const struct rmap__walk *w, struct rmap__group *g)
     for (unsigned i = w->pages; i--;) {
         const struct rmap__walk_page *p = &w->page[i];
         const struct rmap_result *res = p->result;
-        if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER || p->probed || !p->low->member) continue;
+        if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER || p->probed || !p->low->member)
+            continue;
         atomic_store_explicit(&g->hint, p->low->member, memory_order_relaxed);
         return;
     }

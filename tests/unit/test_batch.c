@@ -42,8 +42,10 @@ static void crowd_init(struct crowd *x)
     CHECK_EQ(x->n, PAGES);
     unsigned mapped = 0;
     for (unsigned i = 0; i < x->n; i++) {
-        if (rmap_page_mapcount(x->page[i])) x->page[mapped++] = x->page[i];
-        else rmap_page_put(x->w.r, x->page[i]);
+        if (rmap_page_mapcount(x->page[i]))
+            x->page[mapped++] = x->page[i];
+        else
+            rmap_page_put(x->w.r, x->page[i]);
     }
     x->n = mapped;
     CHECK_LE(PAGES / 2, mapped);
@@ -110,14 +112,16 @@ RMAP_TEST(batch, a_batch_does_what_single_calls_do_and_answers_in_the_order_of_t
             visits += single[i].visits;
             CHECK_EQ(single[i].outcome, RMAP_DONE);
             CHECK_EQ(single[i].hits, single[i].mapcount);
-            if (way == 0) after[i] = (struct page_state){rmap_page_index(x.page[i]), rmap_page_mapcount(x.page[i])};
-            else CHECK(result_equal(&single[i], &batch[place(order, x.n, x.page[i])]));
+            if (way == 0)
+                after[i] = (struct page_state){rmap_page_index(x.page[i]), rmap_page_mapcount(x.page[i])};
+            else
+                CHECK(result_equal(&single[i], &batch[place(order, x.n, x.page[i])]));
             CHECK_EQ(after[i].index, rmap_page_index(x.page[i]));
             CHECK_EQ(after[i].mapcount, rmap_page_mapcount(x.page[i]));
         }
         if (way == 0) CHECK_LE(locks, visits);
         if (way == 1) CHECK_LE(locks * 8, visits); /* neighbours share the run locks */
-        for (unsigned i = 0; i < x.n; i++) { /* whatever was tightened: a second look costs no more */
+        for (unsigned i = 0; i < x.n; i++) {       /* whatever was tightened: a second look costs no more */
             struct rmap_result again;
             CHECK_OK(rmap_referenced(x.w.r, &x.page[i], 1, 0, &again));
             CHECK_EQ(again.hits, single[i].hits);
@@ -167,9 +171,13 @@ RMAP_TEST(batch, more_pages_than_a_cluster_holds_are_walked_in_several)
 /* runs of 8 slots: pages 0, 3, 9, 10, 40 of P and C lie in three runs of one block */
 RMAP_TEST(batch, a_cluster_may_lie_in_several_runs_and_some_may_have_no_table)
 {
-    static const struct rmap_radix_geometry tiny = {
-        .name = "tiny", .format = &rmap_pte_format_soft, .levels = 3, .bits = {3, 9, 3},
-        .table_present = 1, .table_mask = 0x81, .lock_bit = 0x800};
+    static const struct rmap_radix_geometry tiny = {.name = "tiny",
+                                                    .format = &rmap_pte_format_soft,
+                                                    .levels = 3,
+                                                    .bits = {3, 9, 3},
+                                                    .table_present = 1,
+                                                    .table_mask = 0x81,
+                                                    .lock_bit = 0x800};
     static const rmap_vpn_t vpn[5] = {0, 3, 9, 10, 40};
     struct world w;
     world_init(&w, &(struct world_options){.geometry = &tiny});
