@@ -22,7 +22,8 @@ static bool roundtrip(struct rmap__kit *k, struct rmap__kit_mmu *m, rmap_vpn_t v
 {
     const rmap_pte_t e =
         kind == RMAP_PTE_PRESENT ? rmap_pte_make(k->f, payload, attrs) : rmap_pte_make_kind(k->f, kind, payload, attrs);
-    if (!rmap__kit_replace(k, m, vpn, e)) return false;
+    if (!rmap__kit_put(k, m, vpn, e)) return false;
+    rmap__kit_flush(m, vpn, 1, RMAP_FLUSH_ALL);
     const rmap_pte_t is = rmap__kit_get(m, vpn);
     return KIT_CHECK(k, rmap_pte_kind(k->f, is) == kind, "kind %d comes back as kind %d (entry %#llx, set %#llx)", kind,
                      rmap_pte_kind(k->f, is), KIT_N(is), KIT_N(e)) &&
@@ -84,9 +85,19 @@ void rmap__kit_two_mmus_independent(struct rmap__kit *k)
         !rmap__kit_put(k, b, vpn, rmap__kit_swap(k, 2)) || !rmap__kit_put(k, a, vpn, 0) ||
         !rmap__kit_holds(k, b, vpn, rmap__kit_swap(k, 2), "after the other MMU's was cleared"))
         return;
-    if (!rmap__kit_lock(a, vpn, &run_a)) return; /* as fork does: the source, then the child */
-    if (rmap__kit_make(k, b, vpn, &run_b)) rmap__kit_unlock(b, &run_b);
+    /* As fork does: the source's run, then the child's, and entries go from one to the other. */
+    if (!rmap__kit_put(k, a, vpn, rmap__kit_swap(k, 3)) || !rmap__kit_lock(a, vpn, &run_a)) return;
+    const uint32_t i = (uint32_t)(vpn - run_a.first);
+    if (rmap__kit_make(k, b, vpn, &run_b)) {
+        rmap_run_set(&b->mmu, &run_b, (uint32_t)(vpn - run_b.first), rmap_run_get(&a->mmu, &run_a, i));
+        rmap__kit_unlock(b, &run_b);
+    }
+    const rmap_pte_t source = rmap_run_get(&a->mmu, &run_a, i);
     rmap__kit_unlock(a, &run_a);
+    KIT_EXPECT(k, source == rmap__kit_swap(k, 3),
+               "an entry reads as %#llx while a run of another MMU is held too, not %#llx", KIT_N(source),
+               KIT_N(rmap__kit_swap(k, 3)));
+    rmap__kit_holds(k, b, vpn, rmap__kit_swap(k, 3), "copied with both runs held");
 }
 
 void rmap__kit_flush_takes_no_run_lock(struct rmap__kit *k)

@@ -86,13 +86,6 @@ void rmap__kit_flush(struct rmap__kit_mmu *m, rmap_vpn_t first, uint64_t count, 
     if (o->flush && !(o->caps & RMAP_MMU_NO_TLB)) o->flush(m->mmu.ctx, &range, 1);
 }
 
-bool rmap__kit_replace(struct rmap__kit *k, struct rmap__kit_mmu *m, rmap_vpn_t vpn, rmap_pte_t e)
-{
-    if (!rmap__kit_put(k, m, vpn, e)) return false;
-    rmap__kit_flush(m, vpn, 1, RMAP_FLUSH_ALL);
-    return true;
-}
-
 rmap_pte_t rmap__kit_present(const struct rmap__kit *k, unsigned n, unsigned attrs)
 {
     return rmap_pte_make(k->f, k->t->first_frame + n, attrs);

@@ -11,11 +11,11 @@
 void rmap__kit_grant_needs_no_flush(struct rmap__kit *k)
 {
     struct rmap__kit_mmu *m = &k->mmu[0];
-    const rmap_vpn_t vpn = k->pages / 2;
     const rmap_pte_t absent[] = {0, rmap__kit_swap(k, 1),
                                  rmap_pte_make_kind(k->f, RMAP_PTE_NO_ACCESS, k->t->first_frame + 1, A)};
     for (unsigned i = 0; i < sizeof absent / sizeof *absent; i++) {
-        if (!rmap__kit_replace(k, m, vpn, absent[i]) || !rmap__kit_faults(k, m, vpn, RMAP_READ, "not present") ||
+        const rmap_vpn_t vpn = k->pages / 2 + i;
+        if (!rmap__kit_put(k, m, vpn, absent[i]) || !rmap__kit_faults(k, m, vpn, RMAP_READ, "not present") ||
             !rmap__kit_put(k, m, vpn, rmap__kit_present(k, 1, A)) ||
             !rmap__kit_reaches(k, m, vpn, RMAP_READ, 1, "set after a fault, not flushed") ||
             !rmap__kit_faults(k, m, vpn, RMAP_WRITE, "not writable") ||
@@ -29,11 +29,16 @@ void rmap__kit_no_tlb_means_none(struct rmap__kit *k)
 {
     struct rmap__kit_mmu *m = &k->mmu[0];
     const rmap_vpn_t vpn = k->pages / 2;
+    const bool accessed = k->f->attr[RMAP_ATTR_ACCESSED].mask;
     if (!rmap__kit_put(k, m, vpn, rmap__kit_present(k, 1, A | W | D)) ||
         !rmap__kit_reaches(k, m, vpn, RMAP_WRITE, 1, "writable") ||
-        !rmap__kit_put(k, m, vpn, rmap__kit_present(k, 2, A)) ||
+        !rmap__kit_put(k, m, vpn, rmap__kit_present(k, 2, 0)) ||
         !rmap__kit_reaches(k, m, vpn, RMAP_READ, 2, "replaced, with NO_TLB") ||
-        !rmap__kit_faults(k, m, vpn, RMAP_WRITE, "not writable any more, with NO_TLB") || !rmap__kit_put(k, m, vpn, 0))
+        !rmap__kit_faults(k, m, vpn, RMAP_WRITE, "not writable any more, with NO_TLB") ||
+        !rmap__kit_put(k, m, vpn, rmap__kit_present(k, 2, 0)) ||
+        !rmap__kit_reaches(k, m, vpn, RMAP_READ, 2, "made not accessed, with NO_TLB") ||
+        (accessed && !rmap__kit_holds(k, m, vpn, rmap__kit_present(k, 2, A), "after another read, with NO_TLB")) ||
+        !rmap__kit_put(k, m, vpn, 0))
         return;
     rmap__kit_faults(k, m, vpn, RMAP_READ, "removed, with NO_TLB");
 }
@@ -94,10 +99,13 @@ void rmap__kit_flush_forgets(struct rmap__kit *k)
                                    round ? "replaced and flushed" : "present"))
                 return;
     }
-    for (unsigned i = 0; i < PAGES; i++) {
-        if (!rmap__kit_put(k, m, vpn[i], 0)) return;
+    for (unsigned i = 0; i < PAGES; i++) { /* the run stays locked: as in a gather that is full */
+        struct rmap_mmu_run run;
+        if (!rmap__kit_make(k, m, vpn[i], &run)) return;
+        rmap_run_exchange(&m->mmu, &run, (uint32_t)(vpn[i] - run.first), 0);
         rmap__kit_flush(m, vpn[i], 1, RMAP_FLUSH_ALL);
-        if (!rmap__kit_faults(k, m, vpn[i], RMAP_READ, "removed and flushed")) return;
+        rmap__kit_unlock(m, &run);
+        if (!rmap__kit_faults(k, m, vpn[i], RMAP_READ, "removed and flushed, the run locked")) return;
     }
 }
 

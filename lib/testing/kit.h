@@ -115,8 +115,6 @@ rmap_pte_t rmap__kit_get(struct rmap__kit_mmu *m, rmap_vpn_t vpn);
 rmap_pte_t rmap__kit_exchange(struct rmap__kit_mmu *m, rmap_vpn_t vpn, rmap_pte_t e);
 /** Unless the MMU has no TLB. */
 void rmap__kit_flush(struct rmap__kit_mmu *m, rmap_vpn_t first, uint64_t count, enum rmap_flush_kind kind);
-/** put, and flush of what was there. */
-bool rmap__kit_replace(struct rmap__kit *k, struct rmap__kit_mmu *m, rmap_vpn_t vpn, rmap_pte_t e);
 /** A present entry of the n-th frame. */
 rmap_pte_t rmap__kit_present(const struct rmap__kit *k, unsigned n, unsigned attrs);
 /** A swap entry that says n. */

@@ -9,13 +9,13 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#define ROUNDS 500
+#define ROUNDS 300
 
 struct race {
     struct rmap__kit *k;
     struct rmap__kit_mmu *m;
     rmap_vpn_t vpn;
-    atomic_uint begun, done; /* rounds: release pairs with the other side's acquire */
+    atomic_uint begun, done; /* of rounds: release pairs with the other side's acquire */
     atomic_uint inside;      /* threads that hold the run */
     atomic_uint wrong;
     int error; /* of touch(); read after the thread has ended */
@@ -41,14 +41,17 @@ static bool start(struct race *r, pthread_t *thread, void *(*f)(void *))
 
 /* ---- run-excludes ---- */
 
+/* In each round both threads come to the door together, and who is in gives the other time to come in, too. */
 static void *lock_often(void *ctx)
 {
     struct race *r = ctx;
-    for (unsigned i = 0; i < ROUNDS; i++) {
+    for (unsigned round = 1; round <= ROUNDS; round++) {
         struct rmap_mmu_run run;
+        atomic_fetch_add(&r->begun, 1);
+        while (atomic_load(&r->begun) < 2 * round) sched_yield();
         if (!rmap__kit_lock(r->m, r->vpn, &run)) continue;
         if (atomic_fetch_add(&r->inside, 1)) atomic_fetch_add(&r->wrong, 1);
-        sched_yield();
+        for (unsigned i = 0; i < 10; i++) sched_yield();
         atomic_fetch_sub(&r->inside, 1);
         rmap__kit_unlock(r->m, &run);
     }

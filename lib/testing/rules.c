@@ -11,9 +11,9 @@ const struct rmap__kit_case rmap__kit_cases[] = {
 
     {{"run-bounds", "A run has 1 to 512 slots inside the space, holds the page asked for, and is the same for all of its pages."},
      KIT_RUNS, 0, rmap__kit_run_bounds},
-    {{"end-of-space", "The last page can be used; reserve() of the one behind it says RANGE."},
-     KIT_RUNS, 0, rmap__kit_end_of_space},
 
+    {{"end-of-space", "The last page can be used; reserve() of the one behind it says RANGE."},
+     KIT_TABLES, 0, rmap__kit_end_of_space},
     {{"fresh-is-empty", "Tables begin without entries."},
      KIT_TABLES, 0, rmap__kit_fresh_is_empty},
     {{"set-then-get", "Each page has an entry of its own, which stays as it was set."},
@@ -66,7 +66,7 @@ const struct rmap__kit_case rmap__kit_cases[] = {
     {{"accessed-exact", "With ACCESSED_EXACT an entry that is not accessed is cached nowhere."},
      KIT_FLUSH, KIT_TOUCH | KIT_EXACT | KIT_ACCESSED, rmap__kit_accessed_exact},
     {{"accessed-comes-back", "A cleared accessed is set by the next access, or after a flush with ACCESSED_NEEDS_FLUSH."},
-     KIT_FLUSH, KIT_TOUCH | KIT_ACCESSED, rmap__kit_accessed_comes_back},
+     KIT_FLUSH, KIT_TOUCH | KIT_TLB | KIT_ACCESSED, rmap__kit_accessed_comes_back},
     {{"inactive-caches-nothing", "While active() says no, nothing is cached."},
      KIT_FLUSH, KIT_TOUCH | KIT_SET_ACTIVE, rmap__kit_inactive_caches_nothing},
     {{"exchange-atomic", "An exchange loses no accessed or dirty that is set meanwhile, and is not undone by it."},

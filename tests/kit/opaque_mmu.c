@@ -69,6 +69,11 @@ static rmap_pte_t *slot(void *ctx, rmap_vpn_t vpn)
     return b ? &b->entry[vpn % OPAQUE_BLOCK] : NULL;
 }
 
+rmap_pte_t *opaque_slot(const struct rmap_mmu *mmu, rmap_vpn_t vpn)
+{
+    return slot(mmu->ctx, vpn);
+}
+
 /* ---- runs ---- */
 
 static int lock_run(struct block *b, rmap_vpn_t vpn, struct rmap_mmu_run *run)
@@ -91,8 +96,8 @@ static int run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rma
 {
     struct opaque *s = mmu;
     struct block *none = NULL;
-    if (t->count && __atomic_compare_exchange_n(&s->block[vpn / OPAQUE_BLOCK], &none, t->table[0], false, __ATOMIC_ACQ_REL,
-                                                __ATOMIC_ACQUIRE)) {
+    if (t->count && __atomic_compare_exchange_n(&s->block[vpn / OPAQUE_BLOCK], &none, t->table[0], false,
+                                                __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
         t->table[0] = NULL;
         t->count = 0;
     }
@@ -165,9 +170,15 @@ static rmap_pte_t exchange(void *mmu, const struct rmap_mmu_run *run, uint32_t i
 
 /* ---- translations ---- */
 
-static void flush(void *mmu, const struct rmap_flush_range *ranges, size_t n) { tlb_flush(&((struct opaque *)mmu)->tlb, ranges, n); }
+static void flush(void *mmu, const struct rmap_flush_range *ranges, size_t n)
+{
+    tlb_flush(&((struct opaque *)mmu)->tlb, ranges, n);
+}
 
-static bool active(void *mmu) { return __atomic_load_n(&((struct opaque *)mmu)->active, __ATOMIC_ACQUIRE); }
+static bool active(void *mmu)
+{
+    return __atomic_load_n(&((struct opaque *)mmu)->active, __ATOMIC_ACQUIRE);
+}
 
 static void update(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access)
 {
@@ -175,7 +186,8 @@ static void update(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t vpn, un
     (void)access;
     if (s->d->caps & RMAP_MMU_NO_TLB) return;
     for (uint32_t i = 0; i < run->count; i++)
-        if (run->first + i + 4 > vpn && run->first + i < vpn + 4) tlb_load(&s->tlb, &opaque_format, run->first + i, get(s, run, i));
+        if (run->first + i + 4 > vpn && run->first + i < vpn + 4)
+            tlb_load(&s->tlb, &opaque_format, run->first + i, get(s, run, i));
 }
 
 int opaque_touch(void *ctx, const struct rmap_mmu *mmu, rmap_vpn_t vpn, unsigned access, rmap_pfn_t *pfn)

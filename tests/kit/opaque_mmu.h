@@ -32,6 +32,8 @@ int opaque_create(void *ctx, const struct rmap_mmu_client *client, struct rmap_m
 void opaque_destroy(void *ctx, struct rmap_mmu *mmu);
 int opaque_touch(void *ctx, const struct rmap_mmu *mmu, rmap_vpn_t vpn, unsigned access, rmap_pfn_t *pfn);
 void opaque_fail_tables(void *ctx, uint64_t after);
+/** The word of an entry, or NULL: for walkers and for those who break things. Takes no lock. */
+rmap_pte_t *opaque_slot(const struct rmap_mmu *mmu, rmap_vpn_t vpn);
 void opaque_set_active(void *ctx, const struct rmap_mmu *mmu, bool active);
 
 #endif

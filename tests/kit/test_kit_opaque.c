@@ -30,5 +30,7 @@ RMAP_TEST(kit_opaque, an_mmu_without_slots_keeps_every_rule)
 
 RMAP_TEST(kit_opaque, without_a_tlb_nothing_is_flushed)
 {
-    passes_with(RMAP_MMU_NO_TLB, "flush-takes-no-run-lock flush-forgets flush-write flush-forgets-dirty accessed-exact ");
+    passes_with(
+        RMAP_MMU_NO_TLB,
+        "flush-takes-no-run-lock flush-forgets flush-write flush-forgets-dirty accessed-exact accessed-comes-back ");
 }

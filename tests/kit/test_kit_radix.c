@@ -19,8 +19,14 @@ struct machine {
     struct space space[4];
 };
 
-static void flush(void *ctx, const struct rmap_flush_range *ranges, size_t n) { tlb_flush(&((struct space *)ctx)->tlb, ranges, n); }
-static bool active(void *ctx) { return ((struct space *)ctx)->active; }
+static void flush(void *ctx, const struct rmap_flush_range *ranges, size_t n)
+{
+    tlb_flush(&((struct space *)ctx)->tlb, ranges, n);
+}
+static bool active(void *ctx)
+{
+    return ((struct space *)ctx)->active;
+}
 
 static int space_create(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out)
 {
@@ -127,8 +133,9 @@ static const char *skips(const struct rmap_radix_geometry *g, const char *severa
 
 RMAP_TEST(kit_radix, every_geometry_without_a_tlb)
 {
-#define NO_TLB_SKIPS                                                                                                    \
-    "update-changes-nothing flush-takes-no-run-lock flush-forgets flush-write flush-forgets-dirty accessed-exact "      \
+#define NO_TLB_SKIPS                                                                                                   \
+    "update-changes-nothing flush-takes-no-run-lock flush-forgets flush-write flush-forgets-dirty accessed-exact "     \
+    "accessed-comes-back "                                                                                             \
     "inactive-caches-nothing "
     for (unsigned i = 0; i < GEOMETRIES; i++)
         keeps_every_rule(geometries[i], true, RMAP_MMU_NO_TLB,

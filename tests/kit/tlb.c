@@ -61,8 +61,8 @@ static int walk(const struct rmap_pte_format *f, rmap_pte_t *slot, unsigned acce
     return 0;
 }
 
-int tlb_access(struct tlb *t, const struct rmap_pte_format *f, rmap_vpn_t vpn, unsigned access, tlb_slot_fn *slot, void *ctx,
-               rmap_pfn_t *pfn)
+int tlb_access(struct tlb *t, const struct rmap_pte_format *f, rmap_vpn_t vpn, unsigned access, tlb_slot_fn *slot,
+               void *ctx, rmap_pfn_t *pfn)
 {
     const unsigned i = (unsigned)(vpn % TLB_ENTRIES);
     rmap_pte_t e;

@@ -33,7 +33,7 @@ void tlb_flush(struct tlb *t, const struct rmap_flush_range *ranges, size_t n);
 /** Load the translation of an entry that is accessed; one that is not is left out. */
 void tlb_load(struct tlb *t, const struct rmap_pte_format *f, rmap_vpn_t vpn, rmap_pte_t e);
 /** One access. `t` NULL: nothing is cached. @return 0 with *pfn; ABSENT; ACCESS. */
-int tlb_access(struct tlb *t, const struct rmap_pte_format *f, rmap_vpn_t vpn, unsigned access, tlb_slot_fn *slot, void *ctx,
-               rmap_pfn_t *pfn);
+int tlb_access(struct tlb *t, const struct rmap_pte_format *f, rmap_vpn_t vpn, unsigned access, tlb_slot_fn *slot,
+               void *ctx, rmap_pfn_t *pfn);
 
 #endif
