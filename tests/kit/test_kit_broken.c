@@ -359,7 +359,7 @@ BROKEN(one_lock_for_all_spaces, "two-mmus-independent ")
     b.ops.run_find = find_big;
     b.ops.run_make = make_big;
     b.ops.run_unlock = unlock_big;
-    b.patience = 3;
+    b.patience = 2;
 }
 
 /* It looks at the entries that it flushes. */
@@ -372,7 +372,7 @@ static void flush_looking(void *mmu, const struct rmap_flush_range *ranges, size
 BROKEN(flush_locks_a_run, "flush-takes-no-run-lock ")
 {
     b.ops.flush = flush_looking;
-    b.patience = 3;
+    b.patience = 2;
 }
 
 static int find_unlocked(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
@@ -401,5 +401,5 @@ BROKEN(runs_are_not_locked, "run-excludes ")
 BROKEN(a_run_is_never_unlocked, "run-bounds ")
 {
     b.ops.run_unlock = unlock_nothing;
-    b.patience = 3;
+    b.patience = 2;
 }
