@@ -2,7 +2,7 @@
 /**
  * @file kit/broken_mmu.h  A sound MMU in a wrapper whose operations a test replaces, to break one rule.
  *
- *     BROKEN(it_does_not_skip_holes, "run-skips-holes ") { b.ops.run_find = find_in_first_block_only; }
+ *     BROKEN(it_does_not_skip_holes, "run-skips-holes ") { b->ops.run_find = find_in_first_block_only; }
  *
  * is a test: with the replacement the kit must say that exactly these rules are broken.
  */
@@ -27,16 +27,16 @@ struct wrap {
     } note; /* one page that touch() remembers */
 };
 
-/** What the test at hand breaks; filled by broken_begin() with what is sound. */
+/** What the test at hand breaks; filled by broken_begin() with what is sound. The ctx of all hooks. */
 struct broken {
     struct opaque_device device;
     struct rmap_mmu_ops ops;
     struct rmap_mmu_provider provider;
     struct rmap_testing_mmu t;
     unsigned patience;
-    struct wrap *last; /* made last */
 };
-extern struct broken b;
+/* Of the calling thread alone: a case that hangs keeps what it has. */
+extern struct broken *b;
 
 void broken_begin(void);
 /** The kit says that exactly these rules are broken ("id id "). */

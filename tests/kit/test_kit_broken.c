@@ -11,15 +11,15 @@ BROKEN(the_unbroken_wrapper_keeps_every_rule, "") {}
 
 BROKEN(exchange_is_missing, "ops-complete ")
 {
-    b.ops.exchange = NULL;
+    b->ops.exchange = NULL;
 }
 BROKEN(a_capability_of_the_future, "ops-complete ")
 {
-    b.ops.caps |= 1u << 30;
+    b->ops.caps |= 1u << 30;
 }
 BROKEN(no_flush_and_no_word_why, "ops-complete ")
 {
-    b.ops.flush = NULL;
+    b->ops.flush = NULL;
 }
 
 static struct rmap_pte_format overlapping;
@@ -27,11 +27,11 @@ BROKEN(an_attribute_inside_the_frame_number, "format-consistent ")
 {
     overlapping = opaque_format;
     overlapping.attr[RMAP_ATTR_LOCKED].mask = overlapping.attr[RMAP_ATTR_LOCKED].on = 1u << 20;
-    b.ops.format = &overlapping;
+    b->ops.format = &overlapping;
 }
 BROKEN(frames_that_no_entry_can_name, "format-consistent ")
 {
-    b.t.first_frame = ((rmap_pfn_t)1 << 40) - 60;
+    b->t.first_frame = ((rmap_pfn_t)1 << 40) - 60;
 }
 
 /* ---- runs ---- */
@@ -48,7 +48,7 @@ static int find_from_here(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap
 }
 BROKEN(a_run_begins_where_it_was_asked_for, "run-bounds ")
 {
-    b.ops.run_find = find_from_here;
+    b->ops.run_find = find_from_here;
 }
 
 static int make_too_long(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
@@ -65,8 +65,8 @@ static int find_too_long(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_
 }
 BROKEN(every_run_has_512_slots, "run-bounds ")
 {
-    b.ops.run_make = make_too_long;
-    b.ops.run_find = find_too_long;
+    b->ops.run_make = make_too_long;
+    b->ops.run_find = find_too_long;
 }
 
 static int reserve_wraps(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
@@ -75,7 +75,7 @@ static int reserve_wraps(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
 }
 BROKEN(page_numbers_wrap, "end-of-space ")
 {
-    b.ops.reserve = reserve_wraps;
+    b->ops.reserve = reserve_wraps;
 }
 
 /* ---- tables ---- */
@@ -94,8 +94,8 @@ static int make_dirty(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct r
 }
 BROKEN(tables_are_not_cleared, "fresh-is-empty ")
 {
-    b.ops.set = set_counted;
-    b.ops.run_make = make_dirty;
+    b->ops.set = set_counted;
+    b->ops.run_make = make_dirty;
 }
 
 /* One bit of the page number is not looked at. */
@@ -113,9 +113,9 @@ static rmap_pte_t exchange_half(void *mmu, const struct rmap_mmu_run *run, uint3
 }
 BROKEN(two_pages_share_a_slot, "set-then-get ")
 {
-    b.ops.get = get_half;
-    b.ops.set = set_half;
-    b.ops.exchange = exchange_half;
+    b->ops.get = get_half;
+    b->ops.set = set_half;
+    b->ops.exchange = exchange_half;
 }
 
 static int find_here_only(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
@@ -125,7 +125,7 @@ static int find_here_only(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap
 }
 BROKEN(it_does_not_skip_holes, "run-skips-holes ")
 {
-    b.ops.run_find = find_here_only;
+    b->ops.run_find = find_here_only;
 }
 
 static int find_everywhere(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
@@ -135,7 +135,7 @@ static int find_everywhere(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rma
 }
 BROKEN(it_looks_behind_the_end, "run-stops-at-end ")
 {
-    b.ops.run_find = find_everywhere;
+    b->ops.run_find = find_everywhere;
 }
 
 static void unreserve_forgets(void *mmu, struct rmap_tables *t)
@@ -146,7 +146,7 @@ static void unreserve_forgets(void *mmu, struct rmap_tables *t)
 }
 BROKEN(a_reservation_keeps_its_count, "unreserve-empties ")
 {
-    b.ops.unreserve = unreserve_forgets;
+    b->ops.unreserve = unreserve_forgets;
 }
 
 /* Whoever has a table installs it, over the one that another thread was quicker with. */
@@ -160,7 +160,7 @@ static int make_over(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rm
 }
 BROKEN(the_second_table_replaces_the_first, "run-make-keeps-tables ")
 {
-    b.ops.run_make = make_over;
+    b->ops.run_make = make_over;
 }
 
 static int reserve_nothing(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
@@ -175,8 +175,8 @@ static int make_allocating(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, str
 }
 BROKEN(run_make_allocates, "run-make-needs-no-memory ")
 {
-    b.ops.reserve = reserve_nothing;
-    b.ops.run_make = make_allocating;
+    b->ops.reserve = reserve_nothing;
+    b->ops.run_make = make_allocating;
 }
 
 static int reserve_leaves(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
@@ -187,7 +187,7 @@ static int reserve_leaves(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
 }
 BROKEN(a_failed_reservation_is_half_full, "reserve-fails-cleanly ")
 {
-    b.ops.reserve = reserve_leaves;
+    b->ops.reserve = reserve_leaves;
 }
 
 static int reserve_with_other_words(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
@@ -197,7 +197,7 @@ static int reserve_with_other_words(void *mmu, rmap_vpn_t vpn, struct rmap_table
 }
 BROKEN(no_memory_has_another_name, "reserve-fails-cleanly ")
 {
-    b.ops.reserve = reserve_with_other_words;
+    b->ops.reserve = reserve_with_other_words;
 }
 
 /* A table without a present entry is taken for empty. */
@@ -214,7 +214,7 @@ static void trim_not_present(void *mmu, rmap_vpn_t first, rmap_vpn_t end)
 }
 BROKEN(trim_frees_swap_entries, "trim-keeps-entries ")
 {
-    b.ops.trim = trim_not_present;
+    b->ops.trim = trim_not_present;
 }
 
 static size_t bytes_at_most(void *mmu)
@@ -226,7 +226,7 @@ static size_t bytes_at_most(void *mmu)
 }
 BROKEN(table_bytes_never_fall, "table-bytes ")
 {
-    b.ops.table_bytes = bytes_at_most;
+    b->ops.table_bytes = bytes_at_most;
 }
 
 static size_t bytes_none(void *mmu)
@@ -236,7 +236,7 @@ static size_t bytes_none(void *mmu)
 }
 BROKEN(table_bytes_are_not_counted, "table-bytes ")
 {
-    b.ops.table_bytes = bytes_none;
+    b->ops.table_bytes = bytes_none;
 }
 
 /* ---- entries ---- */
@@ -248,7 +248,7 @@ static rmap_pte_t exchange_returns_new(void *mmu, const struct rmap_mmu_run *run
 }
 BROKEN(an_exchange_returns_what_it_stored, "exchange-returns-old ")
 {
-    b.ops.exchange = exchange_returns_new;
+    b->ops.exchange = exchange_returns_new;
 }
 
 /* The device keeps no software bits of what it cannot use itself. */
@@ -267,8 +267,8 @@ static rmap_pte_t exchange_normalised(void *mmu, const struct rmap_mmu_run *run,
 }
 BROKEN(not_present_entries_lose_a_bit, "kinds-roundtrip ")
 {
-    b.ops.set = set_normalised;
-    b.ops.exchange = exchange_normalised;
+    b->ops.set = set_normalised;
+    b->ops.exchange = exchange_normalised;
 }
 
 static void update_marks(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access)
@@ -282,7 +282,7 @@ static void update_marks(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t v
 }
 BROKEN(neighbours_that_are_loaded_are_marked, "update-changes-nothing ")
 {
-    b.ops.update = update_marks;
+    b->ops.update = update_marks;
 }
 
 /* Each space copies the format. */
@@ -290,15 +290,16 @@ static int create_with_own_format(void *ctx, const struct rmap_mmu_client *clien
 {
     const int error = sound_create(ctx, client, out);
     if (error) return error;
-    b.last->format = opaque_format;
-    b.last->ops = b.ops;
-    b.last->ops.format = &b.last->format;
-    out->ops = &b.last->ops;
+    struct wrap *w = out->ctx;
+    w->format = opaque_format;
+    w->ops = *out->ops;
+    w->ops.format = &w->format;
+    out->ops = &w->ops;
     return 0;
 }
 BROKEN(every_space_has_a_format_of_its_own, "two-mmus-independent ")
 {
-    b.provider.create = create_with_own_format;
+    b->provider.create = create_with_own_format;
 }
 
 /* One window into the device: whatever run was locked last is behind it. */
@@ -328,11 +329,11 @@ static void set_in_window(void *mmu, const struct rmap_mmu_run *run, uint32_t i,
 }
 BROKEN(one_window_for_all_runs, "two-mmus-independent ")
 {
-    b.t.flags = 0;
-    b.ops.run_find = find_in_window;
-    b.ops.run_make = make_in_window;
-    b.ops.get = get_in_window;
-    b.ops.set = set_in_window;
+    b->t.flags = 0;
+    b->ops.run_find = find_in_window;
+    b->ops.run_make = make_in_window;
+    b->ops.get = get_in_window;
+    b->ops.set = set_in_window;
 }
 
 /* One lock for all spaces. */
@@ -356,10 +357,10 @@ static void unlock_big(void *mmu, struct rmap_mmu_run *run)
 }
 BROKEN(one_lock_for_all_spaces, "two-mmus-independent ")
 {
-    b.ops.run_find = find_big;
-    b.ops.run_make = make_big;
-    b.ops.run_unlock = unlock_big;
-    b.patience = 2;
+    b->ops.run_find = find_big;
+    b->ops.run_make = make_big;
+    b->ops.run_unlock = unlock_big;
+    b->patience = 2;
 }
 
 /* It looks at the entries that it flushes. */
@@ -371,8 +372,8 @@ static void flush_looking(void *mmu, const struct rmap_flush_range *ranges, size
 }
 BROKEN(flush_locks_a_run, "flush-takes-no-run-lock ")
 {
-    b.ops.flush = flush_looking;
-    b.patience = 2;
+    b->ops.flush = flush_looking;
+    b->patience = 2;
 }
 
 static int find_unlocked(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
@@ -393,13 +394,13 @@ static void unlock_nothing(void *mmu, struct rmap_mmu_run *run)
 }
 BROKEN(runs_are_not_locked, "run-excludes ")
 {
-    b.ops.run_find = find_unlocked;
-    b.ops.run_make = make_unlocked;
-    b.ops.run_unlock = unlock_nothing;
+    b->ops.run_find = find_unlocked;
+    b->ops.run_make = make_unlocked;
+    b->ops.run_unlock = unlock_nothing;
 }
 
 BROKEN(a_run_is_never_unlocked, "run-bounds ")
 {
-    b.ops.run_unlock = unlock_nothing;
-    b.patience = 2;
+    b->ops.run_unlock = unlock_nothing;
+    b->patience = 2;
 }

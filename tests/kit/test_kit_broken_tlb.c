@@ -25,7 +25,7 @@ static int touch_read_only(void *ctx, const struct rmap_mmu *mmu, rmap_vpn_t vpn
 }
 BROKEN(read_only_pages_can_be_written, "access-follows-entry ")
 {
-    b.t.touch = touch_read_only;
+    b->t.touch = touch_read_only;
 }
 
 static int touch_no_access(void *ctx, const struct rmap_mmu *mmu, rmap_vpn_t vpn, unsigned access, rmap_pfn_t *pfn)
@@ -37,7 +37,7 @@ static int touch_no_access(void *ctx, const struct rmap_mmu *mmu, rmap_vpn_t vpn
 }
 BROKEN(no_access_is_taken_for_present, "access-follows-entry ")
 {
-    b.t.touch = touch_no_access;
+    b->t.touch = touch_no_access;
 }
 
 /* A read loads a translation that serves writes, too. */
@@ -54,7 +54,7 @@ static int touch_read_serves_write(void *ctx, const struct rmap_mmu *mmu, rmap_v
 }
 BROKEN(a_write_through_a_cached_read_sets_no_dirty, "access-marks-entry ")
 {
-    b.t.touch = touch_read_serves_write;
+    b->t.touch = touch_read_serves_write;
 }
 
 /* ---- what is cached ---- */
@@ -75,14 +75,14 @@ static void flush_noted(void *mmu, const struct rmap_flush_range *ranges, size_t
 }
 BROKEN(faults_are_cached, "grant-needs-no-flush ")
 {
-    b.t.touch = touch_caching_faults;
-    b.ops.flush = flush_noted;
+    b->t.touch = touch_caching_faults;
+    b->ops.flush = flush_noted;
 }
 
 BROKEN(it_has_a_tlb_and_says_that_it_has_none, "no-tlb-means-none ")
 {
-    b.ops.caps = RMAP_MMU_NO_TLB;
-    b.t.flags = 0; /* exchange-atomic would notice, too */
+    b->ops.caps = RMAP_MMU_NO_TLB;
+    b->t.flags = 0; /* exchange-atomic would notice, too */
 }
 
 static void flush_first_range(void *mmu, const struct rmap_flush_range *ranges, size_t n)
@@ -92,7 +92,7 @@ static void flush_first_range(void *mmu, const struct rmap_flush_range *ranges, 
 }
 BROKEN(only_the_first_range_is_flushed, "flush-forgets ")
 {
-    b.ops.flush = flush_first_range;
+    b->ops.flush = flush_first_range;
 }
 
 static void flush_first_pages(void *mmu, const struct rmap_flush_range *ranges, size_t n)
@@ -105,7 +105,7 @@ static void flush_first_pages(void *mmu, const struct rmap_flush_range *ranges, 
 }
 BROKEN(only_first_pages_are_flushed, "flush-forgets ")
 {
-    b.ops.flush = flush_first_pages;
+    b->ops.flush = flush_first_pages;
 }
 
 /* A flush that comes while a run is locked is put off, for ever. */
@@ -132,11 +132,11 @@ static void flush_later(void *mmu, const struct rmap_flush_range *ranges, size_t
 }
 BROKEN(a_flush_is_put_off_while_a_run_is_locked, "flush-forgets ")
 {
-    b.t.flags = 0;
-    b.ops.run_find = find_noting;
-    b.ops.run_make = make_noting;
-    b.ops.run_unlock = unlock_noting;
-    b.ops.flush = flush_later;
+    b->t.flags = 0;
+    b->ops.run_find = find_noting;
+    b->ops.run_make = make_noting;
+    b->ops.run_unlock = unlock_noting;
+    b->ops.flush = flush_later;
 }
 
 static void flush_never(void *mmu, const struct rmap_flush_range *ranges, size_t n)
@@ -145,7 +145,7 @@ static void flush_never(void *mmu, const struct rmap_flush_range *ranges, size_t
 }
 BROKEN(nothing_is_flushed, "flush-forgets flush-write flush-forgets-dirty accessed-comes-back exchange-atomic ")
 {
-    b.ops.flush = flush_never;
+    b->ops.flush = flush_never;
 }
 
 /* "The permission to write is there, or is not: what is there to forget?" */
@@ -172,11 +172,11 @@ static void flush_if_read_only(void *mmu, const struct rmap_flush_range *ranges,
 }
 BROKEN(withdrawn_permission_is_remembered, "flush-write ")
 {
-    b.ops.flush = flush_if_writable;
+    b->ops.flush = flush_if_writable;
 }
 BROKEN(dirty_is_remembered, "flush-forgets-dirty ")
 {
-    b.ops.flush = flush_if_read_only;
+    b->ops.flush = flush_if_read_only;
 }
 
 /* The next page is loaded with this one, accessed or not. */
@@ -196,13 +196,13 @@ static int touch_loading_next(void *ctx, const struct rmap_mmu *mmu, rmap_vpn_t 
 }
 BROKEN(pages_never_accessed_are_loaded, "accessed-exact ")
 {
-    b.t.touch = touch_loading_next;
-    b.ops.flush = flush_noted;
+    b->t.touch = touch_loading_next;
+    b->ops.flush = flush_noted;
 }
 
 BROKEN(accessed_needs_a_flush_that_is_not_asked_for, "accessed-comes-back ")
 {
-    b.ops.caps = 0;
+    b->ops.caps = 0;
 }
 
 static bool active_noted(void *mmu)
@@ -216,8 +216,8 @@ static void set_active_alone(void *ctx, const struct rmap_mmu *mmu, bool on)
 }
 BROKEN(an_inactive_space_stays_cached, "inactive-caches-nothing ")
 {
-    b.ops.active = active_noted;
-    b.t.set_active = set_active_alone;
+    b->ops.active = active_noted;
+    b->t.set_active = set_active_alone;
 }
 
 /* ---- atomic exchange ---- */
@@ -231,7 +231,7 @@ static rmap_pte_t exchange_in_two_steps(void *mmu, const struct rmap_mmu_run *ru
 }
 BROKEN(an_exchange_is_a_get_and_a_set, "exchange-atomic ")
 {
-    b.ops.exchange = exchange_in_two_steps;
+    b->ops.exchange = exchange_in_two_steps;
 }
 
 /* The walker reads an entry and writes it back with its marks. */
@@ -248,7 +248,7 @@ static int touch_in_two_steps(void *ctx, const struct rmap_mmu *mmu, rmap_vpn_t 
 }
 BROKEN(the_walker_writes_entries_back, "exchange-atomic ")
 {
-    b.t.touch = touch_in_two_steps;
+    b->t.touch = touch_in_two_steps;
 }
 
 /* ---- the core ---- */
@@ -260,6 +260,6 @@ static bool never_active(void *mmu)
 }
 BROKEN(nobody_ever_runs, "core-scenario ")
 {
-    b.ops.active = never_active;
-    b.t.set_active = NULL;
+    b->ops.active = never_active;
+    b->t.set_active = NULL;
 }
