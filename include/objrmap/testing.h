@@ -36,8 +36,7 @@ enum rmap_testing_flag {
 /** An MMU under test. Hooks that are NULL cost you the rules that need them: they are skipped. Caller's memory. */
 struct rmap_testing_mmu {
     size_t struct_size;
-    const struct rmap_mmu_provider
-        *provider;          /**< required. Two to four MMUs live at a time, of at least PAGES_MIN pages. */
+    const struct rmap_mmu_provider *provider; /**< required; makes two MMUs at a time, of PAGES_MIN pages or more */
     rmap_pfn_t first_frame; /**< present entries will name frames of [first_frame, first_frame + frames) */
     uint64_t frames;        /**< FRAMES_MIN or more; the kit neither reads nor writes them */
     unsigned flags;         /**< enum rmap_testing_flag */
@@ -49,7 +48,7 @@ struct rmap_testing_mmu {
      * fault to the client that the provider's create() received. The kit's client answers as a fault handler does: it
      * sets accessed and dirty, calls update() and returns 0 if the entry allows the access; else it returns an error.
      * No run is locked by the caller.
-     * @return 0 with *pfn, the frame that was reached; UNSUPPORTED: no such access here; any other error: it faulted.
+     * @return 0 with *pfn, the frame that was reached; UNSUPPORTED: EXEC is not known here; any other error: it faulted.
      */
     int (*touch)(void *ctx, const struct rmap_mmu *mmu, rmap_vpn_t vpn, unsigned access, rmap_pfn_t *pfn);
     /** From now on `after` allocations of tables succeed, then all fail; RMAP_TESTING_NEVER: none fails. */

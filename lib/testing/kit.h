@@ -15,7 +15,7 @@
 
 #include <objrmap/testing.h>
 
-#define RMAP__KIT_MMUS 4
+#define RMAP__KIT_MMUS 2
 #define RMAP__KIT_VPNS 72        /* samples of page numbers */
 #define RMAP__KIT_RUNS_MAX 65536 /* runs that one sweep of a space may meet */
 
