@@ -85,8 +85,8 @@ struct rmap_testing_options {
     void *report_ctx;
     /**
      * 0: rules are looked at by the calling thread, and an MMU that never gives a lock up hangs it. Else each rule gets a
-     * thread and so many seconds: one that does not come back is reported as failed and left behind, with its thread
-     * and its MMUs, and the other rules are skipped.
+     * thread and so many seconds: one that does not come back is reported as failed and left behind for ever, with its
+     * thread and its MMUs, which go on using provider and hooks; the other rules are skipped.
      */
     unsigned patience;
 };

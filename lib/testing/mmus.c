@@ -83,17 +83,21 @@ static bool usable(const struct rmap_mmu_ops *o)
     return o && o->run_find && o->run_unlock && o->format;
 }
 
+/* A provider is promised that no entry is left when it destroys. What goes wrong here is no finding of the case. */
+static void clear(struct rmap__kit *k, struct rmap__kit_mmu *m)
+{
+    rmap__kit_sweep(k, m, empty, NULL);
+    rmap__kit_flush(m, 0, m->mmu.pages, RMAP_FLUSH_ALL);
+    k->failed = false;
+}
+
 void rmap__kit_close_all(struct rmap__kit *k)
 {
     const struct rmap_mmu_provider *p = k->t->provider;
     for (unsigned i = 0; i < RMAP__KIT_MMUS; i++) {
         struct rmap__kit_mmu *m = &k->mmu[i];
         if (!m->open) continue;
-        /* A provider is promised that no entry is left. An MMU that was found broken may not be walked into again. */
-        if (usable(m->mmu.ops) && !k->failed) {
-            rmap__kit_sweep(k, m, empty, NULL);
-            rmap__kit_flush(m, 0, m->mmu.pages, RMAP_FLUSH_ALL);
-        }
+        if (!k->failed && usable(m->mmu.ops)) clear(k, m); /* a broken one is not walked into again */
         p->destroy(p->ctx, &m->mmu);
         m->open = false;
     }

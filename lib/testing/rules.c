@@ -9,7 +9,7 @@ const struct rmap__kit_case rmap__kit_cases[] = {
     {{"format-consistent", "The entry format passes rmap_pte_format_check and holds the frames."},
      KIT_FORM, 0, rmap__kit_format_consistent},
 
-    {{"run-bounds", "A run has 1 to 512 slots inside the space, holds the page asked for, and is the same for all of its pages."},
+    {{"run-bounds", "A run has 1 to 512 slots inside the space, with the page asked for; all of its pages find it."},
      KIT_RUNS, 0, rmap__kit_run_bounds},
 
     {{"end-of-space", "The last page can be used; reserve() of the one behind it says RANGE."},
@@ -72,7 +72,7 @@ const struct rmap__kit_case rmap__kit_cases[] = {
     {{"exchange-atomic", "An exchange loses no accessed or dirty that is set meanwhile, and is not undone by it."},
      KIT_FLUSH, KIT_TOUCH | KIT_THREADS | KIT_ACCESSED | KIT_DIRTY, rmap__kit_exchange_atomic},
 
-    {{"core-scenario", "The core works on it: fork, copy on write, ageing, protect, move, exit, with every invariant checked."},
+    {{"core-scenario", "The core works on it: fork, copy on write, ageing, protect, move, exit; all invariants hold."},
      KIT_CORE, 0, rmap__kit_core_scenario},
     /* clang-format on */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file testing/run.c  The driver: each case with a fresh MMU, in order, on the caller's thread or on one that may hang. */
+/** @file testing/run.c  The driver: each case with a fresh MMU, in order, on this thread or on one that may hang. */
 #include <testing/kit.h>
 
 #include <errno.h>
@@ -51,6 +51,7 @@ static void choose_vpns(struct rmap__kit *k)
 static const char *missing(const struct rmap__kit *k, unsigned needs)
 {
     const struct rmap_testing_mmu *t = k->t;
+    if (!k->o || !k->f) return "the MMU has no ops, or no format";
     const unsigned caps = k->o->caps;
     if ((needs & KIT_TOUCH) && !t->touch) return "no touch hook";
     if ((needs & KIT_THREADS) && !(t->flags & RMAP_TESTING_THREADS)) return "RMAP_TESTING_THREADS is not set";
@@ -79,8 +80,7 @@ static void look(struct rmap__kit *k, const struct rmap__kit_case *c)
         k->error = RMAP_ERR_RANGE;
     } else {
         choose_vpns(k);
-        /* The cases of the first step need nothing, and see to it that what the others need is there. */
-        if (c->needs) k->skip = missing(k, c->needs);
+        if (c->step != KIT_FORM) k->skip = missing(k, c->needs);
         if (!k->skip) c->run(k);
     }
     rmap__kit_close_all(k);

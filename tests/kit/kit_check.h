@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file kit/kit_check.h  Running the kit inside a test: what was said of each rule, and whether it is what was expected. */
+/** @file kit/kit_check.h  Running the kit inside a test: what was said of each rule, is it what was expected? */
 #ifndef RMAP_TESTS_KIT_CHECK_H
 #define RMAP_TESTS_KIT_CHECK_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file kit/test_kit_run.c  The kit's own functions: arguments, reports, rules; what it does with what it cannot look at. */
+/** @file kit/test_kit_run.c  The kit's own functions: arguments, reports, rules; and what it cannot look at. */
 #include "kit/broken_mmu.h"
 
 #include <stdlib.h>
@@ -97,6 +97,8 @@ RMAP_TEST(kit_run, mmus_that_cannot_be_looked_at)
     CHECK_ERR(run(&sum, NULL), RMAP_ERR_VERIFY);
     CHECK_EQ(sum.failed, 1);
     CHECK_EQ(sum.passed, 1); /* of the same step */
+    CHECK_OK(run(&sum, "run-bounds"));
+    CHECK_EQ(sum.skipped, 1);
     free(b);
 }
 
