@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file testing/access.c  Cases of the fifth step: accesses by the MMU's own means. No page is used twice: nothing depends
- * on what is cached.
+ * @file testing/access.c  Cases of the fifth step: accesses by the MMU's own means. No page is used twice: nothing
+ * depends on what is cached.
  */
 #include <testing/kit.h>
 

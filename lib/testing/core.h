@@ -34,7 +34,7 @@ void rmap__kit_core_free(struct rmap__kit_core *c);
 
 /** First touch: a page of its own for vpn, writable. @return the number of its frame; < 0: failed. */
 int rmap__kit_core_new_page(struct rmap__kit_core *c, unsigned space, rmap_vpn_t vpn);
-/** A write fault on an entry that may not be written: reused if `space` is the only user, else copied. @return as above. */
+/** A write fault on a read-only entry: the page is reused if `space` is its only user, else copied. @return as above. */
 int rmap__kit_core_write_fault(struct rmap__kit_core *c, unsigned space, rmap_vpn_t vpn);
 /** An access: by touch(), or as touch() would by looking at the entry. It reaches frame n, or faults. */
 bool rmap__kit_core_reaches(struct rmap__kit_core *c, unsigned space, rmap_vpn_t vpn, unsigned access, int n);

@@ -77,7 +77,7 @@ static bool copy_on_write(struct scenario *s)
            rmap__kit_core_reaches(c, CORE_PARENT, s->vpn[TWO], WRITE, own);
 }
 
-/* Read by both; aged; not read any more; read by one. */
+/* Read; aged; not read any more; read again. */
 static bool ageing(struct scenario *s)
 {
     struct rmap__kit_core *c = s->c;

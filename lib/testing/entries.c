@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file testing/entries.c  The steps that cases are made of: runs locked and made, entries put and looked at, accesses. */
+/** @file testing/entries.c  The steps of cases: runs locked and made, entries put and looked at, accesses. */
 #include <testing/kit.h>
 
 bool rmap__kit_run_ok(struct rmap__kit *k, struct rmap__kit_mmu *m, const struct rmap_mmu_run *run, rmap_vpn_t vpn)

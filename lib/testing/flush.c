@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file testing/flush.c  Cases of the sixth step: what translations still know after entries changed, flushed or not. */
+/** @file testing/flush.c  Cases of the sixth step: what is still cached after entries changed, flushed or not. */
 #include <testing/kit.h>
 
 #define A KIT_ATTR(ACCESSED)

@@ -7,8 +7,8 @@
  *     form.c, runs.c, tables.c, content.c, access.c, flush.c, race.c, core_scenario.c   the cases
  *     core_world.c   frames and spaces for the core     core_verbs.c   the core's verbs as the scenario uses them
  *
- * A case is a function that returns when it is done or at the first thing that is wrong. It holds no run when it returns.
- * Public headers only: whatever is checked here can be checked, and done, by an embedder.
+ * A case is a function that returns when it is done, or at the first thing that is wrong, and then holds no run. Public
+ * headers only: whatever is done here can be done by an embedder.
  */
 #ifndef RMAP_TESTING_KIT_H
 #define RMAP_TESTING_KIT_H

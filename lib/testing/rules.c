@@ -65,7 +65,7 @@ const struct rmap__kit_case rmap__kit_cases[] = {
      KIT_FLUSH, KIT_TOUCH | KIT_TLB | KIT_DIRTY, rmap__kit_flush_forgets_dirty},
     {{"accessed-exact", "With ACCESSED_EXACT an entry that is not accessed is cached nowhere."},
      KIT_FLUSH, KIT_TOUCH | KIT_EXACT | KIT_ACCESSED, rmap__kit_accessed_exact},
-    {{"accessed-comes-back", "A cleared accessed is set by the next access, or after a flush with ACCESSED_NEEDS_FLUSH."},
+    {{"accessed-comes-back", "A cleared accessed is set by the next access; with ACCESSED_NEEDS_FLUSH, after a flush."},
      KIT_FLUSH, KIT_TOUCH | KIT_TLB | KIT_ACCESSED, rmap__kit_accessed_comes_back},
     {{"inactive-caches-nothing", "While active() says no, nothing is cached."},
      KIT_FLUSH, KIT_TOUCH | KIT_SET_ACTIVE, rmap__kit_inactive_caches_nothing},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file kit/test_kit_broken.c  Broken MMUs, each by one mistake that could be anybody's: the kit must name the rule, and no
- * other. This file: form, runs, tables, entries. test_kit_broken_tlb.c: accesses, flushes, the core.
+ * @file kit/test_kit_broken.c  Broken MMUs, each by one mistake that could be anybody's: the kit must name the rule, and
+ * no other. This file: form, runs, tables, entries. test_kit_broken_tlb.c: accesses, flushes, the core.
  */
 #include "kit/broken_mmu.h"
 
