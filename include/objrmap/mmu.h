@@ -8,6 +8,8 @@
  *
  * Locks: a run lock is the innermost lock of the page tables; leaf mutexes (slots, host records) lie inside it. Two runs are held together only by fork: the parent's,
  * then the child's, which belong to two MMUs, under the exclusive space lock. No call ever holds two runs of one MMU.
+ *
+ * objrmap/testing.h is a kit that checks an MMU against this header.
  */
 #ifndef OBJRMAP_MMU_H
 #define OBJRMAP_MMU_H
@@ -71,7 +73,7 @@ struct rmap_mmu_ops {
     int (*run_make)(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run);
     void (*run_unlock)(void *mmu, struct rmap_mmu_run *run);
 
-    /** Make `t` sufficient for run_make(vpn). May allocate and block; no lock is held. @return 0; NOMEM; RANGE. */
+    /** Make `t` sufficient for run_make(vpn). May allocate and block; no lock is held. @return 0; NOMEM; RANGE: `t` is as before. */
     int (*reserve)(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t);
     /** Give back what run_make left. `t` becomes empty. */
     void (*unreserve)(void *mmu, struct rmap_tables *t);
@@ -89,14 +91,15 @@ struct rmap_mmu_ops {
     /**
      * When it returns no stale translation of the ranges is used any more, by anybody. Cannot fail: an MMU that runs out
      * of means forgets more instead. May be called under run locks and the group lock (a full gather); must not take a
-     * run lock. Never called with RMAP_MMU_NO_TLB; may be NULL then.
+     * run lock. Never called with RMAP_MMU_NO_TLB; may be NULL then. What an entry newly allows is not flushed: cache no
+     * faults.
      */
     void (*flush)(void *mmu, const struct rmap_flush_range *ranges, size_t n);
     /** False: nobody runs on this space, nothing is cached, flushes are elided (S6). May be NULL: always true. */
     bool (*active)(void *mmu);
     /**
      * A fault at `vpn` was resolved by the entry that is there now; the MMU may load its translation, and neighbours.
-     * Run locked. Must not block for other rmap locks. May be NULL.
+     * Run locked; no entry is changed. Must not block for other rmap locks. May be NULL.
      */
     void (*update)(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access);
     /** Bytes that the tables of this space occupy. May be NULL. */

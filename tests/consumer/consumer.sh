@@ -38,6 +38,7 @@ has_no_malloc() # of its own, in the program built last
 }
 pc_names_no_jemalloc() { ! grep -il jemalloc $(find "$dest" -name '*.pc' ! -name objrmap-jemalloc.pc); }
 jemalloc_pc_pulls_none() { ! pkg-config --static --libs objrmap-jemalloc | grep -E -e '-ljemalloc|libjemalloc'; }
+objrmap_alone_needs_no_kit() { ! pkg-config --static --libs objrmap | grep testing; }
 headers_are_all_there()
 {
     (cd "$root/include" && find . -name '*.h' | sort) > "$work/ours"
@@ -68,6 +69,16 @@ else
     skip "C++, shared" "no C++ compiler"
     skip "C++, our archive, libc shared" "no C++ compiler"
 fi
+testing="--cflags --libs objrmap-testing" testing_static="--cflags --static --libs objrmap-testing"
+check "conformance kit, C, shared" build_and_run "$cc" "$c" consumer_testing.c "$testing" ""
+check "conformance kit, C, our archives, libc shared" build_and_run "$cc" "$c" consumer_testing.c "$testing_static" "archives"
+check "conformance kit, C, all static" build_and_run "$cc" "$c" consumer_testing.c "$testing_static" "-static"
+if [ -n "$cxx" ]; then
+    check "conformance kit, C++, shared" build_and_run "$cxx" "$cxx17" consumer_testing.c "$testing" ""
+else
+    skip "conformance kit, C++, shared" "no C++ compiler"
+fi
+check "a program without the kit does not need it" objrmap_alone_needs_no_kit
 check "no pkg-config file but objrmap-jemalloc.pc names jemalloc" pc_names_no_jemalloc
 
 if [ "$jemalloc" = jemalloc ]; then

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Includes point one way: base <- core <- mmu, swap <- pager <- examples, tests. An upward or sideways edge fails.
+# Includes point one way: base <- core <- mmu, swap <- pager <- examples, tests; testing stands on the core's public headers.
+# An upward or sideways edge fails.
 # Usage: directions.sh PROJECT_ROOT
 set -u
 root=$1
@@ -11,10 +12,11 @@ mmu_nouns='memory radix host'
 swap_nouns='device swapmap'
 pager_nouns='pager space'
 
-# The include names of a file that are the project's: <objrmap/...> and "...".
+# The include names of a file that are the project's: <objrmap/...>, <folder of lib/...> and "...".
 included() # file
 {
-    sed -n 's/^[ \t]*#[ \t]*include[ \t]*<\(objrmap[^>]*\)>.*/\1/p; s/^[ \t]*#[ \t]*include[ \t]*"\([^"]*\)".*/\1/p' "$1"
+    sed -n 's/^[ \t]*#[ \t]*include[ \t]*"\([^"]*\)".*/\1/p' "$1"
+    sed -n 's/^[ \t]*#[ \t]*include[ \t]*<\([^>]*\)>.*/\1/p' "$1" | grep -E '^(objrmap(\.h|/)|(base|core|mmu|swap|pager|testing)/)'
 }
 
 public() # noun... -> the header names
@@ -74,6 +76,7 @@ headers_point_down() # allowed nouns, then "--", then the nouns whose headers ar
     check "pager headers do not name a supplied MMU" \
         headers_point_down $core_nouns memory $swap_nouns $pager_nouns -- $pager_nouns
     check "jemalloc.h includes alloc.h only" headers_point_down alloc -- jemalloc
+    check "testing.h includes core headers only" headers_point_down $core_nouns -- testing
 
     check "lib/base knows nothing of rmap" only lib/base '*.[ch]' base $(public types error alloc)
     check "lib/core includes no MMU, swap or pager header" only lib/core '*.[ch]' 'base core' $(public $core_nouns)
@@ -82,7 +85,8 @@ headers_point_down() # allowed nouns, then "--", then the nouns whose headers ar
     check "lib/pager uses public headers only" only lib/pager '*.[ch]' 'base pager' \
         $(public $core_nouns memory $swap_nouns $pager_nouns)
     check "lib/jemalloc needs the allocator hooks only" only lib/jemalloc '*.[ch]' '' $(public types error alloc jemalloc)
+    check "lib/testing uses the core's public headers only" only lib/testing '*.[ch]' 'testing' $(public $core_nouns testing)
     check "examples use public headers only" only examples '*.[ch]' 'sqlite' objrmap.h \
-        $(public $core_nouns $mmu_nouns $swap_nouns $pager_nouns jemalloc)
+        $(public $core_nouns $mmu_nouns $swap_nouns $pager_nouns jemalloc testing)
 }
 finish

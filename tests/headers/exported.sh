@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The shared libraries export exactly the names that the headers declare RMAP_API: nothing forgotten, nothing leaked.
-# Usage: exported.sh PROJECT_ROOT LIBOBJRMAP_SO [LIBOBJRMAP_JEMALLOC_SO]
+# Usage: exported.sh PROJECT_ROOT LIBOBJRMAP_SO LIBOBJRMAP_TESTING_SO [LIBOBJRMAP_JEMALLOC_SO]
 set -u
-root=$1 library=$2 jemalloc_library=${3:-}
+root=$1 library=$2 testing_library=$3 jemalloc_library=${4:-}
 . "$root/tests/support/tap.sh"
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -39,9 +39,12 @@ no_internal_names() { ! exported "$1" | grep 'rmap__'; }
 not_needed() { ! readelf -d "$1" | grep NEEDED | grep jemalloc; }
 
 # shellcheck disable=SC2046
-check "libobjrmap exports what its headers declare" same_names "$library" $(ls "$root"/include/objrmap/*.h | grep -v jemalloc)
+check "libobjrmap exports what its headers declare" same_names "$library" $(ls "$root"/include/objrmap/*.h | grep -v -e jemalloc -e testing)
 check "libobjrmap keeps its internal names" no_internal_names "$library"
 check "libobjrmap does not need jemalloc" not_needed "$library"
+check "libobjrmap-testing exports its three functions" same_names "$testing_library" "$root/include/objrmap/testing.h"
+check "libobjrmap-testing keeps its internal names" no_internal_names "$testing_library"
+check "libobjrmap-testing does not need jemalloc" not_needed "$testing_library"
 if [ -n "$jemalloc_library" ]; then
     check "libobjrmap-jemalloc exports its three functions" same_names "$jemalloc_library" "$root/include/objrmap/jemalloc.h"
     check "libobjrmap-jemalloc carries its jemalloc inside" not_needed "$jemalloc_library"
