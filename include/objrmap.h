@@ -17,6 +17,7 @@
 #include <objrmap/mmu.h>      /* what an MMU implements; flush gathering */
 #include <objrmap/rmap.h>     /* the verbs on all mappings of a page */
 #include <objrmap/move.h>     /* mremap */
+#include <objrmap/migrate.h>  /* other frames under the same mappings */
 #include <objrmap/swap.h>     /* what the core needs of a swap map */
 #include <objrmap/instance.h> /* one reverse map */
 #include <objrmap/verify.h>   /* the invariants, checked */

@@ -47,7 +47,7 @@ enum rmap_page_flag {
     RMAP_PAGE_ORPHAN = 1 << 5,      /**< its slot's last entry went while the page was locked: the unlocker frees it */
     RMAP_PAGE_UNTRACKABLE = 1 << 6, /**< between two places: a walk says INCOMPLETE */
     RMAP_PAGE_DISCARDABLE = 1 << 7, /**< reserved: lazily freed, may be dropped while clean */
-    RMAP_PAGE_MIGRATING = 1 << 8,   /**< reserved: replaced by migration entries */
+    RMAP_PAGE_MIGRATING = 1 << 8,   /**< on its way to another frame: migrate.h */
     RMAP_PAGE_POISON = 1 << 9,      /**< hardware error: never handed out again */
     RMAP_PAGE_SPECIAL = 1 << 10,    /**< zero page and the like: never ANON, never counted */
     RMAP_PAGE_REFERENCED = 1 << 11, /**< seen accessed; for reclaim policies */
@@ -153,7 +153,8 @@ RMAP_API bool rmap_page_try_lock(struct rmap_page *page);
 RMAP_API void rmap_page_unlock(struct rmap *r, struct rmap_page *page);
 
 /**
- * Pin: the page stays where it is until unpinned (device access, a guest's register file). A pinned page is not
+ * Pin: the page stays where it is until unpinned (device access, a guest's register file). Whoever waited here for a
+ * migration has pinned a frame that the page has left: look at the entry again once it is pinned. A pinned page is not
  * exclusive, not unmapped, not moved between frames. Holds a reference. Fork of a space that maps a pinned page fails
  * with PINNED in this version.
  * @return 0; NULL_ARG; UNKNOWN_PAGE; OVERFLOW. Needs a reference; takes the page lock, may block.

@@ -40,7 +40,9 @@ enum rmap_reason {
     RMAP_REASON_MIGRATING,   /**< a migration entry is in the way */
     RMAP_REASON_NO_SLOT,     /**< the page has no swap slot, or its slot's count is full */
     RMAP_REASON_UNTRACKABLE, /**< the page is between two places */
-    RMAP_REASON_STOPPED,     /**< each_mapping's callback said so, or a cursor was closed early */
+    RMAP_REASON_STOPPED,     /**< each_mapping's or poison's callback said so, or a cursor was closed early */
+    RMAP_REASON_DIRTY,       /**< discard: written since it was freed lazily, or never was; its contents are wanted */
+    RMAP_REASON_POISON,      /**< the frame is lost */
 };
 
 struct rmap_result {

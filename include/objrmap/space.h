@@ -113,7 +113,7 @@ RMAP_API int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t 
  * Resolve a fault: afterwards the entry allows the access, is marked accessed (and dirty for a write), and the MMU's update()
  * has been called. `access` is one of READ, WRITE, EXEC or a set.
  * @return 0; INVALID (access); RANGE; ABSENT (no region); ACCESS (protection); NO_FRAME (also for want of swap slots); NOMEM;
- *   IO_READ; CORRUPT; POISON; BUSY (a migration entry); BLOCK; BAD_FRAME (an entry names a frame or slot that is not ours).
+ *   IO_READ; CORRUPT; POISON; BUSY (a migration entry of a page that nobody migrates); BLOCK; BAD_FRAME (an entry names a frame or slot that is not ours).
  */
 RMAP_API int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access);
 

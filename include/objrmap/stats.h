@@ -17,6 +17,8 @@ enum rmap_walk_verb {
     RMAP_WALK_UNMAP,
     RMAP_WALK_PROTECT,
     RMAP_WALK_EACH, /**< each_mapping, not cursors */
+    RMAP_WALK_MIGRATE, /**< migrate_begin */
+    RMAP_WALK_RESTORE, /**< migrate_end */
     RMAP_WALK_VERBS
 };
 
@@ -37,6 +39,7 @@ struct rmap_stats {
     uint64_t forks, fork_entries; /**< entries copied by forks */
     uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;
     uint64_t moved_tracked; /**< shared pages moved without a copy, by a record (TRACK) */
+    uint64_t migrated; /**< pages that changed their frame */
     /* gauges */
     uint64_t members, nodes, epochs, tags;
     uint64_t tree_bytes;              /**< of nodes, epochs, tags, groups */

@@ -70,6 +70,7 @@ int rmap_stats_get(struct rmap *r, struct rmap_stats *out)
     out->moved_tracked = c->moved_tracked;
     out->moved_swap = c->moved_swap;
     out->moved_swap_shared = c->moved_swap_shared;
+    out->migrated = c->migrated;
     out->members = c->members;
     out->nodes = c->nodes;
     out->epochs = c->epochs;

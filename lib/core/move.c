@@ -90,6 +90,17 @@ static bool take_swap(struct move *mv, struct flyer *x)
     return true;
 }
 
+/* A page on its way to another frame is locked until it is there. @return false if it is not: a stray migration entry. */
+static bool wait_for_migration(struct move *mv, rmap_pte_t e)
+{
+    struct rmap_page *page = rmap_page_find(mv->m->r, rmap_pte_pfn(mv->m->mmu.ops->format, e));
+    if (!page) return false;
+    if (!lock_or_stop(mv, page)) return true;
+    rmap_page_unlock(mv->m->r, page);
+    rmap_page_put(mv->m->r, page);
+    return false;
+}
+
 /* Fill the flight from the source run at offset *at; stops at the run's end, when full, or at a page that needs more. */
 static int take_off(struct move *mv, uint64_t *at)
 {
@@ -107,7 +118,7 @@ static int take_off(struct move *mv, uint64_t *at)
         if (!x.entry) continue;
         bool ready = true;
         if (rmap_pte_kind(o->format, x.entry) == RMAP_PTE_MIGRATION) {
-            mv->refused = RMAP_ERR_BUSY; /* its page is under way: whoever moves it finishes first */
+            if (!wait_for_migration(mv, x.entry)) mv->refused = RMAP_ERR_BUSY;
             break;
         }
         if (rmap_pte_maps(o->format, x.entry))

@@ -11,13 +11,13 @@ static rmap_pte_t protected_entry(const struct rmap_pte_format *f, rmap_pte_t e,
         if (flags & RMAP_PROTECT_UNLOCK) e = rmap_pte_set(f, e, RMAP_ATTR_LOCKED, false);
         return e;
     }
-    if (k != RMAP_PTE_PRESENT && k != RMAP_PTE_NO_ACCESS) return e;
+    if (k != RMAP_PTE_PRESENT && k != RMAP_PTE_NO_ACCESS && k != RMAP_PTE_MIGRATION) return e;
     if (flags & (RMAP_PROTECT_NO_WRITE | RMAP_PROTECT_NO_ACCESS | RMAP_PROTECT_ACCESS))
         e = rmap_pte_set(f, e, RMAP_ATTR_WRITE, false);
     if (flags & RMAP_PROTECT_NO_EXEC) e = rmap_pte_set(f, e, RMAP_ATTR_EXEC, false);
     if (flags & RMAP_PROTECT_LOCK) e = rmap_pte_set(f, e, RMAP_ATTR_LOCKED, true);
     if (flags & RMAP_PROTECT_UNLOCK) e = rmap_pte_set(f, e, RMAP_ATTR_LOCKED, false);
-    if ((flags & RMAP_PROTECT_NO_ACCESS) && k == RMAP_PTE_PRESENT) e = rmap_pte_to_kind(f, e, RMAP_PTE_NO_ACCESS);
+    if ((flags & RMAP_PROTECT_NO_ACCESS) && k != RMAP_PTE_NO_ACCESS) e = rmap_pte_to_kind(f, e, RMAP_PTE_NO_ACCESS);
     if ((flags & RMAP_PROTECT_ACCESS) && k == RMAP_PTE_NO_ACCESS) e = rmap_pte_to_kind(f, e, RMAP_PTE_PRESENT);
     return e;
 }

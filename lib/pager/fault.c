@@ -85,6 +85,13 @@ int rmap__fault_need(struct rmap__fault_state *f, unsigned n)
     return RMAP__FAULT_AGAIN;
 }
 
+/* Run locked: the entry keeps its page alive until we have a reference. */
+static void hold_migrating(struct rmap__fault_state *f)
+{
+    f->page = rmap_page_find(f->m->r, rmap_pte_pfn(f->format, f->entry));
+    if (f->page) rmap_page_get(f->page);
+}
+
 /* Look at the entry; finish if it allows the access. */
 static int look(struct rmap__fault_state *f)
 {
@@ -109,8 +116,18 @@ static int look(struct rmap__fault_state *f)
             f->page = page;
         }
     }
+    if (rmap_pte_kind(f->format, f->entry) == RMAP_PTE_MIGRATION) hold_migrating(f);
     o->run_unlock(f->m->mmu.ctx, &run);
     return rc;
+}
+
+/* Whoever moves the page to another frame has it locked until the entries lead there. */
+static int wait_for_migration(struct rmap__fault_state *f)
+{
+    if (!f->page) return RMAP_ERR_BAD_FRAME;
+    rmap_page_lock(f->page);
+    rmap_page_unlock(f->m->r, f->page);
+    return RMAP__FAULT_AGAIN;
 }
 
 static int step(struct rmap__fault_state *f)
@@ -127,7 +144,7 @@ static int step(struct rmap__fault_state *f)
         return rc ? rc : RMAP__FAULT_AGAIN;
     }
     case RMAP_PTE_MIGRATION:
-        return RMAP_ERR_BUSY;
+        return wait_for_migration(f);
     case RMAP_PTE_POISON:
         return RMAP_ERR_POISON;
     case RMAP_PTE_INVALID:

@@ -108,6 +108,17 @@ static void entry_forget(void *ctx, struct rmap_page *page)
     if (entry) rmap_page_put(s->r, page);
 }
 
+/* The slot's content is the target's as it was the page's: whether that is written, or dirty, does not change. */
+static void entry_replace(void *ctx, struct rmap_page *page, struct rmap_page *target)
+{
+    struct rmap_swap *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    rmap_swp_t entry = rmap__slot_of_page(s, page);
+    if (entry) rmap__slot_replace(s, entry, page, target);
+    pthread_mutex_unlock(&s->lock);
+    if (entry) rmap_page_put(s->r, page);
+}
+
 const struct rmap_swap_ops *rmap_swap_get_ops(void)
 {
     static const struct rmap_swap_ops ops = {
@@ -118,6 +129,7 @@ const struct rmap_swap_ops *rmap_swap_get_ops(void)
         .get_home = entry_get_home,
         .set_home = entry_set_home,
         .forget = entry_forget,
+        .replace = entry_replace,
     };
     return &ops;
 }

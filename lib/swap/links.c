@@ -43,6 +43,19 @@ void rmap__slot_detach(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *
     if (slot->count == 0) rmap__slot_free(s, entry);
 }
 
+void rmap__slot_replace(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *page, struct rmap_page *target)
+{
+    struct rmap__slot *slot = rmap__slot_find_live(s, entry);
+    RMAP_ASSERT(slot->cached == page);
+    rmap_page_clear_flags(page, RMAP_PAGE_SWAPCACHE | RMAP_PAGE_ORPHAN);
+    atomic_store_explicit(&page->swap, 0, memory_order_relaxed);
+    rmap_page_get(target);
+    slot->cached = target;
+    atomic_store_explicit(&target->swap, entry, memory_order_relaxed);
+    /* ORPHAN: the last mapping or entry may be going right now, by somebody who asks for the lock of neither in vain. */
+    rmap_page_set_flags(target, RMAP_PAGE_SWAPCACHE | RMAP_PAGE_ORPHAN);
+}
+
 rmap_swp_t rmap__slot_of_page(struct rmap_swap *s, const struct rmap_page *page)
 {
     if (!(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE)) return 0;

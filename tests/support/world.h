@@ -29,6 +29,7 @@
 
 #include <objrmap/group.h>
 #include <objrmap/instance.h>
+#include <objrmap/migrate.h>
 #include <objrmap/move.h>
 #include <objrmap/radix.h>
 #include <objrmap/rmap.h>
@@ -46,6 +47,7 @@ struct world_options {
     bool no_contents;  /**< descriptors only, for scale: every value is 0, no swap */
     uint64_t slots;    /**< of the swap device; 0: 64 */
     bool no_swap;
+    const struct rmap_swap_ops *swap_ops; /**< NULL: the slot map's own */
     bool no_slots;     /**< entries are reached by get, set and exchange */
     size_t stride;     /**< of descriptors; 0: sizeof(struct rmap_page) */
 };
@@ -160,6 +162,8 @@ struct rmap_result world_protect(struct world *w, struct rmap_page *page);
 struct rmap_result world_unmap(struct world *w, struct rmap_page *page, unsigned flags);
 /** unmap, write, leave the cache: the frame is free then. @return whether all of it was done. */
 bool world_swap_out(struct world *w, struct rmap_page *page);
+/** rmap_migrate to a fresh frame; *now becomes the page that has the contents after it, which is kept by its mappings or cache alone. */
+struct rmap_result world_migrate(struct world *w, struct rmap_page *page, struct rmap_page **now);
 /** The mappers of a page as a bit set of space numbers (spaces 0-63); the walk must be DONE. */
 uint64_t world_mappers(struct world *w, struct rmap_page *page);
 /** The same with the result. */

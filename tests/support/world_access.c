@@ -154,6 +154,7 @@ static int fault(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
     case RMAP_PTE_PRESENT: return fault_cow(s, vpn, e);
     case RMAP_PTE_SWAP: return fault_swap(s, vpn, e);
     case RMAP_PTE_NO_ACCESS: return RMAP_ERR_ACCESS;
+    case RMAP_PTE_MIGRATION: return RMAP_ERR_BUSY; /* a real one would wait for the page lock */
     case RMAP_PTE_POISON: return RMAP_ERR_POISON;
     default: return RMAP_ERR_BAD_FRAME;
     }

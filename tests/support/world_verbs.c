@@ -76,6 +76,20 @@ bool world_swap_out(struct world *w, struct rmap_page *page)
     return done;
 }
 
+struct rmap_result world_migrate(struct world *w, struct rmap_page *page, struct rmap_page **now)
+{
+    struct rmap_page *target = world_new_page(w);
+    struct rmap_result res;
+    hold(page);
+    rmap_page_lock(target);
+    CHECK_OK(rmap_migrate(w->r, &page, &target, 1, 0, &res));
+    release(w, page);
+    *now = res.outcome == RMAP_DONE ? target : page;
+    rmap_page_unlock(w->r, target);
+    rmap_page_put(w->r, target);
+    return res;
+}
+
 static int note_mapper(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t entry)
 {
     const struct world_space *s = m->user;

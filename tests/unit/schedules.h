@@ -6,7 +6,8 @@
  *
  * A schedule is a list of choices, made wherever more than one thing could happen next: which task, or the walk. Inside
  * a walk that is before its first and after every look into a space, when it holds no run lock; there only steps are
- * possible that need neither the page lock nor the exclusive group lock. Each schedule runs in a world of its own, from
+ * possible that need neither the page lock nor the exclusive group lock. A migration is two walks; between them its page
+ * lock is held, so that everything is possible but a swap-in, a move and a copy-on-write fault. Each schedule runs in a world of its own, from
  * the start, and the last choice that can be changed is changed for the next one (model: `dfs` of explore.py, without
  * preemption bound).
  *
@@ -39,7 +40,7 @@ struct step {
     enum step_op op;
     unsigned who;
 };
-enum walk_kind { WALK_REF, WALK_PROTECT, WALK_UNMAP };
+enum walk_kind { WALK_REF, WALK_PROTECT, WALK_UNMAP, WALK_MIGRATE, WALK_MIGRATE_BACK };
 enum first_state {
     ALL_PRESENT,
     ALL_CACHED,
@@ -174,24 +175,40 @@ static struct step task_step(const struct scene *x, unsigned i)
     return x->scenario->task[i][x->at[i]];
 }
 
+static bool possible_in_walk(enum step_op op)
+{
+    return op <= STEP_IN_WALK;
+}
+/* While the page lock is held, and nothing else. */
+static bool possible_under_page_lock(enum step_op op)
+{
+    return op != STEP_COW_TAKE && op != STEP_READ && op != STEP_MOVE;
+}
+
+/* Any number of steps that are possible now. */
+static void steps_between(struct scene *x, bool (*possible)(enum step_op op))
+{
+    for (;;) {
+        unsigned n = 1, task[3] = {0};
+        for (unsigned i = 0; i < 2; i++) {
+            struct step t = task_step(x, i);
+            if (t.op != STEP_END && possible(t.op)) task[n++] = i;
+        }
+        unsigned c = choose(n);
+        if (!c) return;
+        struct step t = task_step(x, task[c]);
+        x->at[task[c]]++;
+        step_run(x, t);
+    }
+}
+
 /* A moment of the walk at which it holds no run lock. */
 static void walk_point(void)
 {
     struct scene *x = scene;
     if (!x || !x->walking || x->w.runs) return;
     x->walking = false;
-    for (;;) {
-        unsigned n = 1, task[3] = {0};
-        for (unsigned i = 0; i < 2; i++) {
-            struct step t = task_step(x, i);
-            if (t.op != STEP_END && t.op <= STEP_IN_WALK) task[n++] = i;
-        }
-        unsigned c = choose(n);
-        if (!c) break;
-        struct step t = task_step(x, task[c]);
-        x->at[task[c]]++;
-        step_run(x, t);
-    }
+    steps_between(x, possible_in_walk);
     x->walking = true;
 }
 
@@ -251,6 +268,40 @@ static void find_page(struct world_space *s, void *out)
     if (!*page) *page = world_page(s, 0);
 }
 
+static void check_arrived(struct world_space *s, void *other_page)
+{
+    CHECK(world_kind(s, 0) != RMAP_PTE_MIGRATION && world_page(s, 0) != other_page);
+}
+
+/* begin ─ walk ─ steps ─ copy ─ end ─ walk, page locked. After a begin that was not complete nothing may have changed. */
+static void scene_migrate(struct scene *x, struct rmap_page *page, bool back)
+{
+    struct world *w = &x->w;
+    struct rmap_page *target = world_new_page(w);
+    struct rmap_result res;
+    rmap_page_lock(page);
+    rmap_page_lock(target);
+    x->walking = x->walk_first = true;
+    CHECK_OK(rmap_migrate_begin(w->r, &page, 1, 0, &res));
+    x->walking = false;
+    const bool gone = res.outcome == RMAP_DONE && !back;
+    if (res.outcome == RMAP_DONE) {
+        steps_between(x, possible_under_page_lock);
+        memcpy(world_contents(w, rmap_page_pfn(w->r, target)), world_contents(w, rmap_page_pfn(w->r, page)),
+               (size_t)1 << WORLD_PAGE_SHIFT);
+        if (!back) memset(world_contents(w, rmap_page_pfn(w->r, page)), 0xee, (size_t)1 << WORLD_PAGE_SHIFT);
+        x->walking = x->walk_first = true;
+        CHECK_OK(rmap_migrate_end(w->r, &page, back ? NULL : &target, 1, 0, &res));
+        x->walking = false;
+        CHECK_EQ(res.outcome, RMAP_DONE);
+    }
+    each_space(x, check_arrived, gone ? page : target);
+    each_space(x, check_candidate, gone ? target : page);
+    rmap_page_unlock(w->r, page);
+    rmap_page_unlock(w->r, target);
+    rmap_page_put(w->r, target);
+}
+
 static void scene_walk(struct scene *x, enum walk_kind kind)
 {
     struct rmap_page *page = NULL;
@@ -258,6 +309,11 @@ static void scene_walk(struct scene *x, enum walk_kind kind)
     each_space(x, find_page, &page);
     if (!page) return;
     rmap_page_get(page); /* the steps may zap it everywhere */
+    if (kind == WALK_MIGRATE || kind == WALK_MIGRATE_BACK) {
+        scene_migrate(x, page, kind == WALK_MIGRATE_BACK);
+        rmap_page_put(x->w.r, page);
+        return;
+    }
     each_space(x, mark_entry, page);
     x->walking = x->walk_first = true;
     if (kind == WALK_REF)

@@ -65,3 +65,18 @@ SCENARIO(both_owners_exit_against_referenced, WALK_REF, 50, .spaces = 3, .task =
 SCENARIO(a_move_while_a_child_forks_against_unmap, WALK_UNMAP, 20, .spaces = 3, .task = {{{STEP_MOVE, X}}, {FORK(Y)}})
 SCENARIO(a_fork_after_a_move_against_referenced, WALK_REF, 20, .spaces = 2,
          .task = {{{STEP_MOVE, X}, FORK(X)}, {ZAP(S)}})
+/* Migration: forks and exits between its halves, and into them */
+SCENARIO(fork_against_migrate, WALK_MIGRATE, 30, .spaces = 1, .task = {{FORK(S)}})
+SCENARIO(fork_then_zap_against_migrate, WALK_MIGRATE, 40, .spaces = 1, .task = {{FORK(S), ZAP(S)}})
+SCENARIO(fork_then_exit_against_migrate, WALK_MIGRATE, 40, .spaces = 2, .task = {{FORK(S), EXIT(S)}})
+SCENARIO(fork_and_a_zap_elsewhere_against_migrate, WALK_MIGRATE, 200, .spaces = 2, .task = {{FORK(S)}, {ZAP(X)}})
+SCENARIO(two_forks_at_once_against_migrate, WALK_MIGRATE, 400, .spaces = 2, .task = {{FORK(S)}, {FORK(X)}})
+SCENARIO(both_owners_exit_against_migrate, WALK_MIGRATE, 100, .spaces = 3, .task = {{EXIT(S)}, {EXIT(X)}})
+SCENARIO(a_fork_aborts_against_migrate, WALK_MIGRATE, 100, .spaces = 2,
+         .task = {{{STEP_BEGIN, S}, {STEP_COPY, S}, {STEP_ABORT, S}}, {ZAP(X)}})
+SCENARIO(copy_on_write_against_migrate, WALK_MIGRATE, 30, .spaces = 2, .task = {{COW(X)}, {ZAP(S)}})
+SCENARIO(a_move_and_a_fork_against_migrate, WALK_MIGRATE, 30, .spaces = 2, .task = {{{STEP_MOVE, X}}, {FORK(S)}})
+SCENARIO(a_swap_in_and_a_fork_against_migrate, WALK_MIGRATE, 20, .spaces = 2, .first = ALL_CACHED,
+         .task = {{{STEP_READ, S}, FORK(S)}, {{STEP_READ, X}}})
+SCENARIO(fork_against_migrate_there_and_back, WALK_MIGRATE_BACK, 30, .spaces = 2, .task = {{FORK(S)}, {ZAP(X)}})
+SCENARIO(exits_against_migrate_there_and_back, WALK_MIGRATE_BACK, 50, .spaces = 3, .task = {{EXIT(S)}, {FORK(Y)}})
