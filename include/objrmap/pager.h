@@ -46,6 +46,7 @@ struct rmap_pager_stats {
     uint64_t swap_outs;                /**< pages written */
     uint64_t reclaim_failures;         /**< pages put back: young, locked, busy, write error */
     uint64_t aged, activated;
+    uint64_t migrations; /**< pages moved to other frames by rmap_pager_vacate */
     uint64_t moves, moves_reindexed, moves_copied, moves_swap; /**< calls; pages; pages; swap entries */
     uint64_t moves_tracked;                                    /**< shared pages that TRACK spared the copy of */
     uint64_t committed;                                        /**< pages charged now */
@@ -74,6 +75,15 @@ RMAP_API int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *devic
  * => May block (I/O). @return number of frames freed, or a negative error (NULL_ARG).
  */
 RMAP_API int64_t rmap_reclaim(struct rmap_pager *p, uint64_t n);
+
+/**
+ * Empty the frames [first, first + count): the contents of each used one move to a frame outside, under all mappings at once
+ * (migrate.h); ages and places in the reclaim lists go along. Pinned and busy pages stay, and so do the zero frame and frames
+ * that only somebody's reference holds. The frames that came free can be handed out again by the next allocation.
+ * => May reclaim. Cost: for each page a search for a frame, two walks and a copy.
+ * @return pages moved, fewer than there were if no frame outside could be had; NULL_ARG; RANGE; BUSY (this thread is inside a call).
+ */
+RMAP_API int64_t rmap_pager_vacate(struct rmap_pager *p, rmap_pfn_t first, uint64_t count);
 
 RMAP_API int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out);
 

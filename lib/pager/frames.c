@@ -43,12 +43,27 @@ static uint64_t whole_clusters(uint64_t word)
     return word & lowest;
 }
 
-/* First frame at or after the cursor that is free, or that begins a free cluster. [F] held; there is one. */
+static bool is_shut(const struct rmap__frames *fs, rmap_pfn_t pfn)
+{
+    return pfn >= fs->shut_first && pfn < fs->shut_end;
+}
+
+/* The frames of a word that may be handed out. [F] held. */
+static uint64_t open_bits(const struct rmap__frames *fs, uint64_t w)
+{
+    uint64_t bits = fs->free_map[w];
+    if (w * 64 >= fs->shut_end || w * 64 + 64 <= fs->shut_first) return bits;
+    for (unsigned i = 0; i < 64; i++)
+        if (is_shut(fs, w * 64 + i)) bits &= ~((uint64_t)1 << i);
+    return bits;
+}
+
+/* First frame at or after the cursor that is free, or that begins a free cluster; NONE if there is none. [F] held. */
 static rmap_pfn_t search(struct rmap__frames *fs, bool cluster)
 {
     for (uint64_t n = 0; n < fs->words; n++) {
         uint64_t w = (fs->cursor + n) % fs->words;
-        uint64_t bits = cluster ? whole_clusters(fs->free_map[w]) : fs->free_map[w];
+        uint64_t bits = cluster ? whole_clusters(open_bits(fs, w)) : open_bits(fs, w);
         if (!bits) continue;
         fs->cursor = w;
         return w * 64 + (unsigned)__builtin_ctzll(bits);
@@ -60,7 +75,11 @@ static int pick(struct rmap_pager *p, rmap_pfn_t near, rmap_pfn_t *out)
 {
     struct rmap__frames *fs = &p->frames;
     if (!fs->free) return RMAP_ERR_NO_FRAME;
-    rmap_pfn_t pfn = near < fs->total && rmap__frame_is_free(fs, near) ? near : search(fs, fs->free_clusters > 0);
+    rmap_pfn_t pfn = near < fs->total && rmap__frame_is_free(fs, near) && !is_shut(fs, near)
+                         ? near
+                         : search(fs, fs->free_clusters > 0);
+    if (pfn == RMAP_PFN_NONE && fs->free_clusters) pfn = search(fs, false);
+    if (pfn == RMAP_PFN_NONE) return RMAP_ERR_NO_FRAME;
     set_used(fs, pfn);
     struct rmap__frame *f = &fs->frame[pfn];
     TAILQ_INSERT_HEAD(&fs->list[RMAP__LIST_ACTIVE], f, link);
@@ -140,6 +159,14 @@ const struct rmap_frame_ops rmap__frame_ops = {
     .clear = frame_clear,
     .address = frame_address,
 };
+
+void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end)
+{
+    pthread_mutex_lock(&p->frames.lock);
+    p->frames.shut_first = first;
+    p->frames.shut_end = end;
+    pthread_mutex_unlock(&p->frames.lock);
+}
 
 uint64_t rmap__frames_used(struct rmap_pager *p)
 {

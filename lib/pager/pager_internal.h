@@ -48,6 +48,7 @@ struct rmap__frames {
     uint64_t free, free_clusters;              /* [F] frames; aligned clusters that are wholly free */
     uint64_t used_peak;                        /* [F] */
     uint64_t cursor;                           /* [F] word where the next search begins */
+    rmap_pfn_t shut_first, shut_end;           /* [F] these are not handed out: they are being emptied */
     struct rmap__frame_list list[RMAP__LISTS]; /* [F] head = youngest */
     uint64_t listed[RMAP__LISTS];              /* [F] */
     bool stuck;                                /* [F] reclaim freed nothing last time, and no frame came back since */
@@ -123,11 +124,16 @@ static inline bool rmap__frame_is_free(const struct rmap__frames *fs, rmap_pfn_t
 /** Frames handed out, the zero frame included. Takes [F]. */
 uint64_t rmap__frames_used(struct rmap_pager *p);
 
+/** Hand out no frame of [first, end) until called again; (0, 0): all are to be had. Takes [F]. */
+void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end);
+
 /* ---- lists.c: each takes [F] ---- */
 /** Take up to `max` of the oldest frames out of a list, each with a reference. @return how many. */
 size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struct rmap_page **out, size_t max);
 /** Put an isolated page at the young end of a list. The caller still holds its reference, and drops it afterwards. */
 void rmap__list_put(struct rmap_pager *p, struct rmap_page *page, enum rmap__list_name list);
+/** `target` gets a place beside `page`, in the same list. Both are listed. */
+void rmap__list_take_place(struct rmap_pager *p, struct rmap_page *page, struct rmap_page *target);
 uint64_t rmap__list_count(struct rmap_pager *p, enum rmap__list_name list);
 
 /* ---- reclaim.c, evict.c ---- */

@@ -376,6 +376,52 @@ RMAP_TEST(migrate, attributes_changed_meanwhile_stay_changed)
     world_fini(&w);
 }
 
+/* The move has found 7 under way and let go of its run: there the end comes. It waited for no more than that. */
+static struct trip under_way;
+static unsigned arrivals;
+static void (*world_unlock)(void *mmu, struct rmap_mmu_run *run);
+static void unlock_and_arrive(void *mmu, struct rmap_mmu_run *run)
+{
+    world_unlock(mmu, run);
+    if (!under_way.page || w.runs || rmap_page_try_get(under_way.page) == false) return;
+    const bool found = under_way.page->refcount > 3; /* mappings, ours twice; the fourth is the move's */
+    rmap_page_put(w.r, under_way.page);
+    if (!found) return;
+    struct trip t = under_way;
+    under_way.page = NULL;
+    arrivals++;
+    CHECK_OK(rmap_migrate_end(w.r, &t.page, &t.target, 1, 0, &t.res));
+    rmap_page_unlock(w.r, t.page);
+    rmap_page_unlock(w.r, t.target);
+    rmap_page_put(w.r, t.page);
+    rmap_page_put(w.r, t.target);
+}
+
+/* P pages 6, 7, 8, of which 7 is under way, are moved to 100: 7 arrives first, and then moves. With C, both ways of moving */
+RMAP_TEST(migrate, a_move_waits_for_the_end)
+{
+    for (unsigned shared = 0; shared < 2; shared++) {
+        world_init(&w, NULL);
+        struct world_space *p = world_space(&w), *c = NULL;
+        for (rmap_vpn_t v = 6; v < 9; v++) world_write(p, v, v);
+        if (shared) c = world_fork(p);
+        arrivals = 0;
+        under_way = depart(world_page(p, 7));
+        world_unlock = w.ops.run_unlock;
+        w.ops.run_unlock = unlock_and_arrive;
+        const struct rmap_moved moved = world_move(p, 6, 100, 3);
+        w.ops.run_unlock = world_unlock;
+        CHECK_EQ(arrivals, 1);
+        CHECK_EQ(shared ? moved.copied : moved.reindexed, 3);
+        for (rmap_vpn_t v = 6; v < 9; v++) {
+            CHECK_EQ(world_read(p, v + 94), v);
+            if (c) CHECK_EQ(world_read(c, v), v);
+        }
+        world_check(&w);
+        world_fini(&w);
+    }
+}
+
 /* DISCARDABLE and REFERENCED go with the page, and leave the old frame's descriptor */
 RMAP_TEST(migrate, flags_go_over)
 {
