@@ -46,7 +46,7 @@ enum rmap_page_flag {
     RMAP_PAGE_WRITEBACK = 1 << 4,   /**< being written to its slot */
     RMAP_PAGE_ORPHAN = 1 << 5,      /**< its slot's last entry went while the page was locked: the unlocker frees it */
     RMAP_PAGE_UNTRACKABLE = 1 << 6, /**< between two places: a walk says INCOMPLETE */
-    RMAP_PAGE_DISCARDABLE = 1 << 7, /**< reserved: lazily freed, may be dropped while clean */
+    RMAP_PAGE_DISCARDABLE = 1 << 7, /**< lazily freed: may be dropped while not DIRTY (rmap_discard) */
     RMAP_PAGE_MIGRATING = 1 << 8,   /**< on its way to another frame: migrate.h */
     RMAP_PAGE_POISON = 1 << 9,      /**< hardware error: never handed out again */
     RMAP_PAGE_SPECIAL = 1 << 10,    /**< zero page and the like: never ANON, never counted */
@@ -198,8 +198,9 @@ RMAP_API void rmap_page_unmap(struct rmap_gather *g, struct rmap_member *m, stru
 
 /**
  * May the sole mapper write in place? Page lock held, entry re-checked by the caller under its run lock. Exclusive means
- * mapped once, no swap entry of its slot, no pins (model rule 10). If so the clean swap copy is given up and the page
- * re-homed to the member's open epoch, with `vpn`, where the entry is, as its index.
+ * mapped once, no swap entry of its slot, no pins, not POISON (model rule 10). If so the clean swap copy is given up, a
+ * lazily freed page is one no more, and the page is re-homed to the member's open epoch, with `vpn`, where the entry is,
+ * as its index.
  * @return true if exclusive (and re-homed). Callable under a run lock; does not block.
  */
 RMAP_API bool rmap_page_reuse(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t vpn);

@@ -61,8 +61,8 @@ struct rmap_result {
 /** RMAP_LOCK_PAGES is for every verb. */
 enum rmap_verb_flag {
     RMAP_KEEP_ACCESSED = 1 << 0, /**< referenced: only look, do not clear */
-    RMAP_SPARE_YOUNG = 1 << 1,   /**< unmap: stop at an accessed mapping, reason YOUNG */
-    RMAP_IGNORE_LOCKED = 1 << 2, /**< unmap: locked mappings too (poison, shutdown) */
+    RMAP_SPARE_YOUNG = 1 << 1,   /**< unmap, discard: stop at an accessed mapping, reason YOUNG */
+    RMAP_IGNORE_LOCKED = 1 << 2, /**< unmap, discard: locked mappings too (poison, shutdown) */
     RMAP_LOCK_PAGES = 1 << 3,    /**< the verb locks and unlocks the pages */
 };
 
@@ -83,6 +83,17 @@ RMAP_API int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, siz
  */
 RMAP_API int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
                         struct rmap_result *results);
+
+/**
+ * Take away every mapping of a lazily freed page (rmap_free_lazily), leaving nothing: no swap slot is needed. Only DISCARDABLE
+ * pages that are not DIRTY go; one that was written since, or never was discardable, stops its walk: PARTIAL, DIRTY, and is an
+ * ordinary page from then on, its contents safe (D6). So does a locked mapping (LOCKED), one that is under way (MIGRATING), a
+ * pin (PINNED), and with RMAP_SPARE_YOUNG an accessed mapping (YOUNG). Spaces that lost the page before the walk stopped read
+ * zeroes from then on, as their contract allows: none of them has written since the page was freed or inherited.
+ * Flushed, and mapcount lowered, on return.
+ */
+RMAP_API int rmap_discard(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
+                          struct rmap_result *results);
 
 /** Withdraw write permission from every mapping and collect dirty into the DIRTY flag; flushed on return (INV-7). */
 RMAP_API int rmap_write_protect(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
@@ -142,6 +153,23 @@ struct rmap_zapped {
  * @return 0; NULL_ARG; DEAD; RANGE; BLOCK. `out` may be NULL.
  */
 RMAP_API int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rmap_zapped *out);
+
+struct rmap_freed {
+    uint64_t marked;            /**< pages that became DISCARDABLE */
+    struct rmap_zapped dropped; /**< what went at once */
+};
+
+/**
+ * Free lazily (MADV_FREE): the contents of [first, first + count) in this space may vanish at any time; the next write to a
+ * page ends that, for good. Pages that this space uses alone become DISCARDABLE: write, dirty and accessed are withdrawn from
+ * the entry and flushed, DIRTY is cleared, a clean copy on swap is given up. Everything else goes at once: shared, pinned and busy pages,
+ * swap, migration and poison entries. Special frames stay. What is written while the call runs may vanish, too.
+ * => Your write faults must end with rmap_page_reuse or a copy, as they do for copy on write.
+ * => Space lock held. Takes page locks by try, run locks; flushes under them. Cannot fail half-way, but for a huge entry, at
+ *    which it stops: `out` says what was done before it.
+ * @return 0; NULL_ARG; DEAD; RANGE; BLOCK. `out` may be NULL.
+ */
+RMAP_API int rmap_free_lazily(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rmap_freed *out);
 
 /** What rmap_protect changes in each entry of a range. */
 enum rmap_protect_flag {

@@ -19,6 +19,8 @@ enum rmap_walk_verb {
     RMAP_WALK_EACH, /**< each_mapping, not cursors */
     RMAP_WALK_MIGRATE, /**< migrate_begin */
     RMAP_WALK_RESTORE, /**< migrate_end */
+    RMAP_WALK_DISCARD,
+    RMAP_WALK_POISON,
     RMAP_WALK_VERBS
 };
 
@@ -39,7 +41,9 @@ struct rmap_stats {
     uint64_t forks, fork_entries; /**< entries copied by forks */
     uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;
     uint64_t moved_tracked; /**< shared pages moved without a copy, by a record (TRACK) */
-    uint64_t migrated; /**< pages that changed their frame */
+    uint64_t migrated;      /**< pages that changed their frame */
+    uint64_t discarded;     /**< lazily freed pages that went */
+    uint64_t poisoned;      /**< pages whose frame was lost */
     /* gauges */
     uint64_t members, nodes, epochs, tags;
     uint64_t tree_bytes;              /**< of nodes, epochs, tags, groups */

@@ -36,7 +36,7 @@ struct rmap__counters {
     _Atomic uint64_t forks, fork_entries;
     _Atomic uint64_t moved_reindexed, moved_copied, moved_tracked, moved_swap, moved_swap_shared;
     _Atomic uint64_t track_bytes, track_records;
-    _Atomic uint64_t migrated;
+    _Atomic uint64_t migrated, discarded, poisoned;
     _Atomic uint64_t mappings, mappings_peak;
     _Atomic uint64_t members, nodes, epochs, tags, groups;
 };

@@ -71,6 +71,8 @@ int rmap_stats_get(struct rmap *r, struct rmap_stats *out)
     out->moved_swap = c->moved_swap;
     out->moved_swap_shared = c->moved_swap_shared;
     out->migrated = c->migrated;
+    out->discarded = c->discarded;
+    out->poisoned = c->poisoned;
     out->members = c->members;
     out->nodes = c->nodes;
     out->epochs = c->epochs;

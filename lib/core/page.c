@@ -257,8 +257,10 @@ bool rmap_page_reuse(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t v
     if (!m || !page || !m->node || !rmap_page_is_anon(page) || vpn >= m->mmu.pages) return false;
     RMAP_ASSERT(rmap_page_flags(page) & RMAP_PAGE_LOCKED);
     if (rmap_page_mapcount(page) != 1 || rmap__page_swap_count(m->r, page) || rmap_page_pins(page)) return false;
+    if (rmap_page_flags(page) & RMAP_PAGE_POISON) return false;
     if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) m->r->swap->forget(m->r->swap_ctx, page);
     rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
+    rmap_page_clear_flags(page, RMAP_PAGE_DISCARDABLE);
     rmap__page_set_owner(page, m->home_tag);
     if (rmap_page_index(page) != vpn) rmap__page_set_index(page, vpn); /* it had been tracked here */
     return true;
