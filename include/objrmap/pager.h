@@ -44,6 +44,7 @@ struct rmap_pager_stats {
     uint64_t evictions;                /**< frames freed by reclaim */
     uint64_t shared_evictions;         /**< of those, pages mapped by two or more spaces when their unmap began */
     uint64_t swap_outs;                /**< pages written */
+    uint64_t lazily_freed, discards;   /**< pages marked by RMAP_ADVISE_FREE; of evictions, pages that went so, unwritten */
     uint64_t reclaim_failures;         /**< pages put back: young, locked, busy, write error */
     uint64_t aged, activated;
     uint64_t migrations; /**< pages moved to other frames by rmap_pager_vacate */
@@ -71,7 +72,8 @@ RMAP_API struct rmap_swap *rmap_pager_swap(struct rmap_pager *p);
 RMAP_API int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *device);
 
 /**
- * Reclaim up to n frames now. Ages, unmaps from every space, writes to swap, frees.
+ * Reclaim up to n frames now. Ages, unmaps from every space, writes to swap, frees. Lazily freed pages go without being
+ * written; without a swap device they alone go.
  * => May block (I/O). @return number of frames freed, or a negative error (NULL_ARG).
  */
 RMAP_API int64_t rmap_reclaim(struct rmap_pager *p, uint64_t n);

@@ -32,6 +32,9 @@ enum rmap_move_flag {
 
 enum rmap_advice {
     RMAP_ADVISE_DONTNEED = 1, /**< drop contents: the next touch finds zeroes */
+    /** Contents may vanish at any time, each page's until it is written again (rmap_free_lazily). Reclaim then drops such pages
+     *  without writing them to swap, also where there is none. What others share, or lies on swap, is dropped at once. */
+    RMAP_ADVISE_FREE = 2,
 };
 
 /** What a space has; counts in pages unless they say bytes. */
@@ -106,7 +109,8 @@ RMAP_API int rmap_space_set_move_policy(struct rmap_space *s, enum rmap_move_pol
 RMAP_API int rmap_space_lock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
 /** munlock. All of it must be mapped. @return 0; RANGE; ABSENT; NOMEM (a split; nothing changed). */
 RMAP_API int rmap_space_unlock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
-/** @return 0; RANGE; ABSENT (a hole; nothing done); INVALID (advice); BUSY (DONTNEED of a locked region; nothing done). */
+/** @return 0; RANGE; ABSENT (a hole; nothing done); INVALID (advice); BUSY (a locked region; nothing done); BLOCK (FREE: done
+ *  up to a huge entry). */
 RMAP_API int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t count, enum rmap_advice advice);
 
 /**

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file pager/evict.c  One batch of evictions: look, give slots, unmap from every space, write, free.
+ * @file pager/evict.c  One batch of evictions: look, discard, give slots, unmap from every space, write, free.
  *
  * Each stage works on the pages that are left of the batch; a page that fails goes back to the active list there and
  * then, with everything about it as it must be: whatever was unmapped before is a swap entry whose page stays in the
@@ -29,7 +29,12 @@ static void fail_with_slot(struct rmap_pager *p, struct rmap_page *page)
     fail(p, page);
 }
 
-/* The oldest inactive pages, locked, sorted for neighbours. */
+static bool is_discardable(const struct rmap_page *page)
+{
+    return (rmap_page_flags(page) & (RMAP_PAGE_DISCARDABLE | RMAP_PAGE_DIRTY)) == RMAP_PAGE_DISCARDABLE;
+}
+
+/* The oldest inactive pages, locked, sorted for neighbours. Without swap only those that need none. */
 static size_t gather_batch(struct rmap_pager *p, size_t n, uint64_t *scanned)
 {
     struct rmap__batch *b = &p->batch;
@@ -37,13 +42,17 @@ static size_t gather_batch(struct rmap_pager *p, size_t n, uint64_t *scanned)
     *scanned += got;
     for (size_t i = 0; i < got; i++) {
         struct rmap_page *page = b->page[i];
-        if (rmap_page_try_lock(page)) {
-            b->page[kept++] = page;
+        if (!rmap_page_try_lock(page)) {
+            p->stats.reclaim_failures++;
+            rmap__list_put(p, page, RMAP__LIST_ACTIVE);
+            rmap_page_put(p->r, page);
             continue;
         }
-        p->stats.reclaim_failures++;
-        rmap__list_put(p, page, RMAP__LIST_ACTIVE);
-        rmap_page_put(p->r, page);
+        p->saw_discardable |= is_discardable(page);
+        if (p->has_swap || is_discardable(page))
+            b->page[kept++] = page;
+        else
+            put_back(p, page);
     }
     rmap_pages_sort(b->page, kept);
     return kept;
@@ -116,13 +125,9 @@ static void write_dirty(struct rmap_pager *p, size_t n)
     for (size_t i = 0; i < dirty; i++) p->stats.swap_outs += b->written[i] == 0;
 }
 
-/* A clean page that nothing maps leaves the cache, and with that its frame is free. @return true if it was. */
-static bool free_page(struct rmap_pager *p, struct rmap_page *page, const struct rmap_result *result)
+/* Neither mapped nor cached any more: our reference is the last, or somebody's is. @return true if the frame is free. */
+static bool release(struct rmap_pager *p, struct rmap_page *page, const struct rmap_result *result)
 {
-    if ((rmap_page_flags(page) & RMAP_PAGE_DIRTY) || rmap_swap_cache_del(p->swap, page)) {
-        fail(p, page);
-        return false;
-    }
     const bool last = page->refcount == 1;
     if (!last) rmap__list_put(p, page, RMAP__LIST_INACTIVE); /* in use until that reference goes, too */
     rmap_page_unlock(p->r, page);
@@ -132,11 +137,45 @@ static bool free_page(struct rmap_pager *p, struct rmap_page *page, const struct
     return last;
 }
 
+/* A clean page that nothing maps leaves the cache, and with that its frame is free. @return true if it was. */
+static bool free_page(struct rmap_pager *p, struct rmap_page *page, const struct rmap_result *result)
+{
+    if (!(rmap_page_flags(page) & RMAP_PAGE_DIRTY) && !rmap_swap_cache_del(p->swap, page))
+        return release(p, page, result);
+    fail(p, page);
+    return false;
+}
+
+/* Lazily freed pages go at once; what was written again since is an ordinary page, for next time. @return pages left. */
+static size_t discard_batch(struct rmap_pager *p, size_t n, unsigned flags, uint64_t *freed)
+{
+    struct rmap__batch *b = &p->batch;
+    size_t kept = 0, discardable = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct rmap_page *page = b->page[i];
+        if (is_discardable(page))
+            b->dirty[discardable++] = page;
+        else
+            b->page[kept++] = page;
+    }
+    rmap_discard(p->r, b->dirty, discardable, flags, b->result);
+    for (size_t i = 0; i < discardable; i++) {
+        if (b->result[i].outcome != RMAP_DONE) {
+            fail(p, b->dirty[i]);
+        } else if (release(p, b->dirty[i], &b->result[i])) {
+            p->stats.discards++;
+            ++*freed;
+        }
+    }
+    return kept;
+}
+
 uint64_t rmap__evict(struct rmap_pager *p, size_t n, bool spare_young, uint64_t *scanned)
 {
     uint64_t freed = 0;
     n = gather_batch(p, n, scanned);
     n = look(p, n, spare_young);
+    n = discard_batch(p, n, spare_young ? RMAP_SPARE_YOUNG : 0, &freed);
     n = give_slots(p, n);
     n = unmap_batch(p, n, spare_young ? RMAP_SPARE_YOUNG : 0);
     write_dirty(p, n);

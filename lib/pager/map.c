@@ -78,22 +78,38 @@ int rmap_space_unmap(struct rmap_space *s, rmap_vpn_t first, uint64_t count)
     return rc;
 }
 
-static int dontneed(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
+/* Reclaim gets something to do, also where there is no swap. */
+static int free_lazily(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
+{
+    struct rmap_pager *p = s->p;
+    struct rmap_freed freed;
+    int rc = rmap_free_lazily(rmap__space_member(s), first, end - first, &freed);
+    if (!freed.marked) return rc;
+    p->stats.lazily_freed += freed.marked;
+    p->may_discard = true;
+    pthread_mutex_lock(&p->frames.lock);
+    p->frames.stuck = false;
+    pthread_mutex_unlock(&p->frames.lock);
+    return rc;
+}
+
+static int advise_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end, enum rmap_advice advice)
 {
     if (!rmap__regions_cover(&s->regions, first, end)) return RMAP_ERR_ABSENT;
     const struct rmap__region *r;
     RMAP__REGIONS_IN(r, &s->regions, first, end)
     if (r->locked) return RMAP_ERR_BUSY;
+    if (advice == RMAP_ADVISE_FREE) return free_lazily(s, first, end);
     return rmap_zap(rmap__space_member(s), first, end - first, NULL);
 }
 
 int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t count, enum rmap_advice advice)
 {
     if (!s) return RMAP_ERR_NULL_ARG;
-    if (advice != RMAP_ADVISE_DONTNEED) return RMAP_ERR_INVALID;
+    if (advice != RMAP_ADVISE_DONTNEED && advice != RMAP_ADVISE_FREE) return RMAP_ERR_INVALID;
     int rc = rmap__space_range(s, first, count);
     if (rc || (rc = rmap__space_enter(s))) return rc;
-    rc = dontneed(s, first, first + count);
+    rc = advise_locked(s, first, first + count, advice);
     rmap__space_leave(s);
     return rc;
 }

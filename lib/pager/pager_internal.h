@@ -56,7 +56,7 @@ struct rmap__frames {
 
 /* Scratch of one batch. It lies here because a fault handler's stack may be small. */
 struct rmap__batch {
-    struct rmap_page *page[RMAP__EVICT_MAX], *dirty[RMAP__EVICT_MAX];
+    struct rmap_page *page[RMAP__EVICT_MAX], *dirty[RMAP__EVICT_MAX]; /* dirty: also those to discard */
     struct rmap_result result[RMAP__EVICT_MAX];
     int written[RMAP__EVICT_MAX];
 };
@@ -79,6 +79,8 @@ struct rmap_pager {
     unsigned evict_batch;           /* [c] */
     uint64_t low_frames;            /* [c] below this many free frames an allocation reclaims */
     bool reclaiming;                /* [S] */
+    bool may_discard;               /* [S] lazily freed pages may be about */
+    bool saw_discardable;           /* [S] by this reclaim */
     struct rmap__batch batch;       /* [S] */
     LIST_HEAD(, rmap_space) spaces; /* [S] */
     struct rmap_pager_stats stats;  /* [S] counters; gauges are filled by rmap_pager_get_stats */

@@ -44,8 +44,9 @@ static size_t deactivate(struct rmap_pager *p, size_t n)
 
 uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target)
 {
-    if (p->reclaiming || !p->has_swap || target == 0) return 0;
+    if (p->reclaiming || !(p->has_swap || p->may_discard) || target == 0) return 0;
     p->reclaiming = true;
+    p->saw_discardable = false;
     const uint64_t all = rmap__list_count(p, RMAP__LIST_ACTIVE) + rmap__list_count(p, RMAP__LIST_INACTIVE);
     const size_t down = 2 * p->evict_batch < RMAP__EVICT_MAX ? 2 * p->evict_batch : RMAP__EVICT_MAX;
     uint64_t freed = 0, scanned = 0, before;
@@ -57,5 +58,6 @@ uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target)
         freed += rmap__evict(p, wanted, scanned < SPARING_SCANS * all, &scanned);
     } while (freed < target && scanned > before && scanned < SCANS_MAX * all);
     p->reclaiming = false;
+    if (!p->saw_discardable && freed < target) p->may_discard = false; /* all were looked at: there is none */
     return freed;
 }
