@@ -36,8 +36,8 @@ RMAP_BEGIN_DECLS
  * pinned or not: its frame stays.
  * On failure everything is back at `from`, *out is zero; pages copied so far stay private copies, empty tables may be left.
  * @return 0; NULL_ARG; DEAD; RANGE; INVALID (overlap); EXISTS (destination not empty); NOMEM; NO_FRAME; OVERFLOW;
- *         BUSY (a shared page is pinned, or there is a migration entry of a page that nobody migrates); BLOCK. `out` may
- *         be NULL.
+ *         BUSY (a shared page is pinned, or there is a migration entry of a page that nobody migrates); POISON (a page
+ *         that must be copied is lost); BLOCK. `out` may be NULL.
  */
 RMAP_API int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t count, struct rmap_moved *out);
 

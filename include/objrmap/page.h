@@ -102,6 +102,8 @@ struct rmap_frame_ops {
     void (*clear)(void *ctx, rmap_pfn_t pfn);
     /** Linear-view address of the frame, for swap I/O; may be NULL (the op, or its answer) where frames are no memory. */
     void *(*address)(void *ctx, rmap_pfn_t pfn);
+    /** The last reference to a POISON page went: instead of free, for the owner's books. Rules as free's. May be NULL. */
+    void (*lost)(void *ctx, rmap_pfn_t pfn);
 };
 
 RMAP_BEGIN_DECLS
@@ -139,7 +141,8 @@ RMAP_API int rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page *
 RMAP_API void rmap_page_get(struct rmap_page *page);
 /** Take a reference unless the count is 0. @return true if taken. Lock-free. */
 RMAP_API bool rmap_page_try_get(struct rmap_page *page);
-/** Drop a reference; the last one frees the frame (frame_ops->free) and the page's hold on its owner. Does not block. */
+/** Drop a reference; the last one frees the frame (frame_ops->free; for a POISON page ->lost) and the page's hold on its owner.
+ *  Does not block. */
 RMAP_API void rmap_page_put(struct rmap *r, struct rmap_page *page);
 
 /** Take the page lock (bit). Order: after a space lock, before the group lock. Blocks (spins, then yields). */
@@ -178,7 +181,7 @@ RMAP_API int rmap_page_map_new(struct rmap_member *m, struct rmap_page *page, rm
  * is re-homed to the member's home and takes the slot's index, else its owner is widened to the slot's. Raises mapcount.
  * The caller then sets the entry in place of the swap entry and hands that to rmap_gather_swap.
  * => Space lock and page lock held. Callable under a run lock.
- * @return 0; NULL_ARG; DEAD; INVALID (not cached under this entry); ABSENT (dead slot); OVERFLOW.
+ * @return 0; NULL_ARG; DEAD; INVALID (not cached under this entry); POISON; ABSENT (dead slot); OVERFLOW.
  */
 RMAP_API int rmap_page_map_swapin(struct rmap_member *m, struct rmap_page *page, rmap_swp_t entry);
 

@@ -136,6 +136,22 @@ RMAP_API int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rma
 RMAP_API int rmap_cursor_next(struct rmap_cursor *c, struct rmap_mapping *out);
 RMAP_API void rmap_cursor_close(struct rmap_cursor *c);
 
+/**
+ * The frames are lost (a memory failure). Sets the flag POISON, whatever the outcome but MIGRATING; then tells `fn` (may be
+ * NULL) of each mapping, with the rules of rmap_each_mapping, and replaces it by a poison entry whose payload is the lost frame.
+ * Locked mappings and pins do not stop it. Flushed, and mapcount lowered, on return. From then on nobody maps the page, copies
+ * it or writes it to swap: rmap_page_map_swapin, rmap_swap_write and the like say POISON; fork and move pass poison entries on, zap drops
+ * them. The last reference does not free the frame (frame_ops->lost).
+ *
+ * Swap: a clean page leaves the cache, and its swap entries find their contents on the device. A dirty one stays, so that
+ * they find a page that says POISON, until the last entry goes. To save the *mappings* of a clean cached page, too, call rmap_unmap first, with
+ * RMAP_IGNORE_LOCKED: they become such entries.
+ * results[i]: DONE; INCOMPLETE; PARTIAL: STOPPED (by fn: what it was shown last is untouched; again, later), MIGRATING
+ *   (nothing done: bring it back first).
+ */
+RMAP_API int rmap_poison(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, rmap_mapping_fn *fn,
+                         void *ctx, struct rmap_result *results);
+
 /** Sort pages by (owner, index), so that the verbs' batches find neighbours. In place, no allocation, O(n log n). */
 RMAP_API void rmap_pages_sort(struct rmap_page **pages, size_t n);
 

@@ -96,8 +96,9 @@ RMAP_API int rmap_space_protect(struct rmap_space *s, rmap_vpn_t first, uint64_t
  * unlocked.
  * Own pages are re-indexed, shared ones copied or tracked, swap entries stay on swap (move.h).
  * @return 0; RANGE; INVALID (overlap of FIXED target and source, flags, KEEP_OLD with other sizes); ABSENT; NOMEM (no hole,
- *         tables, or in-place growth impossible); NO_FRAME; COMMIT; BUSY (a shared page is pinned). On failure nothing has moved; but what
- *         was at a FIXED target is unmapped if the error came later than the checks (NOMEM of tables, NO_FRAME, BUSY, OVERFLOW, BLOCK).
+ *         tables, or in-place growth impossible); NO_FRAME; COMMIT; BUSY (a shared page is pinned); POISON. On failure
+ *         nothing has moved; but what was at a FIXED target is unmapped if the error came later than the checks (NOMEM of
+ *         tables, NO_FRAME, BUSY, POISON, OVERFLOW, BLOCK).
  */
 RMAP_API int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t count, uint64_t new_count, unsigned flags,
                              rmap_vpn_t *to);
@@ -105,7 +106,7 @@ RMAP_API int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t cou
  *  the pager's. @return 0; INVALID. */
 RMAP_API int rmap_space_set_move_policy(struct rmap_space *s, enum rmap_move_policy policy);
 /** mlock: populate the range and set the locked attribute in its entries. All of it must be mapped and accessible.
- *  @return 0; RANGE; ABSENT; ACCESS; NO_FRAME; NOMEM; IO_READ; CORRUPT. On failure the range is as unlocked as it was. */
+ *  @return 0; RANGE; ABSENT; ACCESS; NO_FRAME; NOMEM; IO_READ; CORRUPT; POISON. On failure the range is as unlocked as it was. */
 RMAP_API int rmap_space_lock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
 /** munlock. All of it must be mapped. @return 0; RANGE; ABSENT; NOMEM (a split; nothing changed). */
 RMAP_API int rmap_space_unlock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);

@@ -230,7 +230,8 @@ static int copy_one(struct move *mv, struct rmap_page *page, uint64_t at)
     rmap_pte_t e = 0;
     const rmap_vpn_t src = mv->from + at, dst = mv->to + at;
     if (rmap_page_pins(page)) err = RMAP_ERR_BUSY; /* pinned since survey() */
-    bool same = !err && !page_is_own(r, page);     /* it may have become ours: then the next flight takes it */
+    if (rmap_page_flags(page) & RMAP_PAGE_POISON) err = RMAP_ERR_POISON;
+    bool same = !err && !page_is_own(r, page); /* it may have become ours: then the next flight takes it */
     if (same) r->frames->copy(r->frames_ctx, rmap_page_pfn(r, copy), rmap_page_pfn(r, page));
     if (same && !o->run_find(m->mmu.ctx, src, src + 1, &run)) {
         uint32_t i = (uint32_t)(src - run.first);

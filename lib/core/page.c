@@ -38,7 +38,10 @@ void rmap_page_put(struct rmap *r, struct rmap_page *page)
     bool lost = rmap_page_flags(page) & RMAP_PAGE_POISON;
     atomic_store_explicit(&page->index_flags, lost ? RMAP_PAGE_POISON : 0, memory_order_relaxed);
     rmap_pfn_t pfn = rmap_page_pfn(r, page);
-    if (!lost) r->frames->free(r->frames_ctx, pfn);
+    if (!lost)
+        r->frames->free(r->frames_ctx, pfn);
+    else if (r->frames->lost)
+        r->frames->lost(r->frames_ctx, pfn);
 }
 
 /* ---- lock and flags ---- */
@@ -204,6 +207,7 @@ int rmap_page_map_swapin(struct rmap_member *m, struct rmap_page *page, rmap_swp
     if (!m->node) return RMAP_ERR_DEAD;
     if (!(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) || page->swap != entry || !m->r->swap) return RMAP_ERR_INVALID;
     RMAP_ASSERT(rmap_page_flags(page) & RMAP_PAGE_LOCKED);
+    if (rmap_page_flags(page) & RMAP_PAGE_POISON) return RMAP_ERR_POISON;
     struct rmap_slot_home home;
     int err = m->r->swap->get_home(m->r->swap_ctx, entry, &home);
     if (err) return err;

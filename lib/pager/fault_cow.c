@@ -47,7 +47,7 @@ int rmap__fault_cow(struct rmap__fault_state *f)
     struct rmap_gather g;
     rmap_gather_init(&g, r);
     rmap_page_lock(f->page);
-    int rc = reuse(f);
+    int rc = rmap_page_flags(f->page) & RMAP_PAGE_POISON ? RMAP_ERR_POISON : reuse(f);
     if (rc == PAGE_IS_SHARED && f->spares) rc = copy(f, &g);
     rmap_page_unlock(r, f->page);
     rmap_gather_finish(&g);

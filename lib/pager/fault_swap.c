@@ -33,15 +33,17 @@ static bool wants_private(const struct rmap__fault_state *f, const struct swapin
     return !rmap_member_may_map(f->m, in->index, f->vpn) || ((f->access & RMAP_WRITE) && others_use(f, in));
 }
 
-/* The cached page, locked. @return 0, with or without a page; AGAIN: it left the cache while we waited for its lock. */
+/* The cached page, locked. @return 0, with or without a page; AGAIN: it left the cache while we waited for its lock; POISON. */
 static int find_cached(struct rmap__fault_state *f, struct swapin *in)
 {
     in->page = rmap_swap_cache_find(f->s->p->swap, in->entry);
     if (!in->page) return 0;
     rmap_page_lock(in->page);
-    if ((rmap_page_flags(in->page) & RMAP_PAGE_SWAPCACHE) && in->page->swap == in->entry) return 0;
+    const bool still = (rmap_page_flags(in->page) & RMAP_PAGE_SWAPCACHE) && in->page->swap == in->entry;
+    const bool lost = rmap_page_flags(in->page) & RMAP_PAGE_POISON;
+    if (still && !lost) return 0;
     release(f, in);
-    return RMAP__FAULT_AGAIN;
+    return still ? RMAP_ERR_POISON : RMAP__FAULT_AGAIN;
 }
 
 /* Read the slot into a frame in hand. Readahead would fill neighbouring slots here. */

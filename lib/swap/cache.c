@@ -7,6 +7,7 @@ static int page_check(struct rmap_swap *s, const struct rmap_page *page)
 {
     if (!s->r) return RMAP_ERR_INVALID;
     if (!(rmap_page_flags(page) & RMAP_PAGE_LOCKED) || !rmap_page_is_anon(page)) return RMAP_ERR_INVALID;
+    if (rmap_page_flags(page) & RMAP_PAGE_POISON) return RMAP_ERR_POISON;
     void *address;
     return rmap__swap_address(s, page, &address);
 }

@@ -50,9 +50,10 @@ static int pages_check(struct rmap_swap *s, struct rmap_page **pages, size_t n)
 static bool begin_page(struct rmap_swap *s, struct rmap_page *page, int *result)
 {
     struct rmap__slot *slot = rmap__slot_find_live(s, entry_of(page));
-    bool bad = rmap__slot_state(slot) & RMAP__SLOT_BAD;
-    *result = bad ? RMAP_ERR_IO_WRITE : 0;
-    if (bad) return false;
+    *result = rmap_page_flags(page) & RMAP_PAGE_POISON          ? RMAP_ERR_POISON
+              : rmap__slot_state(slot) & (uint64_t)RMAP__SLOT_BAD ? RMAP_ERR_IO_WRITE
+                                                                  : 0;
+    if (*result) return false;
     if ((rmap__slot_state(slot) & RMAP__SLOT_WRITTEN) && !(rmap_page_flags(page) & RMAP_PAGE_DIRTY)) return false;
 
     rmap_page_set_flags(page, RMAP_PAGE_WRITEBACK);

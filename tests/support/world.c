@@ -31,6 +31,14 @@ static void frame_free(void *ctx, rmap_pfn_t pfn)
     if (w->memory) memset(world_contents(w, pfn), 0xdb, (size_t)1 << WORLD_PAGE_SHIFT);
 }
 
+static void frame_lost(void *ctx, rmap_pfn_t pfn)
+{
+    struct world *w = ctx;
+    frame_free(ctx, pfn);
+    w->free_count--; /* freed to the top of the stack: never handed out */
+    w->frames_lost++;
+}
+
 static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
 {
     struct world *w = ctx;
@@ -56,7 +64,8 @@ static const struct rmap_frame_ops frame_ops = {.struct_size = sizeof frame_ops,
                                                 .free = frame_free,
                                                 .copy = frame_copy,
                                                 .clear = frame_clear,
-                                                .address = frame_address};
+                                                .address = frame_address,
+                                                .lost = frame_lost};
 
 struct rmap_page *world_descriptor(struct world *w, uint64_t n)
 {

@@ -68,7 +68,7 @@ struct world {
     unsigned char *descriptors, *memory;
     struct world_frame *frame;
     rmap_pfn_t *free_frames; /* stack */
-    uint64_t free_count, frames_used;
+    uint64_t free_count, frames_used, frames_lost; /* lost: poisoned, and their last reference is gone */
     uint64_t frame_calls, frame_fail_at; /* this call of the frame allocator fails; 0: none */
     uint64_t copies;                     /* pages copied by frame_ops->copy */
     struct world_space **spaces;         /* alive, in order of birth */

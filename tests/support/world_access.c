@@ -79,7 +79,8 @@ static int fault_cow(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
     }
     rmap_page_get(page);
     rmap_page_lock(page);
-    int err = reuse(s, vpn, e, page) ? 0 : install_new(s, vpn, e, page, &g);
+    bool lost = rmap_page_flags(page) & RMAP_PAGE_POISON;
+    int err = lost ? RMAP_ERR_POISON : reuse(s, vpn, e, page) ? 0 : install_new(s, vpn, e, page, &g);
     rmap_page_unlock(w->r, page);
     rmap_gather_finish(&g);
     rmap_page_put(w->r, page);
@@ -100,6 +101,7 @@ static int cached_page(struct world *w, rmap_swp_t entry, struct rmap_page **out
     } else {
         rmap_page_lock(page);
         if (!(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) || page->swap != entry) err = RMAP_ERR_BUSY;
+        else if (rmap_page_flags(page) & RMAP_PAGE_POISON) err = RMAP_ERR_POISON;
     }
     *out = page;
     if (!err) return 0;
