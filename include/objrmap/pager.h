@@ -14,6 +14,7 @@
 #include <objrmap/group.h>
 #include <objrmap/memory.h>
 #include <objrmap/mmu.h>
+#include <objrmap/rmap.h>
 #include <objrmap/stats.h>
 #include <objrmap/swapmap.h>
 
@@ -34,6 +35,7 @@ struct rmap_pager_options {
 
 struct rmap_pager_stats {
     uint64_t frames_total, frames_used, frames_peak; /**< used: handed out, the zero frame included */
+    uint64_t frames_lost;                            /**< poisoned and out of use */
     uint64_t spaces, spaces_peak;
     uint64_t faults, faults_minor; /**< minor: the entry was there (a translation was missing) */
     uint64_t zero_maps;            /**< read faults served by the zero page */
@@ -86,6 +88,16 @@ RMAP_API int64_t rmap_reclaim(struct rmap_pager *p, uint64_t n);
  * @return pages moved, fewer than there were if no frame outside could be had; NULL_ARG; RANGE; BUSY (this thread is inside a call).
  */
 RMAP_API int64_t rmap_pager_vacate(struct rmap_pager *p, rmap_pfn_t first, uint64_t count);
+
+/**
+ * The memory of a frame has failed. A free frame is taken out of use; a used one is poisoned (rmap_poison), which tells `fn` (may
+ * be NULL) of every mapping that lost its contents, under run locks. A clean page with its copy on swap becomes swap entries
+ * instead, a lazily freed one nothing: then nobody is told, for nothing is lost. Faults at lost pages answer POISON until the place is unmapped or
+ * advised DONTNEED.
+ * @return 0; NULL_ARG; RANGE; EXISTS (out of use already); UNSUPPORTED (the zero frame); BUSY (this thread is inside a call;
+ *   or fn stopped it, the page is being migrated, or a mapping may have been missed: POISON is set then but for the migration, call again).
+ */
+RMAP_API int rmap_pager_poison(struct rmap_pager *p, rmap_pfn_t pfn, rmap_mapping_fn *fn, void *ctx);
 
 RMAP_API int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out);
 

@@ -19,6 +19,11 @@ static bool cluster_is_free(const struct rmap__frames *fs, rmap_pfn_t pfn)
     return (fs->free_map[pfn / 64] >> shift & CLUSTER_MASK) == CLUSTER_MASK;
 }
 
+static uint64_t used(const struct rmap__frames *fs)
+{
+    return fs->total - fs->free - fs->lost;
+}
+
 static void set_free(struct rmap__frames *fs, rmap_pfn_t pfn)
 {
     fs->free_map[pfn / 64] |= (uint64_t)1 << pfn % 64;
@@ -31,7 +36,7 @@ static void set_used(struct rmap__frames *fs, rmap_pfn_t pfn)
     fs->free_clusters -= cluster_is_free(fs, pfn);
     fs->free_map[pfn / 64] &= ~((uint64_t)1 << pfn % 64);
     fs->free--;
-    if (fs->total - fs->free > fs->used_peak) fs->used_peak = fs->total - fs->free;
+    if (used(fs) > fs->used_peak) fs->used_peak = used(fs);
 }
 
 /* A bit for each cluster of the word that is wholly free, at the cluster's lowest bit. */
@@ -117,17 +122,31 @@ static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
     return rc;
 }
 
+/* [F] held. */
+static void unlist(struct rmap__frames *fs, struct rmap__frame *f)
+{
+    if (f->list == RMAP__LIST_NONE) return;
+    TAILQ_REMOVE(&fs->list[f->list], f, link);
+    fs->listed[f->list]--;
+    f->list = RMAP__LIST_NONE;
+}
+
+static void frame_lost(void *ctx, rmap_pfn_t pfn)
+{
+    struct rmap_pager *p = ctx;
+    struct rmap__frames *fs = &p->frames;
+    pthread_mutex_lock(&fs->lock);
+    unlist(fs, &fs->frame[pfn]);
+    fs->lost++;
+    pthread_mutex_unlock(&fs->lock);
+}
+
 static void frame_free(void *ctx, rmap_pfn_t pfn)
 {
     struct rmap_pager *p = ctx;
     struct rmap__frames *fs = &p->frames;
-    struct rmap__frame *f = &fs->frame[pfn];
     pthread_mutex_lock(&fs->lock);
-    if (f->list != RMAP__LIST_NONE) {
-        TAILQ_REMOVE(&fs->list[f->list], f, link);
-        fs->listed[f->list]--;
-        f->list = RMAP__LIST_NONE;
-    }
+    unlist(fs, &fs->frame[pfn]);
     RMAP_ASSERT(!rmap__frame_is_free(fs, pfn));
     set_free(fs, pfn);
     fs->stuck = false;
@@ -158,6 +177,7 @@ const struct rmap_frame_ops rmap__frame_ops = {
     .copy = frame_copy,
     .clear = frame_clear,
     .address = frame_address,
+    .lost = frame_lost,
 };
 
 void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end)
@@ -171,9 +191,32 @@ void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end)
 uint64_t rmap__frames_used(struct rmap_pager *p)
 {
     pthread_mutex_lock(&p->frames.lock);
-    uint64_t used = p->frames.total - p->frames.free;
+    uint64_t n = used(&p->frames);
     pthread_mutex_unlock(&p->frames.lock);
-    return used;
+    return n;
+}
+
+bool rmap__frame_is_lost(struct rmap_pager *p, rmap_pfn_t pfn)
+{
+    const struct rmap_page *page = &p->frames.frame[pfn].page;
+    pthread_mutex_lock(&p->frames.lock);
+    bool lost = (rmap_page_flags(page) & RMAP_PAGE_POISON) && !page->refcount;
+    pthread_mutex_unlock(&p->frames.lock);
+    return lost;
+}
+
+bool rmap__frame_retire(struct rmap_pager *p, rmap_pfn_t pfn)
+{
+    struct rmap__frames *fs = &p->frames;
+    pthread_mutex_lock(&fs->lock);
+    bool is_free = rmap__frame_is_free(fs, pfn);
+    if (is_free) {
+        rmap_page_set_flags(&fs->frame[pfn].page, RMAP_PAGE_POISON);
+        fs->lost++;
+        set_used(fs, pfn);
+    }
+    pthread_mutex_unlock(&fs->lock);
+    return is_free;
 }
 
 int rmap__frames_init(struct rmap_pager *p, uint64_t frames)

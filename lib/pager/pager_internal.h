@@ -46,6 +46,7 @@ struct rmap__frames {
     uint64_t *free_map;                        /* [F] bit set: frame is free */
     uint64_t total, words;                     /* [c] frames; words of free_map */
     uint64_t free, free_clusters;              /* [F] frames; aligned clusters that are wholly free */
+    uint64_t lost;                             /* [F] poisoned frames that nothing refers to: neither free nor used */
     uint64_t used_peak;                        /* [F] */
     uint64_t cursor;                           /* [F] word where the next search begins */
     rmap_pfn_t shut_first, shut_end;           /* [F] these are not handed out: they are being emptied */
@@ -125,6 +126,10 @@ static inline bool rmap__frame_is_free(const struct rmap__frames *fs, rmap_pfn_t
 }
 /** Frames handed out, the zero frame included. Takes [F]. */
 uint64_t rmap__frames_used(struct rmap_pager *p);
+/** Is the frame out of use for good? Takes [F]. */
+bool rmap__frame_is_lost(struct rmap_pager *p, rmap_pfn_t pfn);
+/** Take a free frame out of use for good. Takes [F]. @return false: it is not free. */
+bool rmap__frame_retire(struct rmap_pager *p, rmap_pfn_t pfn);
 
 /** Hand out no frame of [first, end) until called again; (0, 0): all are to be had. Takes [F]. */
 void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end);

@@ -7,7 +7,8 @@ static void frame_gauges(struct rmap_pager *p, struct rmap_pager_stats *out)
     struct rmap__frames *fs = &p->frames;
     pthread_mutex_lock(&fs->lock);
     out->frames_total = fs->total;
-    out->frames_used = fs->total - fs->free;
+    out->frames_used = fs->total - fs->free - fs->lost;
+    out->frames_lost = fs->lost;
     out->frames_peak = fs->used_peak;
     pthread_mutex_unlock(&fs->lock);
     out->shared_pages = out->exclusive_pages = 0;

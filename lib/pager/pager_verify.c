@@ -23,17 +23,23 @@ broken(struct rmap_verify_report *report, const char *what, const char *format, 
 static int verify_frames(struct rmap_pager *p, struct rmap_verify_report *report)
 {
     const struct rmap__frames *fs = &p->frames;
-    uint64_t used = 0, listed = 0;
+    uint64_t used = 0, lost = 0, listed = 0;
     for (rmap_pfn_t pfn = 0; pfn < fs->total; pfn++) {
         const struct rmap__frame *f = &fs->frame[pfn];
         bool is_free = rmap__frame_is_free(fs, pfn), zero = &f->page == p->zero;
-        if (is_free != (f->page.refcount == 0))
+        bool is_lost = (rmap_page_flags(&f->page) & RMAP_PAGE_POISON) && f->page.refcount == 0;
+        if (is_lost && is_free) return broken(report, "frames", "frame %" PRIu64 " is lost and free", pfn);
+        if ((is_free || is_lost) != (f->page.refcount == 0))
             return broken(report, "frames", "frame %" PRIu64 " is %s but has %u references", pfn,
                           is_free ? "free" : "in use", f->page.refcount);
-        if ((f->list == RMAP__LIST_NONE) != (is_free || zero))
-            return broken(report, "lists", "frame %" PRIu64 " is %s on list %u", pfn, is_free ? "free" : "in use",
+        if ((f->list == RMAP__LIST_NONE) != (is_free || is_lost || zero))
+            return broken(report, "lists", "frame %" PRIu64 " is %s on list %u", pfn,
+                          is_free   ? "free"
+                          : is_lost ? "lost"
+                                    : "in use",
                           f->list);
-        used += !is_free;
+        used += !is_free && !is_lost;
+        lost += is_lost;
     }
     for (unsigned i = 0; i < RMAP__LISTS; i++) {
         const struct rmap__frame *f;
@@ -43,10 +49,11 @@ static int verify_frames(struct rmap_pager *p, struct rmap_verify_report *report
             return broken(report, "lists", "list %u: %" PRIu64 " frames, count %" PRIu64, i, n, fs->listed[i]);
         listed += n;
     }
-    if (used != fs->total - fs->free || listed + 1 != used || used > fs->used_peak)
+    if (lost != fs->lost || used != fs->total - fs->free - lost || listed + 1 != used || used > fs->used_peak)
         return broken(report, "frames",
-                      "%" PRIu64 " used, %" PRIu64 " free of %" PRIu64 ", %" PRIu64 " listed, peak %" PRIu64, used,
-                      fs->free, fs->total, listed, fs->used_peak);
+                      "%" PRIu64 " used, %" PRIu64 " free, %" PRIu64 " lost of %" PRIu64 ", %" PRIu64
+                      " listed, peak %" PRIu64,
+                      used, fs->free, lost, fs->total, listed, fs->used_peak);
     return 0;
 }
 

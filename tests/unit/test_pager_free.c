@@ -23,6 +23,7 @@ static void life(uint64_t slots)
     CHECK_EQ(stats(&w).evictions, 6 + written);
     CHECK_EQ(stats(&w).swap_outs, written);
     CHECK_EQ(stats(&w).frames_used, 3 - written);
+    CHECK_EQ(stats(&w).reclaim_failures, 0);
     CHECK_EQ(get(s, 0), 0);
     expect(s, 2, 2, 22);
     CHECK_EQ(get(s, 7), 0);

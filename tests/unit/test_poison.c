@@ -157,6 +157,9 @@ RMAP_TEST(poison, whoever_is_told_may_stop_it_and_it_goes_on_later)
     t = (struct told){.stop_at = 1};
     CHECK_EQ(poison(page, &t).reason, RMAP_REASON_STOPPED);
     CHECK_ERR(world_store(p, 8, 1), RMAP_ERR_POISON);
+    rmap_page_lock(page);
+    CHECK(!rmap_page_reuse(&p->m, page));
+    rmap_page_unlock(w.r, page);
     t = (struct told){.stop_at = 0};
     CHECK_EQ(poison(page, &t).outcome, RMAP_DONE);
     CHECK_EQ(t.n, 1);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/** @file unit/test_pager_poison.c  Frames whose memory fails: what is lost is told, what can be saved is, the books stay right. */
+#include "unit/pager_world.h"
+
+static struct world w;
+
+static int tell(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t entry)
+{
+    unsigned *told = ctx;
+    (void)m, (void)vpn, (void)entry;
+    ++*told;
+    return 0;
+}
+static int refuse(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t entry)
+{
+    tell(ctx, m, vpn, entry);
+    return 1;
+}
+
+static rmap_pfn_t pfn_at(struct rmap_space *s, rmap_vpn_t vpn)
+{
+    struct rmap_page *page = page_at(&w, s, vpn);
+    CHECK(page != NULL);
+    return rmap_page_pfn(w.r, page);
+}
+
+static void check_lost(struct rmap_space *s, rmap_vpn_t vpn)
+{
+    CHECK_ERR(rmap_space_fault(s, vpn, RMAP_READ), RMAP_ERR_POISON);
+    CHECK_ERR(try_put(s, vpn, 1), RMAP_ERR_POISON);
+}
+
+/* 32 frames. S pages 0 … 3, C forked. Page 1's frame fails: both are told and lose it; dropped and touched again it is a new page */
+RMAP_TEST(pager_poison, who_maps_a_failed_frame_loses_that_page_and_no_other)
+{
+    world_init(&w, 32, 100, 0);
+    struct rmap_space *s = space_new(&w), *c;
+    unsigned told = 0;
+    map_at(s, 0, 4, RW);
+    fill(s, 0, 4, 10);
+    c = space_fork(&w, s);
+    CHECK_OK(rmap_space_lock(c, 2, 1)); /* copies: C's own, locked */
+    const rmap_pfn_t shared = pfn_at(s, 1), locked = pfn_at(c, 2);
+    CHECK_OK(rmap_pager_poison(w.p, shared, tell, &told));
+    CHECK_EQ(told, 2);
+    CHECK_OK(rmap_pager_poison(w.p, locked, tell, &told));
+    CHECK_EQ(told, 3);
+    check_lost(s, 1);
+    check_lost(c, 1);
+    check_lost(c, 2);
+    CHECK_EQ(get(s, 2), 12);
+    CHECK_EQ(stats(&w).frames_lost, 2);
+    CHECK_EQ(stats(&w).frames_used, 4);
+    world_verify(&w);
+    CHECK_ERR(rmap_pager_poison(w.p, shared, tell, &told), RMAP_ERR_EXISTS);
+    CHECK_ERR(rmap_space_lock(s, 1, 1), RMAP_ERR_POISON);
+    struct rmap_space *d = space_fork(&w, s);
+    check_lost(d, 1);
+    CHECK_OK(rmap_space_advise(s, 1, 1, RMAP_ADVISE_DONTNEED));
+    CHECK_EQ(get(s, 1), 0);
+    put(s, 1, 111);
+    CHECK_OK(rmap_space_advise(d, 1, 1, RMAP_ADVISE_FREE));
+    CHECK_EQ(get(d, 1), 0);
+    rmap_vpn_t to = 40;
+    CHECK_OK(rmap_space_move(c, 1, 1, 1, RMAP_MOVE_FIXED, &to));
+    check_lost(c, 40);
+    evict_all(&w);
+    CHECK_EQ(get(s, 1), 111);
+    check_lost(c, 40);
+    CHECK_EQ(get(c, 3), 13);
+    world_verify(&w);
+    world_fini(&w); /* a pager with lost frames can be destroyed */
+}
+
+/* 16 frames. Free ones fail: they are not handed out, one by one until the space has no more */
+RMAP_TEST(pager_poison, free_frames_are_taken_out_of_use)
+{
+    world_init(&w, 16, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    unsigned told = 0, lost = 0;
+    map_at(s, 0, 20, RW);
+    put(s, 0, 10);
+    for (rmap_pfn_t pfn = 0; pfn < 16; pfn++) {
+        if (rmap_page_find(w.r, pfn)->refcount) continue;
+        if (++lost > 10) break;
+        CHECK_OK(rmap_pager_poison(w.p, pfn, tell, &told));
+        CHECK_ERR(rmap_pager_poison(w.p, pfn, tell, &told), RMAP_ERR_EXISTS);
+        world_verify(&w);
+    }
+    CHECK_EQ(told, 0);
+    CHECK_EQ(stats(&w).frames_lost, 10);
+    CHECK_EQ(stats(&w).frames_used, 2);
+    CHECK_EQ(stats(&w).frames_peak, 2);
+    fill(s, 1, 4, 11);
+    CHECK_ERR(try_put(s, 5, 1), RMAP_ERR_NO_FRAME);
+    expect(s, 0, 5, 10);
+    CHECK_EQ(stats(&w).frames_peak, 6);
+    world_fini(&w);
+}
+
+/* S pages 0 clean with a copy on swap, locked; 1 freed lazily; 2 dirty in the cache, unmapped. Nobody hears of 0 and 1 */
+RMAP_TEST(pager_poison, what_can_be_saved_is)
+{
+    world_init(&w, 32, 100, 0);
+    struct rmap_space *s = space_new(&w), *c;
+    unsigned told = 0;
+    map_at(s, 0, 1, RMAP_READ | RMAP_WRITE);
+    map_at(s, 1, 2, RW);
+    fill(s, 0, 3, 10);
+    CHECK_OK(rmap_space_protect(s, 0, 1, RMAP_READ));
+    evict_all(&w);
+    CHECK_OK(rmap_space_lock(s, 0, 1));
+    CHECK_EQ(get(s, 0), 10);
+    CHECK_OK(rmap_pager_poison(w.p, pfn_at(s, 0), tell, &told));
+    CHECK_EQ(told, 0);
+    CHECK_EQ(get(s, 0), 10); /* read again, into another frame */
+    CHECK(attr(s, 0, RMAP_ATTR_LOCKED));
+    CHECK_EQ(stats(&w).frames_lost, 1);
+
+    CHECK_EQ(get(s, 1), 11);
+    CHECK_OK(rmap_space_advise(s, 1, 1, RMAP_ADVISE_FREE));
+    CHECK_OK(rmap_pager_poison(w.p, pfn_at(s, 1), tell, &told));
+    CHECK_EQ(told, 0);
+    CHECK_EQ(get(s, 1), 0);
+    CHECK_EQ(stats(&w).frames_lost, 2);
+
+    put(s, 2, 22);
+    c = space_fork(&w, s);
+    struct rmap_page *page = page_at(&w, s, 2);
+    const rmap_pfn_t pfn = rmap_page_pfn(w.r, page);
+    w.device.fail_all_writes = true; /* unmapped, and not written */
+    rmap_reclaim(w.p, 10);
+    w.device.fail_all_writes = false;
+    CHECK_EQ(kind(s, 2), RMAP_PTE_SWAP);
+    CHECK_OK(rmap_pager_poison(w.p, pfn, tell, &told));
+    CHECK_EQ(stats(&w).frames_lost, 2); /* still what its entries lead to */
+    check_lost(s, 2);
+    check_lost(c, 2);
+    evict_all(&w);
+    check_lost(c, 2);
+    world_verify(&w);
+    CHECK_OK(rmap_space_unmap(s, 2, 1));
+    space_end(&w, c);
+    CHECK_EQ(stats(&w).frames_lost, 3);
+    world_fini(&w);
+}
+
+/* fn says stop; a pin keeps the frame in use; then it goes */
+RMAP_TEST(pager_poison, stopped_pinned_and_refused)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    unsigned told = 0;
+    rmap_pfn_t zero = 0;
+    map_at(s, 0, 2, RW);
+    put(s, 0, 10);
+    CHECK_EQ(get(s, 1), 0);
+    zero = rmap_pte_pfn(&rmap_pte_format_soft, entry(s, 1));
+    CHECK_ERR(rmap_pager_poison(NULL, 1, tell, &told), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_pager_poison(w.p, 32, tell, &told), RMAP_ERR_RANGE);
+    CHECK_ERR(rmap_pager_poison(w.p, zero, tell, &told), RMAP_ERR_UNSUPPORTED);
+    CHECK_EQ(get(s, 1), 0);
+    struct rmap_page *page = page_at(&w, s, 0);
+    CHECK_OK(rmap_page_pin(w.r, page));
+    CHECK_ERR(rmap_pager_poison(w.p, rmap_page_pfn(w.r, page), refuse, &told), RMAP_ERR_BUSY);
+    CHECK_EQ(told, 1);
+    CHECK(page_at(&w, s, 0) == page);
+    CHECK_OK(rmap_pager_poison(w.p, rmap_page_pfn(w.r, page), NULL, NULL));
+    check_lost(s, 0);
+    CHECK_EQ(stats(&w).frames_lost, 0);
+    CHECK_EQ(rmap_pager_vacate(w.p, 0, 32), 0);
+    world_verify(&w);
+    rmap_page_unpin(w.r, page);
+    CHECK_EQ(stats(&w).frames_lost, 1);
+    world_fini(&w);
+}
+
+/* A write to a page that was poisoned between look and copy: no copy is made of lost contents */
+RMAP_TEST(pager_poison, lost_contents_are_not_copied)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *s = space_new(&w), *c;
+    map_at(s, 0, 2, RW);
+    fill(s, 0, 2, 10);
+    c = space_fork(&w, s);
+    unsigned told = 0;
+    struct rmap_page *page = page_at(&w, s, 0);
+    CHECK_ERR(rmap_pager_poison(w.p, rmap_page_pfn(w.r, page), refuse, &told), RMAP_ERR_BUSY);
+    CHECK_ERR(try_put(c, 0, 1), RMAP_ERR_POISON);
+    rmap_vpn_t to = 40;
+    CHECK_ERR(rmap_space_move(c, 0, 2, 2, RMAP_MOVE_FIXED, &to), RMAP_ERR_POISON);
+    CHECK_EQ(get(c, 1), 11);
+    CHECK_EQ(stats(&w).cow_copies, 0);
+    space_end(&w, c);
+    CHECK_ERR(try_put(s, 0, 1), RMAP_ERR_POISON); /* nor is it written in place */
+    CHECK_EQ(rmap_reclaim(w.p, 4), 0);
+    world_verify(&w);
+    world_fini(&w);
+}
