@@ -5,6 +5,8 @@
  */
 #include "fault/stage.h"
 
+#include <objrmap/migrate.h>
+
 static int spaces(struct stage *g)
 {
     struct rmap_region_info r[4];
@@ -71,6 +73,56 @@ static int walks_and_swap(struct stage *g)
     CHECK_OK(rmap_swap_cache_load(swap, entry, page));
     stage_let_go(g, page);
     CHECK_OK(rmap_protect(rmap_space_member(g->parent), 0, 8, RMAP_PROTECT_NO_WRITE));
+    return 0;
+}
+
+/* Page 5, which parent and child share, goes to another frame, by halves and as a whole; then every frame does. */
+static int migrations(struct stage *g)
+{
+    struct rmap *r = g->w.r;
+    struct rmap_result res;
+    struct rmap_page *page = stage_page(g, g->parent, 5), *target;
+    CHECK_OK(rmap_migrate_begin(r, &page, 1, 0, &res));
+    CHECK_OK(rmap_migrate_end(r, &page, NULL, 1, 0, &res));
+    CHECK_OK(rmap_page_alloc(r, RMAP_PFN_NONE, &target));
+    rmap_page_lock(target);
+    CHECK_OK(rmap_migrate(r, &page, &target, 1, 0, &res));
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    stage_let_go(g, page);
+    stage_let_go(g, target);
+    CHECK(page_at(&g->w, g->child, 5) == target);
+    CHECK(rmap_pager_vacate(g->w.p, 0, 24) > 0);
+    return 0;
+}
+
+/* The guest's three pages: freed lazily and discarded; poisoned; its frame failed. Whoever comes after it finds no page there. */
+static void have_three_pages(struct stage *g)
+{
+    map_at(g->guest, 0, 3, RW);
+    fill(g->guest, 0, 3, 900);
+}
+static void unmap_three_pages(struct stage *g)
+{
+    CHECK_OK(rmap_space_unmap(g->guest, 0, 3));
+}
+static int contents_that_go(struct stage *g)
+{
+    struct rmap *r = g->w.r;
+    struct rmap_result res;
+    struct rmap_freed freed;
+    unsigned told = 0;
+    CHECK_OK(rmap_free_lazily(rmap_space_member(g->guest), 0, 1, &freed));
+    CHECK_EQ(freed.marked, 1);
+    struct rmap_page *page = stage_page(g, g->guest, 0);
+    CHECK_OK(rmap_discard(r, &page, 1, 0, &res));
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    stage_let_go(g, page);
+    page = stage_page(g, g->guest, 1);
+    CHECK_OK(rmap_poison(r, &page, 1, 0, count_mapping, &told, &res));
+    stage_let_go(g, page);
+    page = page_at(&g->w, g->guest, 2);
+    CHECK_OK(rmap_pager_poison(g->w.p, rmap_page_pfn(r, page), count_mapping, &told));
+    CHECK_EQ(told, 2);
     return 0;
 }
 
@@ -199,6 +251,9 @@ const struct verb fault_verbs_quiet[] = {
     {"rmap_referenced rmap_write_protect rmap_each_mapping rmap_unmap rmap_pages_sort rmap_protect rmap_swap_write "
      "rmap_swap_cache_del rmap_swap_cache_find rmap_swap_cache_load rmap_swap_get_ops rmap_page_alloc",
      walks_and_swap, NULL, NULL, NULL, 0},
+    {"rmap_migrate rmap_migrate_begin rmap_migrate_end rmap_pager_vacate", migrations, NULL, NULL, NULL, 0},
+    {"rmap_free_lazily rmap_discard rmap_poison rmap_pager_poison", contents_that_go, NULL, have_three_pages,
+     unmap_three_pages, 0},
     {"rmap_page_map_new rmap_page_dup rmap_page_unmap rmap_page_map_swapin rmap_gather_init rmap_gather_room "
      "rmap_gather_flush rmap_gather_swap rmap_gather_flush_now rmap_gather_finish",
      accounting, NULL, NULL, NULL, 0},

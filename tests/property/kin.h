@@ -80,7 +80,7 @@ struct kin_scan {
     X(steps)                                                                                                           \
     X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins) X(swap_in_copies)      \
         X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_) X(unmaps)          \
-            X(unmaps_partial) X(evicted) X(changed) X(pins) X(refused) X(failed) X(tightened)
+            X(unmaps_partial) X(migrated) X(freed) X(discarded) X(evicted) X(changed) X(pins) X(refused) X(failed) X(tightened)
 struct kin_totals {
 #define KIN_TOTAL_FIELD(name) uint64_t name;
     KIN_TOTALS(KIN_TOTAL_FIELD)
@@ -145,6 +145,10 @@ void kin_fork(struct kin *g, struct kin_space *p);
 void kin_move(struct kin *g, struct kin_space *p);
 /** A page verb on a random batch of pages. */
 void kin_verb(struct kin *g);
+/** kin_frames.c: rmap_migrate and rmap_discard on some pages, rmap_free_lazily on a range. */
+void kin_migrate(struct kin *g);
+void kin_discard(struct kin *g);
+void kin_free_lazily(struct kin *g, struct kin_space *p);
 /** rmap_protect on a range. */
 void kin_protect(struct kin *g, struct kin_space *p);
 

@@ -240,7 +240,10 @@ void kin_random(struct kin *g)
         access_page(g, p, false);
     } else if (o < 65) {
         kin_note(g, "%s", "");
-        zap_some(g, p);
+        if (kin_below(g, 3))
+            zap_some(g, p);
+        else
+            kin_free_lazily(g, p);
     } else if (o < 76) {
         kin_move(g, p);
     } else if (o < 80) {

@@ -176,8 +176,13 @@ static void evict(struct kin *g, struct batch *b)
 void kin_verb(struct kin *g)
 {
     struct batch b;
+    const unsigned o = kin_below(g, 11);
+    if (o >= 8) {
+        (o == 8 ? kin_discard : kin_migrate)(g);
+        return;
+    }
     batch_take(g, &b);
-    switch (kin_below(g, 8)) {
+    switch (o) {
     case 0:
         age(g, &b);
         break;
