@@ -23,9 +23,8 @@ struct rmap_options {
 
 RMAP_BEGIN_DECLS
 
-/** Create an instance. @return 0; NULL_ARG (also: a hook; of frame_ops clear, address and lost may be missing, of swap_ops
- *  replace);
- *  STRUCT_SIZE (options, allocator or either ops table); NOMEM. Allocates. */
+/** Create an instance. @return 0; NULL_ARG (also: a hook; of frame_ops clear, address and lost may be missing, of
+ * swap_ops replace); STRUCT_SIZE (options, allocator or either ops table); NOMEM. Allocates. */
 RMAP_API int rmap_create(const struct rmap_options *options, struct rmap **out);
 /** Destroy it. @return 0; NULL_ARG; BUSY if a member is still in a group, or a page or slot still has an owner
  *  (nothing changed). Frame sections are forgotten. */

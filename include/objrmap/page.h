@@ -102,7 +102,7 @@ struct rmap_frame_ops {
     void (*clear)(void *ctx, rmap_pfn_t pfn);
     /** Linear-view address of the frame, for swap I/O; may be NULL (the op, or its answer) where frames are no memory. */
     void *(*address)(void *ctx, rmap_pfn_t pfn);
-    /** The last reference to a POISON page went: instead of free, for the owner's books. Rules as free's. May be NULL. */
+    /** The last reference to a POISON page went: instead of free, for the owner's books, with free's rules. May be NULL. */
     void (*lost)(void *ctx, rmap_pfn_t pfn);
 };
 
@@ -141,8 +141,8 @@ RMAP_API int rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page *
 RMAP_API void rmap_page_get(struct rmap_page *page);
 /** Take a reference unless the count is 0. @return true if taken. Lock-free. */
 RMAP_API bool rmap_page_try_get(struct rmap_page *page);
-/** Drop a reference; the last one frees the frame (frame_ops->free; for a POISON page ->lost) and the page's hold on its owner.
- *  Does not block. */
+/** Drop a reference; the last one frees the frame (frame_ops->free; for a POISON page ->lost) and the page's hold on
+ * its owner. Does not block. */
 RMAP_API void rmap_page_put(struct rmap *r, struct rmap_page *page);
 
 /** Take the page lock (bit). Order: after a space lock, before the group lock. Blocks (spins, then yields). */

@@ -46,10 +46,11 @@ struct rmap_pager_stats {
     uint64_t evictions;                /**< frames freed by reclaim */
     uint64_t shared_evictions;         /**< of those, pages mapped by two or more spaces when their unmap began */
     uint64_t swap_outs;                /**< pages written */
-    uint64_t lazily_freed, discards;   /**< pages marked by RMAP_ADVISE_FREE; of evictions, pages that went so, unwritten */
-    uint64_t reclaim_failures;         /**< pages put back: young, locked, busy, write error */
+    uint64_t lazily_freed;     /**< pages marked by RMAP_ADVISE_FREE */
+    uint64_t discards;         /**< of evictions, such pages, which went unwritten */
+    uint64_t reclaim_failures; /**< pages put back: young, locked, busy, write error */
     uint64_t aged, activated;
-    uint64_t migrations; /**< pages moved to other frames by rmap_pager_vacate */
+    uint64_t migrations;                                       /**< pages moved to other frames by rmap_pager_vacate */
     uint64_t moves, moves_reindexed, moves_copied, moves_swap; /**< calls; pages; pages; swap entries */
     uint64_t moves_tracked;                                    /**< shared pages that TRACK spared the copy of */
     uint64_t committed;                                        /**< pages charged now */
@@ -81,21 +82,24 @@ RMAP_API int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *devic
 RMAP_API int64_t rmap_reclaim(struct rmap_pager *p, uint64_t n);
 
 /**
- * Empty the frames [first, first + count): the contents of each used one move to a frame outside, under all mappings at once
- * (migrate.h); ages and places in the reclaim lists go along. Pinned and busy pages stay, and so do the zero frame and frames
- * that only somebody's reference holds. The frames that came free can be handed out again by the next allocation.
+ * Empty the frames [first, first + count): the contents of each used one move to a frame outside, under all mappings
+ * at once (migrate.h); ages and places in the reclaim lists go along. Pinned and busy pages stay, and so do the zero
+ * frame and frames that only somebody's reference holds. The frames that came free can be handed out again by the next
+ * allocation.
  * => May reclaim. Cost: for each page a search for a frame, two walks and a copy.
- * @return pages moved, fewer than there were if no frame outside could be had; NULL_ARG; RANGE; BUSY (this thread is inside a call).
+ * @return pages moved, fewer than there were if no frame outside could be had; NULL_ARG; RANGE; BUSY (this thread is
+ *    inside a call).
  */
 RMAP_API int64_t rmap_pager_vacate(struct rmap_pager *p, rmap_pfn_t first, uint64_t count);
 
 /**
- * The memory of a frame has failed. A free frame is taken out of use; a used one is poisoned (rmap_poison), which tells `fn` (may
- * be NULL) of every mapping that lost its contents, under run locks. A clean page with its copy on swap becomes swap entries
- * instead, a lazily freed one nothing: then nobody is told, for nothing is lost. Faults at lost pages answer POISON until the place is unmapped or
- * advised DONTNEED.
- * @return 0; NULL_ARG; RANGE; EXISTS (out of use already); UNSUPPORTED (the zero frame); BUSY (this thread is inside a call;
- *   or fn stopped it, the page is being migrated, or a mapping may have been missed: POISON is set then but for the migration, call again).
+ * The memory of a frame has failed. A free frame is taken out of use; a used one is poisoned (rmap_poison), which
+ * tells `fn` (may be NULL) of every mapping that lost its contents, under run locks. A clean page with its copy on
+ * swap becomes swap entries instead, a lazily freed one nothing: then nobody is told, for nothing is lost. Faults at
+ * lost pages answer POISON until the place is unmapped or advised DONTNEED.
+ * @return 0; NULL_ARG; RANGE; EXISTS (out of use already); UNSUPPORTED (the zero frame); BUSY (this thread is inside a
+ *    call; or fn stopped it, the page is being migrated, or a mapping may have been missed: POISON is set then but for
+ *    the migration, call again).
  */
 RMAP_API int rmap_pager_poison(struct rmap_pager *p, rmap_pfn_t pfn, rmap_mapping_fn *fn, void *ctx);
 

@@ -85,12 +85,12 @@ RMAP_API int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n
                         struct rmap_result *results);
 
 /**
- * Take away every mapping of a lazily freed page (rmap_free_lazily), leaving nothing: no swap slot is needed. Only DISCARDABLE
- * pages that are not DIRTY go; one that was written since, or never was discardable, stops its walk: PARTIAL, DIRTY, and is an
- * ordinary page from then on, its contents safe (D6). So does a locked mapping (LOCKED), one that is under way (MIGRATING), a
- * pin (PINNED), and with RMAP_SPARE_YOUNG an accessed mapping (YOUNG). Spaces that lost the page before the walk stopped read
- * zeroes from then on, as their contract allows: none of them has written since the page was freed or inherited.
- * Flushed, and mapcount lowered, on return.
+ * Take away every mapping of a lazily freed page (rmap_free_lazily), leaving nothing: no swap slot is needed. Only
+ * DISCARDABLE pages that are not DIRTY go; one that was written since, or never was discardable, stops its walk:
+ * PARTIAL, DIRTY, and is an ordinary page from then on, its contents safe (D6). So does a locked mapping (LOCKED), one
+ * that is under way (MIGRATING), a pin (PINNED), and with RMAP_SPARE_YOUNG an accessed mapping (YOUNG). Spaces that
+ * lost the page before the walk stopped read zeroes from then on, as their contract allows: none of them has written
+ * since the page was freed or inherited. Flushed, and mapcount lowered, on return.
  */
 RMAP_API int rmap_discard(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
                           struct rmap_result *results);
@@ -137,15 +137,15 @@ RMAP_API int rmap_cursor_next(struct rmap_cursor *c, struct rmap_mapping *out);
 RMAP_API void rmap_cursor_close(struct rmap_cursor *c);
 
 /**
- * The frames are lost (a memory failure). Sets the flag POISON, whatever the outcome but MIGRATING; then tells `fn` (may be
- * NULL) of each mapping, with the rules of rmap_each_mapping, and replaces it by a poison entry whose payload is the lost frame.
- * Locked mappings and pins do not stop it. Flushed, and mapcount lowered, on return. From then on nobody maps the page, copies
- * it or writes it to swap: rmap_page_map_swapin, rmap_swap_write and the like say POISON; fork and move pass poison entries on, zap drops
- * them. The last reference does not free the frame (frame_ops->lost).
+ * The frames are lost (a memory failure). Sets the flag POISON, whatever the outcome but MIGRATING; then tells `fn`
+ * (may be NULL) of each mapping, with the rules of rmap_each_mapping, and replaces it by a poison entry whose payload
+ * is the lost frame. Locked mappings and pins do not stop it. Flushed, and mapcount lowered, on return. From then on
+ * nobody maps the page, copies it or writes it to swap: rmap_page_map_swapin, rmap_swap_write and the like say POISON;
+ * fork and move pass poison entries on, zap drops them. The last reference does not free the frame (frame_ops->lost).
  *
- * Swap: a clean page leaves the cache, and its swap entries find their contents on the device. A dirty one stays, so that
- * they find a page that says POISON, until the last entry goes. To save the *mappings* of a clean cached page, too, call rmap_unmap first, with
- * RMAP_IGNORE_LOCKED: they become such entries.
+ * Swap: a clean page leaves the cache, and its swap entries find their contents on the device. A dirty one stays, so
+ * that they find a page that says POISON, until the last entry goes. To save the *mappings* of a clean cached page,
+ * too, call rmap_unmap first, with RMAP_IGNORE_LOCKED: they become such entries.
  * results[i]: DONE; INCOMPLETE; PARTIAL: STOPPED (by fn: what it was shown last is untouched; again, later), MIGRATING
  *   (nothing done: bring it back first).
  */
@@ -176,13 +176,14 @@ struct rmap_freed {
 };
 
 /**
- * Free lazily (MADV_FREE): the contents of [first, first + count) in this space may vanish at any time; the next write to a
- * page ends that, for good. Pages that this space uses alone become DISCARDABLE: write, dirty and accessed are withdrawn from
- * the entry and flushed, DIRTY is cleared, a clean copy on swap is given up. Everything else goes at once: shared, pinned and busy pages,
- * swap, migration and poison entries. Special frames stay. What is written while the call runs may vanish, too.
+ * Free lazily (MADV_FREE): the contents of [first, first + count) in this space may vanish at any time; the next write
+ * to a page ends that, for good. Pages that this space uses alone become DISCARDABLE: write, dirty and accessed are
+ * withdrawn from the entry and flushed, DIRTY is cleared, a clean copy on swap is given up. Everything else goes at
+ * once: shared, pinned and busy pages, swap, migration and poison entries. Special frames stay. What is written while
+ * the call runs may vanish, too.
  * => Your write faults must end with rmap_page_reuse or a copy, as they do for copy on write.
- * => Space lock held. Takes page locks by try, run locks; flushes under them. Cannot fail half-way, but for a huge entry, at
- *    which it stops: `out` says what was done before it.
+ * => Space lock held. Takes page locks by try, run locks; flushes under them. Cannot fail half-way, but for a huge
+ *    entry, at which it stops: `out` says what was done before it.
  * @return 0; NULL_ARG; DEAD; RANGE; BLOCK. `out` may be NULL.
  */
 RMAP_API int rmap_free_lazily(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rmap_freed *out);

@@ -32,8 +32,9 @@ enum rmap_move_flag {
 
 enum rmap_advice {
     RMAP_ADVISE_DONTNEED = 1, /**< drop contents: the next touch finds zeroes */
-    /** Contents may vanish at any time, each page's until it is written again (rmap_free_lazily). Reclaim then drops such pages
-     *  without writing them to swap, also where there is none. What others share, or lies on swap, is dropped at once. */
+    /** Contents may vanish at any time, each page's until it is written again (rmap_free_lazily). Reclaim then drops
+     * such pages without writing them to swap, also where there is none. What others share, or lies on swap, is
+     * dropped at once. */
     RMAP_ADVISE_FREE = 2,
 };
 
@@ -106,19 +107,21 @@ RMAP_API int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t cou
  *  the pager's. @return 0; INVALID. */
 RMAP_API int rmap_space_set_move_policy(struct rmap_space *s, enum rmap_move_policy policy);
 /** mlock: populate the range and set the locked attribute in its entries. All of it must be mapped and accessible.
- *  @return 0; RANGE; ABSENT; ACCESS; NO_FRAME; NOMEM; IO_READ; CORRUPT; POISON. On failure the range is as unlocked as it was. */
+ * @return 0; RANGE; ABSENT; ACCESS; NO_FRAME; NOMEM; IO_READ; CORRUPT; POISON. On failure the range is as unlocked as
+ *    it was. */
 RMAP_API int rmap_space_lock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
 /** munlock. All of it must be mapped. @return 0; RANGE; ABSENT; NOMEM (a split; nothing changed). */
 RMAP_API int rmap_space_unlock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
-/** @return 0; RANGE; ABSENT (a hole; nothing done); INVALID (advice); BUSY (a locked region; nothing done); BLOCK (FREE: done
- *  up to a huge entry). */
+/** @return 0; RANGE; ABSENT (a hole; nothing done); INVALID (advice); BUSY (a locked region; nothing done); BLOCK
+ *    (FREE: done up to a huge entry). */
 RMAP_API int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t count, enum rmap_advice advice);
 
 /**
  * Resolve a fault: afterwards the entry allows the access, is marked accessed (and dirty for a write), and the MMU's update()
  * has been called. `access` is one of READ, WRITE, EXEC or a set.
  * @return 0; INVALID (access); RANGE; ABSENT (no region); ACCESS (protection); NO_FRAME (also for want of swap slots); NOMEM;
- *   IO_READ; CORRUPT; POISON; BUSY (a migration entry of a page that nobody migrates); BLOCK; BAD_FRAME (an entry names a frame or slot that is not ours).
+ * IO_READ; CORRUPT; POISON; BUSY (a migration entry of a page that nobody migrates); BLOCK; BAD_FRAME (an entry names
+ * a frame or slot that is not ours).
  */
 RMAP_API int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access);
 

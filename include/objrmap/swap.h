@@ -44,8 +44,9 @@ struct rmap_swap_ops {
     void (*forget)(void *ctx, struct rmap_page *page);
     /**
      * `target` takes the place of the cached `page` in its slot: SWAPCACHE and `swap` go over, ORPHAN is set (its
-     * unlocker looks whether it still is wanted), the cache's reference is had on it and dropped on `page`. DIRTY is the
-     * caller's on either side. Both locked and referenced by the caller. May be NULL: cached pages then do not migrate.
+     * unlocker looks whether it still is wanted), the cache's reference is had on it and dropped on `page`. DIRTY is
+     * the caller's on either side. Both locked and referenced by the caller. May be NULL: cached pages then do not
+     * migrate.
      */
     void (*replace)(void *ctx, struct rmap_page *page, struct rmap_page *target);
 };

@@ -58,8 +58,8 @@ RMAP_API int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device);
  * A page that is cached in a bad slot without entries is given another one: an evictor calls this for every page and
  * takes EXISTS for success. Should the page be neither mapped nor on swap at the next rmap_page_unlock, it leaves the
  * cache there.
- * => Page lock held. May allocate a chunk. @return 0; NULL_ARG; EXISTS (already cached); POISON; INVALID (not anonymous, not
- *    locked, map not bound); UNKNOWN_PAGE; UNSUPPORTED (the frame has no address); NO_SLOT; NOMEM.
+ * => Page lock held. May allocate a chunk. @return 0; NULL_ARG; EXISTS (already cached); POISON; INVALID (not
+ *    anonymous, not locked, map not bound); UNKNOWN_PAGE; UNSUPPORTED (the frame has no address); NO_SLOT; NOMEM.
  */
 RMAP_API int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page);
 
@@ -84,8 +84,8 @@ RMAP_API int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct 
  * ones are left alone. Pages locked, mappings unmapped or write-protected and flushed before (INV-7). results[i]: 0
  * (DIRTY cleared); IO_WRITE (the slot is bad, the page stays DIRTY and cached: nothing is lost); NOMEM (the device has
  * no memory now: as before, slot not bad). A page in a bad slot gets IO_WRITE each time, without I/O, until its entries
- * are gone: then rmap_swap_cache_add gives it another slot. POISON: the page's frame is lost; it is not written, and stays
- * DIRTY and cached. DIRTY set by others during the write stays set.
+ * are gone: then rmap_swap_cache_add gives it another slot. POISON: the page's frame is lost; it is not written, and
+ * stays DIRTY and cached. DIRTY set by others during the write stays set.
  * => Does I/O, by 64 pages at most, with no lock but the pages'. The map allocates nothing. @return 0; NULL_ARG (also
  *    among the pages); INVALID (a page is not in the cache, not locked, or there twice); UNKNOWN_PAGE; UNSUPPORTED (a
  *    frame has no address): then nothing is written.

@@ -2,7 +2,8 @@
 /**
  * @file core/discard.c  discard: a lazily freed page goes, without a copy anywhere.
  *
- * Candidates come in fork order, so a mapping that was written through is met before those that inherited what was written.
+ * Candidates come in fork order, so a mapping that was written through is met before those that inherited what was
+ * written.
  */
 #include <core/walk.h>
 

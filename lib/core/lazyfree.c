@@ -2,8 +2,8 @@
 /**
  * @file core/lazyfree.c  free_lazily: contents that may vanish, until they are written again.
  *
- * A page that the space uses alone stays mapped, but read-only and clean: the next write faults, and rmap_page_reuse takes
- * the page back. Everything else of the range is dropped at once.
+ * A page that the space uses alone stays mapped, but read-only and clean: the next write faults, and rmap_page_reuse
+ * takes the page back. Everything else of the range is dropped at once.
  */
 #include <core/core.h>
 
@@ -24,9 +24,10 @@ static bool page_is_free(struct rmap *r, struct rmap_page *page)
 }
 
 /*
- * Page and run locked. The run stays so until the flush is done: whoever discards the page, or takes it back, needs the run,
- * and so never meets the entry while a stale translation still lets the page be written (D6), nor an entry without accessed
- * that is cached somewhere. What is written before that flush may vanish like what was written before the call.
+ * Page and run locked. The run stays so until the flush is done: whoever discards the page, or takes it back, needs
+ * the run, and so never meets the entry while a stale translation still lets the page be written (D6), nor an entry
+ * without accessed that is cached somewhere. What is written before that flush may vanish like what was written before
+ * the call.
  */
 static void mark(struct lazily *z, const struct rmap_mmu_run *run, uint32_t i, struct rmap_page *page, rmap_pte_t e)
 {

@@ -2,8 +2,8 @@
 /**
  * @file core/migrate.c  migrate: other frames under the same mappings.
  *
- * While a page is MIGRATING its lock is held, so nobody adds a mapping but fork, which copies what is there (a migration
- * entry, below its source in walk order), and nobody writes the frame: rmap_page_reuse needs the lock.
+ * While a page is MIGRATING its lock is held, so nobody adds a mapping but fork, which copies what is there (a
+ * migration entry, below its source in walk order), and nobody writes the frame: rmap_page_reuse needs the lock.
  */
 #include <core/walk.h>
 #include <objrmap/migrate.h>
@@ -85,14 +85,14 @@ static const struct rmap__visitor to_migration = {.verb = RMAP_WALK_MIGRATE,
                                                   .tighten = rmap__walk_tighten_page,
                                                   .flush_in_run = true},
                                   to_old = {.verb = RMAP_WALK_RESTORE, .visit = back_visit},
-                                  to_target = {
-                                      .verb = RMAP_WALK_RESTORE, .visit = land_visit, .flush_in_run = true};
+                                  to_target = {.verb = RMAP_WALK_RESTORE, .visit = land_visit, .flush_in_run = true};
 
 /*
- * Restore the flock's entries. A walk that looks for one page alone leaves none: the candidates stand still under the group
- * lock, and the only new entries are a fork's copies of ones not restored yet, further on in the order (INV-4). So what is
- * counted after it has no entry any more: somebody dropped it and has still to lower the count. Of a batch that is not
- * certain, since a huge entry at one page hides the pages behind it: hence the second walk. Two in all, whatever others do.
+ * Restore the flock's entries. A walk that looks for one page alone leaves none: the candidates stand still under the
+ * group lock, and the only new entries are a fork's copies of ones not restored yet, further on in the order (INV-4).
+ * So what is counted after it has no entry any more: somebody dropped it and has still to lower the count. Of a batch
+ * that is not certain, since a huge entry at one page hides the pages behind it: hence the second walk. Two in all,
+ * whatever others do.
  */
 static void restore(struct rmap *r, struct flock *x, const struct rmap__visitor *v)
 {

@@ -90,7 +90,8 @@ static bool take_swap(struct move *mv, struct flyer *x)
     return true;
 }
 
-/* A page on its way to another frame is locked until it is there. @return false if it is not: a stray migration entry. */
+/* A page on its way to another frame is locked until it is there. @return false if it is not: a stray migration entry.
+ */
 static bool wait_for_migration(struct move *mv, rmap_pte_t e)
 {
     struct rmap_page *page = rmap_page_find(mv->m->r, rmap_pte_pfn(mv->m->mmu.ops->format, e));

@@ -2,8 +2,8 @@
 /**
  * @file core/poison.c  poison: the frame is lost, and everybody who maps it is told so.
  *
- * A copy on swap outlives the frame only if it is the page's contents: then the page leaves the cache. Otherwise it stays
- * there, so that its swap entries lead to a page that says POISON, never to what the slot held before.
+ * A copy on swap outlives the frame only if it is the page's contents: then the page leaves the cache. Otherwise it
+ * stays there, so that its swap entries lead to a page that says POISON, never to what the slot held before.
  */
 #include <core/walk.h>
 

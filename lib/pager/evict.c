@@ -125,7 +125,8 @@ static void write_dirty(struct rmap_pager *p, size_t n)
     for (size_t i = 0; i < dirty; i++) p->stats.swap_outs += b->written[i] == 0;
 }
 
-/* Neither mapped nor cached any more: our reference is the last, or somebody's is. @return true if the frame is free. */
+/* Neither mapped nor cached any more: our reference is the last, or somebody's is. @return true if the frame is free.
+ */
 static bool release(struct rmap_pager *p, struct rmap_page *page, const struct rmap_result *result)
 {
     const bool last = page->refcount == 1;
@@ -146,7 +147,8 @@ static bool free_page(struct rmap_pager *p, struct rmap_page *page, const struct
     return false;
 }
 
-/* Lazily freed pages go at once; what was written again since is an ordinary page, for next time. @return pages left. */
+/* Lazily freed pages go at once; what was written again since is an ordinary page, for next time. @return pages left.
+ */
 static size_t discard_batch(struct rmap_pager *p, size_t n, unsigned flags, uint64_t *freed)
 {
     struct rmap__batch *b = &p->batch;

@@ -33,7 +33,8 @@ static bool wants_private(const struct rmap__fault_state *f, const struct swapin
     return !rmap_member_may_map(f->m, in->index, f->vpn) || ((f->access & RMAP_WRITE) && others_use(f, in));
 }
 
-/* The cached page, locked. @return 0, with or without a page; AGAIN: it left the cache while we waited for its lock; POISON. */
+/* The cached page, locked. @return 0, with or without a page; AGAIN: it left the cache while we waited for its lock;
+ * POISON. */
 static int find_cached(struct rmap__fault_state *f, struct swapin *in)
 {
     in->page = rmap_swap_cache_find(f->s->p->swap, in->entry);

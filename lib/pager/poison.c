@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/** @file pager/poison.c  A frame's memory has failed: free ones are taken out of use, used ones told of to all who map them. */
+/** @file pager/poison.c  A frame's memory has failed: free ones are taken out of use, used ones told of to all who map
+ * them. */
 #include <pager/pager_internal.h>
 
 #include <sched.h>
 
 /*
- * Page locked, referenced. What needs no frame to be saved is saved: a page with a good copy on swap becomes swap entries, one
- * that was freed lazily may vanish. What is left is lost.
+ * Page locked, referenced. What needs no frame to be saved is saved: a page with a good copy on swap becomes swap
+ * entries, one that was freed lazily may vanish. What is left is lost.
  */
 static int poison_used(struct rmap_pager *p, struct rmap_page *page, rmap_mapping_fn *fn, void *ctx)
 {

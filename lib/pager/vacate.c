@@ -2,7 +2,8 @@
 /**
  * @file pager/vacate.c  Emptying a range of frames: each page in it moves to a frame outside.
  *
- * One page at a time: the frame first, with nothing locked, since that may reclaim; then the page, whatever it is by then.
+ * One page at a time: the frame first, with nothing locked, since that may reclaim; then the page, whatever it is by
+ * then.
  */
 #include <pager/pager_internal.h>
 

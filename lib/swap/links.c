@@ -52,7 +52,8 @@ void rmap__slot_replace(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page 
     rmap_page_get(target);
     slot->cached = target;
     atomic_store_explicit(&target->swap, entry, memory_order_relaxed);
-    /* ORPHAN: the last mapping or entry may be going right now, by somebody who asks for the lock of neither in vain. */
+    /* ORPHAN: the last mapping or entry may be going right now, by somebody who asks for the lock of neither in vain.
+     */
     rmap_page_set_flags(target, RMAP_PAGE_SWAPCACHE | RMAP_PAGE_ORPHAN);
 }
 

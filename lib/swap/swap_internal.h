@@ -113,7 +113,8 @@ void rmap__slot_attach(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *
  * it has no entries. The cache's reference becomes the caller's, who drops it after [m].
  */
 void rmap__slot_detach(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *page);
-/** `target` instead of the attached `page`. The cache's reference to `page` becomes the caller's, who drops it after [m]. */
+/** `target` instead of the attached `page`. The cache's reference to `page` becomes the caller's, who drops it after
+ * [m]. */
 void rmap__slot_replace(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *page, struct rmap_page *target);
 /** Entry under which `page` is cached in this map, or 0. Page lock held. */
 rmap_swp_t rmap__slot_of_page(struct rmap_swap *s, const struct rmap_page *page);

@@ -50,7 +50,7 @@ static int pages_check(struct rmap_swap *s, struct rmap_page **pages, size_t n)
 static bool begin_page(struct rmap_swap *s, struct rmap_page *page, int *result)
 {
     struct rmap__slot *slot = rmap__slot_find_live(s, entry_of(page));
-    *result = rmap_page_flags(page) & RMAP_PAGE_POISON          ? RMAP_ERR_POISON
+    *result = rmap_page_flags(page) & RMAP_PAGE_POISON            ? RMAP_ERR_POISON
               : rmap__slot_state(slot) & (uint64_t)RMAP__SLOT_BAD ? RMAP_ERR_IO_WRITE
                                                                   : 0;
     if (*result) return false;

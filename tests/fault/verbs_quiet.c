@@ -95,7 +95,8 @@ static int migrations(struct stage *g)
     return 0;
 }
 
-/* The guest's three pages: freed lazily and discarded; poisoned; its frame failed. Whoever comes after it finds no page there. */
+/* The guest's three pages: freed lazily and discarded; poisoned; its frame failed. Whoever comes after it finds no
+ * page there. */
 static void have_three_pages(struct stage *g)
 {
     map_at(g->guest, 0, 3, RW);

@@ -105,8 +105,8 @@ void kin_discard(struct kin *g)
         const struct rmap_result *res = &b.result[i];
         const unsigned count = g->scan.frame[number(g, b.page[i])].count;
         if (may_go[i] ? res->outcome != RMAP_DONE || res->hits != count : res->outcome != RMAP_PARTIAL || res->hits)
-            kin_fail(g, "discard of frame %u: outcome %d, reason %d, %u hits of %u", number(g, b.page[i]),
-                     res->outcome, res->reason, res->hits, count);
+            kin_fail(g, "discard of frame %u: outcome %d, reason %d, %u hits of %u", number(g, b.page[i]), res->outcome,
+                     res->reason, res->hits, count);
         if (!may_go[i]) continue;
         forget_mappings(g, rmap_page_pfn(g->w.r, b.page[i]));
         g->totals->discarded++;

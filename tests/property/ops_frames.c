@@ -11,7 +11,9 @@ void op_vacate(struct game *g)
     game_note(g, "vacate frames %llu+%llu", (unsigned long long)first, (unsigned long long)count);
     int64_t moved = rmap_pager_vacate(g->p, first, count);
     game_note_more(g, " = %lld", (long long)moved);
-    if (moved < 0 || (uint64_t)moved > used) game_fail(g, "%lld moved of %llu", (long long)moved, (unsigned long long)used);
+    if (moved < 0 || (uint64_t)moved > used)
+        game_fail(g, "%lld moved of %llu", (long long)moved, (unsigned long long)used);
     if (g->totals) g->totals->vacated += (uint64_t)moved;
-    if (game_chance(g, 1, 40) && rmap_pager_vacate(g->p, g->c.frames, 1) != RMAP_ERR_RANGE) game_fail(g, "no such frame");
+    if (game_chance(g, 1, 40) && rmap_pager_vacate(g->p, g->c.frames, 1) != RMAP_ERR_RANGE)
+        game_fail(g, "no such frame");
 }

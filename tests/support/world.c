@@ -137,7 +137,7 @@ void world_init(struct world *w, const struct world_options *o)
                                                 .alloc = &w->hooks,
                                                 .frames = &frame_ops,
                                                 .frames_ctx = w,
-                                                .swap = !w->swap ? NULL : w->o.swap_ops ? w->o.swap_ops : rmap_swap_get_ops(),
+                                                .swap = w->swap ? w->o.swap_ops ? w->o.swap_ops : rmap_swap_get_ops() : NULL,
                                                 .swap_ctx = w->swap},
                          &w->r));
     if (w->swap) CHECK_OK(rmap_swap_bind(w->swap, w->r));

@@ -162,7 +162,8 @@ struct rmap_result world_protect(struct world *w, struct rmap_page *page);
 struct rmap_result world_unmap(struct world *w, struct rmap_page *page, unsigned flags);
 /** unmap, write, leave the cache: the frame is free then. @return whether all of it was done. */
 bool world_swap_out(struct world *w, struct rmap_page *page);
-/** rmap_migrate to a fresh frame; *now becomes the page that has the contents after it, which is kept by its mappings or cache alone. */
+/** rmap_migrate to a fresh frame; *now becomes the page that has the contents after it, which is kept by its mappings
+ * or cache alone. */
 struct rmap_result world_migrate(struct world *w, struct rmap_page *page, struct rmap_page **now);
 /** The mappers of a page as a bit set of space numbers (spaces 0-63); the walk must be DONE. */
 uint64_t world_mappers(struct world *w, struct rmap_page *page);

@@ -6,10 +6,10 @@
  *
  * A schedule is a list of choices, made wherever more than one thing could happen next: which task, or the walk. Inside
  * a walk that is before its first and after every look into a space, when it holds no run lock; there only steps are
- * possible that need neither the page lock nor the exclusive group lock. A migration is two walks; between them its page
- * lock is held, so that everything is possible but a swap-in, a move and a copy-on-write fault. Each schedule runs in a world of its own, from
- * the start, and the last choice that can be changed is changed for the next one (model: `dfs` of explore.py, without
- * preemption bound).
+ * possible that need neither the page lock nor the exclusive group lock. A migration is two walks; between them its
+ * page lock is held, so that everything is possible but a swap-in, a move and a copy-on-write fault. Each schedule
+ * runs in a world of its own, from the start, and the last choice that can be changed is changed for the next one
+ * (model: `dfs` of explore.py, without preemption bound).
  *
  * The world: spaces S, X forked from S, Y forked from X, as many as the scenario wants, and vpn 0 written by S before.
  * With `above` the page comes from a space above S that gave its mapping up: then every walk wastes a step and may
@@ -273,7 +273,8 @@ static void check_arrived(struct world_space *s, void *other_page)
     CHECK(world_kind(s, 0) != RMAP_PTE_MIGRATION && world_page(s, 0) != other_page);
 }
 
-/* begin ─ walk ─ steps ─ copy ─ end ─ walk, page locked. After a begin that was not complete nothing may have changed. */
+/* begin ─ walk ─ steps ─ copy ─ end ─ walk, page locked. After a begin that was not complete nothing may have changed.
+ */
 static void scene_migrate(struct scene *x, struct rmap_page *page, bool back)
 {
     struct world *w = &x->w;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_lazyfree.c  free_lazily and discard: contents may vanish until they are written, and not one moment longer (D6). */
+/** @file unit/test_lazyfree.c  free_lazily and discard: contents may vanish until they are written, and not one moment
+ * longer (D6). */
 #include "support/world.h"
 
 #define ATTR(a) (1u << RMAP_ATTR_##a)
@@ -68,14 +69,38 @@ static void life(const struct rmap_radix_geometry *geometry, bool no_slots)
     world_check(&w);
     world_fini(&w);
 }
-RMAP_TEST(lazyfree, radix_x86_64) { life(&rmap_radix_x86_64, false); }
-RMAP_TEST(lazyfree, radix_sv39) { life(&rmap_radix_sv39, false); }
-RMAP_TEST(lazyfree, radix_sv48) { life(&rmap_radix_sv48, false); }
-RMAP_TEST(lazyfree, radix_aarch64_4k) { life(&rmap_radix_aarch64_4k, false); }
-RMAP_TEST(lazyfree, radix_aarch64_16k) { life(&rmap_radix_aarch64_16k, false); }
-RMAP_TEST(lazyfree, radix_aarch64_64k) { life(&rmap_radix_aarch64_64k, false); }
-RMAP_TEST(lazyfree, radix_soft) { life(&rmap_radix_soft, false); }
-RMAP_TEST(lazyfree, entries_behind_functions) { life(&rmap_radix_soft, true); }
+RMAP_TEST(lazyfree, radix_x86_64)
+{
+    life(&rmap_radix_x86_64, false);
+}
+RMAP_TEST(lazyfree, radix_sv39)
+{
+    life(&rmap_radix_sv39, false);
+}
+RMAP_TEST(lazyfree, radix_sv48)
+{
+    life(&rmap_radix_sv48, false);
+}
+RMAP_TEST(lazyfree, radix_aarch64_4k)
+{
+    life(&rmap_radix_aarch64_4k, false);
+}
+RMAP_TEST(lazyfree, radix_aarch64_16k)
+{
+    life(&rmap_radix_aarch64_16k, false);
+}
+RMAP_TEST(lazyfree, radix_aarch64_64k)
+{
+    life(&rmap_radix_aarch64_64k, false);
+}
+RMAP_TEST(lazyfree, radix_soft)
+{
+    life(&rmap_radix_soft, false);
+}
+RMAP_TEST(lazyfree, entries_behind_functions)
+{
+    life(&rmap_radix_soft, true);
+}
 
 /* D6. page 7 written again after it was freed: it stays, whatever asks for it, until it is freed once more */
 RMAP_TEST(lazyfree, D6_what_is_written_afterwards_stays)
@@ -112,8 +137,11 @@ RMAP_TEST(lazyfree, D6_written_without_a_fault)
     static const struct {
         bool late, flag;
         unsigned attrs;
-    } cases[] = {{false, false, ATTR(DIRTY)}, {false, false, ATTR(WRITE)}, {true, false, ATTR(DIRTY)},
-                 {true, false, ATTR(WRITE)},  {false, true, 0}};
+    } cases[] = {{false, false, ATTR(DIRTY)},
+                 {false, false, ATTR(WRITE)},
+                 {true, false, ATTR(DIRTY)},
+                 {true, false, ATTR(WRITE)},
+                 {false, true, 0}};
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
         world_init(&w, &(struct world_options){.no_slots = true});
         struct world_space *p = world_space(&w);
@@ -142,8 +170,8 @@ RMAP_TEST(lazyfree, D6_written_without_a_fault)
     }
 }
 
-/* D6, D4. When free_lazily lets go of the run, no translation that allows to write is left: a store now faults, and is kept.
- * When discard does, none is left at all. */
+/* D6, D4. When free_lazily lets go of the run, no translation that allows to write is left: a store now faults, and is
+ * kept. When discard does, none is left at all. */
 static struct world_space *looked_at;
 static unsigned looks, stale;
 static void (*world_unlock)(void *mmu, struct rmap_mmu_run *run);
@@ -175,8 +203,8 @@ RMAP_TEST(lazyfree, D6_no_translation_that_matters_outlives_the_run_lock)
     world_fini(&w);
 }
 
-/* P pages: 0 own, 1 shared with C, 2 on swap, 3 own but its page lock is taken, 4 pinned, 5 special, 6 poison, 7 under way,
- * 8 no-access, 9 shared slot */
+/* P pages: 0 own, 1 shared with C, 2 on swap, 3 own but its page lock is taken, 4 pinned, 5 special, 6 poison, 7 under
+ * way, 8 no-access, 9 shared slot */
 RMAP_TEST(lazyfree, what_is_not_ours_alone_goes_at_once)
 {
     world_init(&w, NULL);
@@ -258,7 +286,8 @@ RMAP_TEST(lazyfree, forks_share_it_and_a_writer_gets_a_copy)
     world_fini(&w);
 }
 
-/* P's entry is dirty past the fault, then forked: C inherits what was written. The walk meets P first, so nobody loses it */
+/* P's entry is dirty past the fault, then forked: C inherits what was written. The walk meets P first, so nobody loses
+ * it */
 RMAP_TEST(lazyfree, D6_who_inherited_what_was_written_does_not_lose_it)
 {
     world_init(&w, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_migrate.c  migrate: other frames under the same mappings; everything else stays. Targets start as 0xdb. */
+/** @file unit/test_migrate.c  migrate: other frames under the same mappings; everything else stays. Targets start as
+ * 0xdb. */
 #include "support/world.h"
 
 #include <stdatomic.h>
@@ -36,7 +37,8 @@ static void arrive(struct trip *t, bool back)
     world_check(&w);
 }
 
-/* page 7 in 1 … 50 spaces, all of which have its translation: all see the new frame, the old one is free, no value changed */
+/* page 7 in 1 … 50 spaces, all of which have its translation: all see the new frame, the old one is free, no value
+ * changed */
 RMAP_TEST(migrate, whoever_maps_the_page_maps_the_other_frame)
 {
     for (unsigned mappers = 1; mappers <= 50; mappers += mappers < 4 ? 1 : 23) {
@@ -72,7 +74,8 @@ RMAP_TEST(migrate, whoever_maps_the_page_maps_the_other_frame)
     }
 }
 
-/* D7, D10. page 7: accessed, dirty, soft-dirty, executable, locked, no-access in turn, in every format: all of it comes back */
+/* D7, D10. page 7: accessed, dirty, soft-dirty, executable, locked, no-access in turn, in every format: all of it
+ * comes back */
 static void attributes(const struct rmap_radix_geometry *geometry, bool no_slots)
 {
     world_init(&w, &(struct world_options){.geometry = geometry, .no_slots = no_slots});
@@ -116,14 +119,38 @@ static void attributes(const struct rmap_radix_geometry *geometry, bool no_slots
     CHECK_EQ(rmap_pte_attrs(f, world_entry(p, top)), attrs[0]);
     world_fini(&w);
 }
-RMAP_TEST(migrate, D7_D10_radix_x86_64) { attributes(&rmap_radix_x86_64, false); }
-RMAP_TEST(migrate, D7_D10_radix_sv39) { attributes(&rmap_radix_sv39, false); }
-RMAP_TEST(migrate, D7_D10_radix_sv48) { attributes(&rmap_radix_sv48, false); }
-RMAP_TEST(migrate, D7_D10_radix_aarch64_4k) { attributes(&rmap_radix_aarch64_4k, false); }
-RMAP_TEST(migrate, D7_D10_radix_aarch64_16k) { attributes(&rmap_radix_aarch64_16k, false); }
-RMAP_TEST(migrate, D7_D10_radix_aarch64_64k) { attributes(&rmap_radix_aarch64_64k, false); }
-RMAP_TEST(migrate, D7_D10_radix_soft) { attributes(&rmap_radix_soft, false); }
-RMAP_TEST(migrate, D7_D10_entries_behind_functions) { attributes(&rmap_radix_soft, true); }
+RMAP_TEST(migrate, D7_D10_radix_x86_64)
+{
+    attributes(&rmap_radix_x86_64, false);
+}
+RMAP_TEST(migrate, D7_D10_radix_sv39)
+{
+    attributes(&rmap_radix_sv39, false);
+}
+RMAP_TEST(migrate, D7_D10_radix_sv48)
+{
+    attributes(&rmap_radix_sv48, false);
+}
+RMAP_TEST(migrate, D7_D10_radix_aarch64_4k)
+{
+    attributes(&rmap_radix_aarch64_4k, false);
+}
+RMAP_TEST(migrate, D7_D10_radix_aarch64_16k)
+{
+    attributes(&rmap_radix_aarch64_16k, false);
+}
+RMAP_TEST(migrate, D7_D10_radix_aarch64_64k)
+{
+    attributes(&rmap_radix_aarch64_64k, false);
+}
+RMAP_TEST(migrate, D7_D10_radix_soft)
+{
+    attributes(&rmap_radix_soft, false);
+}
+RMAP_TEST(migrate, D7_D10_entries_behind_functions)
+{
+    attributes(&rmap_radix_soft, true);
+}
 
 /* INV-7, D3. page 7 read-only clean in the table; the hardware sets dirty between begin's look and its exchange */
 RMAP_TEST(migrate, D3_a_late_dirty_bit_reaches_entry_and_page)
@@ -147,7 +174,8 @@ RMAP_TEST(migrate, D3_a_late_dirty_bit_reaches_entry_and_page)
     world_fini(&w);
 }
 
-/* page 7 cached: clean with mappings, dirty with entries alone, both with one of each; the slot follows, its content too */
+/* page 7 cached: clean with mappings, dirty with entries alone, both with one of each; the slot follows, its content
+ * too */
 RMAP_TEST(migrate, the_place_in_the_swap_cache_goes_over)
 {
     struct rmap_page *now;
@@ -280,7 +308,8 @@ RMAP_TEST(migrate, what_cannot_begin_is_as_before)
     world_fini(&w);
 }
 
-/* The count of a dropped entry is still held when the way ends: the rest arrives all the same, and the old frame goes with that count */
+/* The count of a dropped entry is still held when the way ends: the rest arrives all the same, and the old frame goes
+ * with that count */
 RMAP_TEST(migrate, the_end_does_not_wait_for_counts_that_others_hold)
 {
     world_init(&w, NULL);
@@ -343,7 +372,8 @@ RMAP_TEST(migrate, forks_zaps_and_exits_come_between)
     world_fini(&w);
 }
 
-/* 7, 8, 9 and 10 under way. What rmap_protect says meanwhile holds afterwards: no write, no exec, locked, no access and again some */
+/* 7, 8, 9 and 10 under way. What rmap_protect says meanwhile holds afterwards: no write, no exec, locked, no access
+ * and again some */
 RMAP_TEST(migrate, attributes_changed_meanwhile_stay_changed)
 {
     world_init(&w, NULL);
@@ -397,7 +427,8 @@ static void unlock_and_arrive(void *mmu, struct rmap_mmu_run *run)
     rmap_page_put(w.r, t.target);
 }
 
-/* P pages 6, 7, 8, of which 7 is under way, are moved to 100: 7 arrives first, and then moves. With C, both ways of moving */
+/* P pages 6, 7, 8, of which 7 is under way, are moved to 100: 7 arrives first, and then moves. With C, both ways of
+ * moving */
 RMAP_TEST(migrate, a_move_waits_for_the_end)
 {
     for (unsigned shared = 0; shared < 2; shared++) {

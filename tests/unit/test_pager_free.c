@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_pager_free.c  RMAP_ADVISE_FREE: pages that reclaim may drop instead of writing them, until they are written again (D6). */
+/** @file unit/test_pager_free.c  RMAP_ADVISE_FREE: pages that reclaim may drop instead of writing them, until they are
+ * written again (D6). */
 #include "unit/pager_world.h"
 
 static struct world w;
@@ -35,10 +36,17 @@ static void life(uint64_t slots)
     CHECK_EQ(stats(&w).committed, 8);
     world_fini(&w);
 }
-RMAP_TEST(pager_free, contents_go_when_frames_are_wanted_and_not_what_was_written_since) { life(100); }
-RMAP_TEST(pager_free, no_swap_device_is_needed) { life(0); }
+RMAP_TEST(pager_free, contents_go_when_frames_are_wanted_and_not_what_was_written_since)
+{
+    life(100);
+}
+RMAP_TEST(pager_free, no_swap_device_is_needed)
+{
+    life(0);
+}
 
-/* 16 frames, no device: 15 pages fill it, freed lazily they make room for 15 others, one by one; then nothing goes any more */
+/* 16 frames, no device: 15 pages fill it, freed lazily they make room for 15 others, one by one; then nothing goes any
+ * more */
 RMAP_TEST(pager_free, allocation_takes_lazily_freed_pages_without_a_device)
 {
     world_init(&w, 16, 0, 0);
@@ -105,7 +113,8 @@ RMAP_TEST(pager_free, shared_pages_and_swap_go_at_once)
     world_fini(&w);
 }
 
-/* Locked, a hole, outside: as DONTNEED. A fork keeps what it writes. A discardable page can be locked and is then spared */
+/* Locked, a hole, outside: as DONTNEED. A fork keeps what it writes. A discardable page can be locked and is then
+ * spared */
 RMAP_TEST(pager_free, what_it_refuses)
 {
     world_init(&w, 32, 100, 0);

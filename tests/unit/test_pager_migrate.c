@@ -15,7 +15,8 @@ static unsigned used_in(rmap_pfn_t first, rmap_pfn_t end)
     return n;
 }
 
-/* 64 frames; P 20 pages, C forked from it has written 5 of them: the lower half, with the zero frame in it, is emptied into the upper one */
+/* 64 frames; P 20 pages, C forked from it has written 5 of them: the lower half, with the zero frame in it, is emptied
+ * into the upper one */
 RMAP_TEST(pager_migrate, a_range_is_emptied_and_nobody_notices)
 {
     world_init(&w, 64, 100, 0);
@@ -42,7 +43,8 @@ RMAP_TEST(pager_migrate, a_range_is_emptied_and_nobody_notices)
     world_fini(&w);
 }
 
-/* Frames of pages 0 pinned, 1 locked by somebody, 2 locked by mlock, 3 held besides, 4 cached and clean, 5 on swap but cached */
+/* Frames of pages 0 pinned, 1 locked by somebody, 2 locked by mlock, 3 held besides, 4 cached and clean, 5 on swap but
+ * cached */
 RMAP_TEST(pager_migrate, what_can_move_does_and_what_cannot_stays)
 {
     world_init(&w, 64, 100, 0);

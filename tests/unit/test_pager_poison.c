@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_pager_poison.c  Frames whose memory fails: what is lost is told, what can be saved is, the books stay right. */
+/** @file unit/test_pager_poison.c  Frames whose memory fails: what is lost is told, what can be saved is, the books
+ * stay right. */
 #include "unit/pager_world.h"
 
 static struct world w;
@@ -30,7 +31,8 @@ static void check_lost(struct rmap_space *s, rmap_vpn_t vpn)
     CHECK_ERR(try_put(s, vpn, 1), RMAP_ERR_POISON);
 }
 
-/* 32 frames. S pages 0 … 3, C forked. Page 1's frame fails: both are told and lose it; dropped and touched again it is a new page */
+/* 32 frames. S pages 0 … 3, C forked. Page 1's frame fails: both are told and lose it; dropped and touched again it is
+ * a new page */
 RMAP_TEST(pager_poison, who_maps_a_failed_frame_loses_that_page_and_no_other)
 {
     world_init(&w, 32, 100, 0);
@@ -98,7 +100,8 @@ RMAP_TEST(pager_poison, free_frames_are_taken_out_of_use)
     world_fini(&w);
 }
 
-/* S pages 0 clean with a copy on swap, locked; 1 freed lazily; 2 dirty in the cache, unmapped. Nobody hears of 0 and 1 */
+/* S pages 0 clean with a copy on swap, locked; 1 freed lazily; 2 dirty in the cache, unmapped. Nobody hears of 0 and 1
+ */
 RMAP_TEST(pager_poison, what_can_be_saved_is)
 {
     world_init(&w, 32, 100, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file unit/test_poison.c  poison: everybody is told, nobody reads the frame again or anything in its place, and it is never handed out. */
+/** @file unit/test_poison.c  poison: everybody is told, nobody reads the frame again or anything in its place, and it
+ * is never handed out. */
 #include "support/world.h"
 
 #define ATTR(a) (1u << RMAP_ATTR_##a)
@@ -91,14 +92,38 @@ static void everybody(const struct rmap_radix_geometry *geometry, bool no_slots)
     world_check(&w);
     world_fini(&w);
 }
-RMAP_TEST(poison, radix_x86_64) { everybody(&rmap_radix_x86_64, false); }
-RMAP_TEST(poison, radix_sv39) { everybody(&rmap_radix_sv39, false); }
-RMAP_TEST(poison, radix_sv48) { everybody(&rmap_radix_sv48, false); }
-RMAP_TEST(poison, radix_aarch64_4k) { everybody(&rmap_radix_aarch64_4k, false); }
-RMAP_TEST(poison, radix_aarch64_16k) { everybody(&rmap_radix_aarch64_16k, false); }
-RMAP_TEST(poison, radix_aarch64_64k) { everybody(&rmap_radix_aarch64_64k, false); }
-RMAP_TEST(poison, radix_soft) { everybody(&rmap_radix_soft, false); }
-RMAP_TEST(poison, entries_behind_functions) { everybody(&rmap_radix_soft, true); }
+RMAP_TEST(poison, radix_x86_64)
+{
+    everybody(&rmap_radix_x86_64, false);
+}
+RMAP_TEST(poison, radix_sv39)
+{
+    everybody(&rmap_radix_sv39, false);
+}
+RMAP_TEST(poison, radix_sv48)
+{
+    everybody(&rmap_radix_sv48, false);
+}
+RMAP_TEST(poison, radix_aarch64_4k)
+{
+    everybody(&rmap_radix_aarch64_4k, false);
+}
+RMAP_TEST(poison, radix_aarch64_16k)
+{
+    everybody(&rmap_radix_aarch64_16k, false);
+}
+RMAP_TEST(poison, radix_aarch64_64k)
+{
+    everybody(&rmap_radix_aarch64_64k, false);
+}
+RMAP_TEST(poison, radix_soft)
+{
+    everybody(&rmap_radix_soft, false);
+}
+RMAP_TEST(poison, entries_behind_functions)
+{
+    everybody(&rmap_radix_soft, true);
+}
 
 /* All frames but the lost one are handed out, and the lost one is not */
 RMAP_TEST(poison, a_lost_frame_is_never_handed_out)
@@ -118,7 +143,8 @@ RMAP_TEST(poison, a_lost_frame_is_never_handed_out)
     CHECK_EQ(w.frames_lost, 1);
 }
 
-/* page 7 in P, C, D; the second one told says stop: it keeps its mapping, nobody copies or reuses the page; then the rest */
+/* page 7 in P, C, D; the second one told says stop: it keeps its mapping, nobody copies or reuses the page; then the
+ * rest */
 RMAP_TEST(poison, whoever_is_told_may_stop_it_and_it_goes_on_later)
 {
     struct rmap_page *now;
@@ -136,7 +162,7 @@ RMAP_TEST(poison, whoever_is_told_may_stop_it_and_it_goes_on_later)
     CHECK_EQ(world_kind(p, 7), RMAP_PTE_POISON);
     CHECK(world_page(c, 7) == page && world_page(d, 7) == page);
     CHECK_EQ(world_stats(&w).poisoned, 0);
-    CHECK_ERR(world_store(c, 7, 1), RMAP_ERR_POISON);          /* no copy */
+    CHECK_ERR(world_store(c, 7, 1), RMAP_ERR_POISON);            /* no copy */
     CHECK_ERR(rmap_move(&c->m, 7, 9, 1, NULL), RMAP_ERR_POISON); /* nor here */
     CHECK(world_page(c, 7) == page);
     CHECK_EQ(world_migrate(&w, page, &now).reason, RMAP_REASON_POISON);
@@ -167,7 +193,8 @@ RMAP_TEST(poison, whoever_is_told_may_stop_it_and_it_goes_on_later)
     world_fini(&w);
 }
 
-/* page 7 on swap in P and C, read back by P: clean. The copy is good: it leaves the cache, C gets its contents from the device */
+/* page 7 on swap in P and C, read back by P: clean. The copy is good: it leaves the cache, C gets its contents from
+ * the device */
 RMAP_TEST(poison, a_good_copy_on_swap_survives)
 {
     for (unsigned unmap_first = 0; unmap_first < 2; unmap_first++) {
@@ -188,8 +215,10 @@ RMAP_TEST(poison, a_good_copy_on_swap_survives)
         CHECK_EQ(w.frames_lost, 1);
         world_check(&w);
         CHECK_EQ(world_read(c, 7), 70);
-        if (unmap_first) CHECK_EQ(world_read(p, 7), 70); /* nothing was lost at all */
-        else check_lost(p, 7);
+        if (unmap_first)
+            CHECK_EQ(world_read(p, 7), 70); /* nothing was lost at all */
+        else
+            check_lost(p, 7);
         world_check(&w);
         world_fini(&w);
     }
