@@ -75,7 +75,8 @@ static void who_maps(struct rmap *r, struct rmap_page *page)
 
 int main(void)
 {
-    struct rmap_frame_ops frames = {sizeof frames, frame_alloc, frame_free, frame_copy, NULL, NULL};
+    struct rmap_frame_ops frames = {
+        .struct_size = sizeof frames, .alloc = frame_alloc, .free = frame_free, .copy = frame_copy};
     struct rmap_options options = {.struct_size = sizeof options, .frames = &frames};
     struct rmap_radix_options tables = {
         .struct_size = sizeof tables, .geometry = &rmap_radix_soft, .caps = RMAP_MMU_NO_TLB};

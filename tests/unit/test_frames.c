@@ -98,7 +98,8 @@ RMAP_TEST(frames, alloc_refuses_unknown_frames_and_frames_in_use_and_passes_erro
     static struct rmap_page d[4];
     memset(d, 0, sizeof d);
     struct odd_frames f = {.answer = 4};
-    struct rmap_frame_ops ops = {sizeof ops, odd_alloc, odd_free, odd_copy, NULL, NULL};
+    struct rmap_frame_ops ops = {
+        .struct_size = sizeof ops, .alloc = odd_alloc, .free = odd_free, .copy = odd_copy};
     struct rmap *r;
     struct rmap_page *page = NULL, *other;
     CHECK_OK(rmap_create(&(struct rmap_options){.struct_size = sizeof(struct rmap_options), .frames = &ops, .frames_ctx = &f}, &r));

@@ -18,7 +18,8 @@ RMAP_TEST(instance, create_refuses_missing_and_foreign_structs_and_leaves_out_al
     struct test_alloc t;
     test_alloc_init(&t);
     struct rmap *r = (struct rmap *)8;
-    const struct rmap_frame_ops good = {sizeof good, no_frame, no_free, no_copy, NULL, NULL};
+    const struct rmap_frame_ops good = {
+        .struct_size = sizeof good, .alloc = no_frame, .free = no_free, .copy = no_copy};
     struct rmap_frame_ops frames = good;
     struct rmap_swap_ops swap = *rmap_swap_get_ops();
     struct rmap_allocator alloc = t.a;
@@ -296,14 +297,27 @@ RMAP_TEST(instance, stats_count_walks_by_verb_and_by_mappers)
     CHECK_ERR(rmap_stats_get(NULL, &(struct rmap_stats){0}), RMAP_ERR_NULL_ARG);
     CHECK_ERR(rmap_stats_get(w.r, NULL), RMAP_ERR_NULL_ARG);
     struct world_space *p = world_space(&w);
-    world_write(p, 7, 1);
+    for (rmap_vpn_t v = 7; v < 10; v++) world_write(p, v, 1);
+    CHECK_OK(rmap_free_lazily(&p->m, 8, 1, NULL));
     for (unsigned i = 0; i < 4; i++) world_fork(p);
-    struct rmap_page *page = world_page(p, 7);
+    struct rmap_page *page = world_page(p, 7), *freed = world_page(p, 8), *lost = world_page(p, 9);
+    struct rmap_result res;
     world_look(&w, page); /* five mappers */
     world_referenced(&w, page);
     world_protect(&w, page);
     world_mappers(&w, page);
+    CHECK_EQ(world_migrate(&w, page, &page).outcome, RMAP_DONE); /* two walks */
     world_unmap(&w, page, 0);
+    rmap_page_get(freed);
+    rmap_page_lock(freed);
+    CHECK_OK(rmap_discard(w.r, &freed, 1, 0, &res));
+    rmap_page_unlock(w.r, freed);
+    rmap_page_put(w.r, freed);
+    rmap_page_get(lost);
+    rmap_page_lock(lost);
+    CHECK_OK(rmap_poison(w.r, &lost, 1, 0, NULL, NULL, &res));
+    rmap_page_unlock(w.r, lost);
+    rmap_page_put(w.r, lost);
     struct rmap_stats st = world_stats(&w);
     for (unsigned v = 0; v < RMAP_WALK_VERBS; v++) {
         CHECK_EQ(st.walk[v][3].walks, 1);
@@ -313,13 +327,16 @@ RMAP_TEST(instance, stats_count_walks_by_verb_and_by_mappers)
         CHECK_EQ(st.walk[v][0].walks, 0);
     }
     CHECK_EQ(st.forks, 4);
-    CHECK_EQ(st.fork_entries, 4);
+    CHECK_EQ(st.fork_entries, 12);
     CHECK_EQ(st.members, 5);
     CHECK_EQ(st.nodes, 5);
     CHECK_EQ(st.epochs, 6); /* the parent's closed one */
     CHECK_EQ(st.tags, 6);
     CHECK_EQ(st.mappings, 0);
-    CHECK_EQ(st.mappings_peak, 5);
+    CHECK_EQ(st.mappings_peak, 15);
+    CHECK_EQ(st.migrated, 1);
+    CHECK_EQ(st.discarded, 1);
+    CHECK_EQ(st.poisoned, 1);
     CHECK_EQ(st.walks_incomplete + st.walks_partial + st.first_lookups.walks, 0);
     world_check(&w);
     world_fini(&w);
