@@ -18,15 +18,10 @@
  *
  * The usual embedder calls rmap_migrate alone:
  *
- *     for (i = 0; i < n; i++) {                 targets first: allocating may reclaim, so no page lock is held yet
+ *     for (i = 0; i < n; i++)                   pages are referenced; allocating may reclaim, so none is locked yet
  *         rmap_page_alloc(r, wish, &target[i]);
- *         rmap_page_lock(target[i]);            nobody knows it: does not wait
- *     }
- *     …                                         reference and lock the pages: wait for the first, try the others
- *     rmap_migrate(r, page, target, n, 0, result);
+ *     rmap_migrate(r, page, target, n, RMAP_LOCK_PAGES, result);
  *     for (i = 0; i < n; i++) {
- *         rmap_page_unlock(r, page[i]);
- *         rmap_page_unlock(r, target[i]);
  *         rmap_page_put(r, page[i]);            DONE: the old frame comes free …
  *         rmap_page_put(r, target[i]);          … else the target does
  *     }
@@ -41,7 +36,8 @@ RMAP_BEGIN_DECLS
 /**
  * Every present mapping becomes a migration entry, flushed on return; a dirty attribute goes to the DIRTY flag, too.
  * mapcount stays.
- * => The contract of page verbs (rmap.h). The page locks stay held until rmap_migrate_end. No flag is known.
+ * => The contract of page verbs (rmap.h). The page locks stay held until rmap_migrate_end, so that even RMAP_LOCK_PAGES
+ *    is INVALID.
  * results[i]: DONE: the page is MIGRATING. Anything else: every entry is as before (INV-7: accessed and dirty may have
  *   been set): INCOMPLETE, also for a page that is not anonymous; PARTIAL with PINNED, POISON, or MIGRATING (begun
  *   before).
@@ -58,7 +54,7 @@ RMAP_API int rmap_migrate_begin(struct rmap *r, struct rmap_page *const *pages, 
  * last reference.
  * => A target is new: referenced and locked by the caller, known to nobody. Its contents are the caller's business.
  * => Pages that are not MIGRATING are left alone, and so are their results: pass on what rmap_migrate_begin said.
- * => Both locks stay the caller's. Complete however many forks came between: docs/design/migrate.md.
+ * => Both locks stay the caller's; no flag is known. Complete however many forks came between: docs/design/migrate.md.
  * results[i] of a MIGRATING page: DONE; PARTIAL with NO_SLOT (cached, and the swap map has no `replace`): back at the
  *   old frame, the target unused. INCOMPLETE with UNTRACKABLE (somebody set that flag meanwhile), PARTIAL with BUSY (the
  *   target's count is full, at 2^31 mappings): MIGRATING still, to be ended again the same way.
@@ -71,8 +67,8 @@ RMAP_API int rmap_migrate_end(struct rmap *r, struct rmap_page *const *pages, st
  * begin, frame_ops->copy, end. results[i] DONE: the target is the page now. Anything else: the page is at its old frame
  * exactly as before (accessed and dirty may be set), the target unused. A locked mapping stops nothing, and stays
  * locked.
- * => Pages and targets as for the two halves, but no target may be NULL. Copies under the page locks, no other lock
- *    held.
+ * => Pages and targets as for the two halves, but no target may be NULL. With RMAP_LOCK_PAGES neither is locked by the
+ *    caller. Copies under the page locks, no other lock held.
  * Cost: two walks and a copy a page.
  */
 RMAP_API int rmap_migrate(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n,

@@ -58,7 +58,7 @@ struct rmap_result {
     unsigned tightened : 1; /**< the page's owner, by unmap its slot's, was moved down after a walk that wasted steps */
 };
 
-/** RMAP_LOCK_PAGES is for every verb. */
+/** RMAP_LOCK_PAGES is for every verb (but for the halves of a migration, whose locks outlive them). */
 enum rmap_verb_flag {
     RMAP_KEEP_ACCESSED = 1 << 0, /**< referenced: only look, do not clear */
     RMAP_SPARE_YOUNG = 1 << 1,   /**< unmap, discard: stop at an accessed mapping, reason YOUNG */

@@ -16,7 +16,7 @@ enum rmap_walk_verb {
     RMAP_WALK_LOOK, /**< referenced with RMAP_KEEP_ACCESSED */
     RMAP_WALK_UNMAP,
     RMAP_WALK_PROTECT,
-    RMAP_WALK_EACH, /**< each_mapping, not cursors */
+    RMAP_WALK_EACH,    /**< each_mapping, not cursors */
     RMAP_WALK_MIGRATE, /**< migrate_begin */
     RMAP_WALK_RESTORE, /**< migrate_end */
     RMAP_WALK_DISCARD,
@@ -46,9 +46,9 @@ struct rmap_stats {
     uint64_t poisoned;      /**< pages whose frame was lost */
     /* gauges */
     uint64_t members, nodes, epochs, tags;
-    uint64_t tree_bytes;              /**< of nodes, epochs, tags, groups */
+    uint64_t tree_bytes;                 /**< of nodes, epochs, tags, groups */
     uint64_t track_bytes, track_records; /**< of all tables of tracked ranges; a table shared by forks counts once */
-    uint64_t mappings, mappings_peak; /**< entries that count in a mapcount, all members */
+    uint64_t mappings, mappings_peak;    /**< entries that count in a mapcount, all members */
 };
 
 RMAP_BEGIN_DECLS

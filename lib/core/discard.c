@@ -47,16 +47,21 @@ static enum rmap_reason discard_visit(struct rmap__walk *w, struct rmap__walk_pa
     return RMAP_REASON_NONE;
 }
 
+static void discard_end(struct rmap__walk *w, struct rmap_page *page, const struct rmap_result *res)
+{
+    (void)page;
+    if (res->outcome == RMAP_DONE && res->hits) RMAP__COUNT(w->r, discarded, 1);
+}
+
 int rmap_discard(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, struct rmap_result *results)
 {
     /* Flushed in the run: whoever finds the entry gone may put another there, and needs no flush for that. */
     static const struct rmap__visitor discard = {.verb = RMAP_WALK_DISCARD,
                                                  .flags = RMAP_SPARE_YOUNG | RMAP_IGNORE_LOCKED,
                                                  .visit = discard_visit,
+                                                 .takes = true,
                                                  .begin = discard_begin,
+                                                 .end = discard_end,
                                                  .flush_in_run = true};
-    int err = rmap__walk_pages(r, &discard, NULL, pages, n, flags, results);
-    for (size_t i = 0; i < n && !err; i++)
-        if (results[i].outcome == RMAP_DONE && results[i].hits) RMAP__COUNT(r, discarded, 1);
-    return err;
+    return rmap__walk_pages(r, &discard, NULL, pages, n, flags, results);
 }

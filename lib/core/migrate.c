@@ -85,7 +85,10 @@ static const struct rmap__visitor to_migration = {.verb = RMAP_WALK_MIGRATE,
                                                   .tighten = rmap__walk_tighten_page,
                                                   .flush_in_run = true},
                                   to_old = {.verb = RMAP_WALK_RESTORE, .visit = back_visit},
-                                  to_target = {.verb = RMAP_WALK_RESTORE, .visit = land_visit, .flush_in_run = true};
+                                  to_target = {.verb = RMAP_WALK_RESTORE,
+                                               .visit = land_visit,
+                                               .takes = true,
+                                               .flush_in_run = true};
 
 /*
  * Restore the flock's entries. A walk that looks for one page alone leaves none: the candidates stand still under the
@@ -186,7 +189,8 @@ static void end_pages(struct rmap *r, struct rmap_page *const *pages, struct rma
 int rmap_migrate_begin(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
                        struct rmap_result *results)
 {
-    int err = rmap__walk_pages(r, &to_migration, NULL, pages, n, flags, results);
+    if (flags) return RMAP_ERR_INVALID; /* RMAP_LOCK_PAGES, too: the locks are held beyond this call */
+    int err = rmap__walk_pages(r, &to_migration, NULL, pages, n, 0, results);
     if (err) return err;
     /* What came half-way goes back; pages that this call did not mark are not ours to touch. */
     for (size_t i = 0; i < n; i++) {
@@ -202,16 +206,15 @@ int rmap_migrate_begin(struct rmap *r, struct rmap_page *const *pages, size_t n,
 /* A page that nobody knows, or one that has become this page in an end that did not come to its own. */
 static bool target_fits(const struct rmap_page *page, const struct rmap_page *target)
 {
-    if (!(rmap_page_flags(target) & RMAP_PAGE_LOCKED)) return false;
     if (rmap_page_flags(target) & (RMAP_PAGE_SPECIAL | RMAP_PAGE_POISON | RMAP_PAGE_MIGRATING)) return false;
     if (!rmap_page_is_anon(target)) return !rmap_page_mapcount(target);
     return rmap_page_owner(target) == rmap_page_owner(page) && rmap_page_index(target) == rmap_page_index(page) &&
            (rmap_page_flags(page) & RMAP_PAGE_MIGRATING);
 }
 
-/* @return 0; NULL_ARG; INVALID; UNKNOWN_PAGE. Where `all`, every page has a target, which nobody knows. */
+/* `all`: every page must have a target. `lock`: pages and targets are locked later. @return 0; NULL_ARG; INVALID; UNKNOWN_PAGE. */
 static int check(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n, bool all,
-                 const struct rmap_result *results)
+                 bool lock, const struct rmap_result *results)
 {
     if (!r || (n && (!pages || !results || (all && !targets)))) return RMAP_ERR_NULL_ARG;
     for (size_t i = 0; i < n; i++) {
@@ -221,6 +224,7 @@ static int check(struct rmap *r, struct rmap_page *const *pages, struct rmap_pag
         if (!target || (!all && target == pages[i])) continue;
         if (rmap_page_pfn(r, target) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
         if (target == pages[i] || !target_fits(pages[i], target)) return RMAP_ERR_INVALID;
+        if (!lock && !(rmap_page_flags(target) & RMAP_PAGE_LOCKED)) return RMAP_ERR_INVALID;
     }
     return 0;
 }
@@ -228,21 +232,57 @@ static int check(struct rmap *r, struct rmap_page *const *pages, struct rmap_pag
 int rmap_migrate_end(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n,
                      unsigned flags, struct rmap_result *results)
 {
-    int err = check(r, pages, targets, n, false, results);
+    int err = check(r, pages, targets, n, false, false, results);
     if (err) return err;
     if (flags) return RMAP_ERR_INVALID;
     end_pages(r, pages, targets, n, results);
     return 0;
 }
 
-int rmap_migrate(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n,
-                 unsigned flags, struct rmap_result *results)
+/* Everything is locked, and has been checked. */
+static void migrate_locked(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n,
+                           struct rmap_result *results)
 {
-    int err = check(r, pages, targets, n, true, results);
-    if (err || (err = rmap_migrate_begin(r, pages, n, flags, results))) return err;
+    rmap_migrate_begin(r, pages, n, 0, results);
     for (size_t i = 0; i < n; i++)
         if (results[i].outcome == RMAP_DONE)
             r->frames->copy(r->frames_ctx, rmap_page_pfn(r, targets[i]), rmap_page_pfn(r, pages[i]));
     end_pages(r, pages, targets, n, results);
+}
+
+/* RMAP_LOCK_PAGES: wait for the first page's lock, try the others', in turns of as many as one walk takes. */
+static void lock_and_migrate(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n,
+                             struct rmap_result *results)
+{
+    for (size_t i = 0; i < n;) {
+        struct flock x;
+        for (x.n = 0; i < n && x.n < RMAP_WALK_CLUSTER; i++) {
+            results[i] = (struct rmap_result){.outcome = RMAP_INCOMPLETE, .reason = RMAP_REASON_BUSY};
+            if (i == 0)
+                rmap_page_lock(pages[i]);
+            else if (!rmap_page_try_lock(pages[i]))
+                continue;
+            rmap_page_lock(targets[i]); /* nobody knows it */
+            x.page[x.n] = pages[i];
+            x.target[x.n] = targets[i];
+            x.place[x.n++] = i;
+        }
+        migrate_locked(r, x.page, x.target, x.n, x.result);
+        for (size_t k = 0; k < x.n; k++) {
+            results[x.place[k]] = x.result[k];
+            rmap_page_unlock(r, x.target[k]);
+            rmap_page_unlock(r, x.page[k]);
+        }
+    }
+}
+
+int rmap_migrate(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n,
+                 unsigned flags, struct rmap_result *results)
+{
+    const bool lock = flags & RMAP_LOCK_PAGES;
+    int err = check(r, pages, targets, n, true, lock, results);
+    if (err) return err;
+    if (flags & ~(unsigned)RMAP_LOCK_PAGES) return RMAP_ERR_INVALID;
+    (lock ? lock_and_migrate : migrate_locked)(r, pages, targets, n, results);
     return 0;
 }

@@ -347,9 +347,12 @@ static int survey_entry(const struct move *mv, rmap_vpn_t at, rmap_pte_t e, stru
     struct rmap_slot_home home;
     if (rmap_pte_maps(f, e)) {
         struct rmap_page *page = rmap_page_find(r, rmap_pte_pfn(f, e));
-        if (!rmap__page_counted(page) || page_is_own(r, page)) return 0;
+        if (!rmap__page_counted(page)) return 0;
+        /* On its way to another frame its mappings are counted at both: look at the lock first, then at the count. */
+        const bool unsure = rmap_page_flags(page) & RMAP_PAGE_LOCKED, own = page_is_own(r, page);
+        if (own && !unsure) return 0;
         rmap__track_need(needs, rmap_page_index(page), place);
-        return rmap_page_pins(page) ? RMAP_ERR_BUSY : 0;
+        return !own && rmap_page_pins(page) ? RMAP_ERR_BUSY : 0;
     }
     if (rmap_pte_kind(f, e) != RMAP_PTE_SWAP || !r->swap || r->swap->get_home(r->swap_ctx, rmap_pte_swp(f, e), &home))
         return 0;

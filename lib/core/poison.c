@@ -39,19 +39,24 @@ static bool copy_is_good(const struct rmap_page *page)
     return (rmap_page_flags(page) & (RMAP_PAGE_SWAPCACHE | RMAP_PAGE_DIRTY)) == RMAP_PAGE_SWAPCACHE;
 }
 
+static void poison_end(struct rmap__walk *w, struct rmap_page *page, const struct rmap_result *res)
+{
+    struct rmap *r = w->r;
+    if (res->reason == RMAP_REASON_MIGRATING) return;
+    rmap_page_set_flags(page, RMAP_PAGE_POISON); /* poison_begin does so only for pages that can be looked for */
+    if (res->outcome != RMAP_DONE) return;
+    if (copy_is_good(page)) r->swap->forget(r->swap_ctx, page);
+    RMAP__COUNT(r, poisoned, 1);
+}
+
 int rmap_poison(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, rmap_mapping_fn *fn,
                 void *ctx, struct rmap_result *results)
 {
-    static const struct rmap__visitor poison = {
-        .verb = RMAP_WALK_POISON, .visit = poison_visit, .begin = poison_begin, .flush_in_run = true};
-    struct told told = {fn, ctx};
-    int err = rmap__walk_pages(r, &poison, &told, pages, n, flags, results);
-    for (size_t i = 0; i < n && !err; i++) {
-        if (results[i].reason == RMAP_REASON_MIGRATING) continue;
-        rmap_page_set_flags(pages[i], RMAP_PAGE_POISON); /* the walk does so only for pages that it can look for */
-        if (results[i].outcome != RMAP_DONE) continue;
-        if (copy_is_good(pages[i])) r->swap->forget(r->swap_ctx, pages[i]);
-        RMAP__COUNT(r, poisoned, 1);
-    }
-    return err;
+    static const struct rmap__visitor poison = {.verb = RMAP_WALK_POISON,
+                                                .visit = poison_visit,
+                                                .takes = true,
+                                                .begin = poison_begin,
+                                                .end = poison_end,
+                                                .flush_in_run = true};
+    return rmap__walk_pages(r, &poison, &(struct told){fn, ctx}, pages, n, flags, results);
 }

@@ -295,10 +295,14 @@ static void lock_pages(struct rmap_page *const *pages, size_t n, struct rmap_res
     }
 }
 
-static void unlock_pages(struct rmap *r, struct rmap_page *const *pages, size_t n, const struct rmap_result *results)
+/* The visitor's last word, and the lock: for all but those missed. */
+static void end_pages(struct rmap__walk *w, struct rmap_page *const *pages, size_t n, const struct rmap_result *results)
 {
-    for (size_t i = 0; i < n; i++)
-        if (results[i].reason != RMAP_REASON_BUSY) rmap_page_unlock(r, pages[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (results[i].outcome == RMAP_INCOMPLETE && results[i].reason == RMAP_REASON_BUSY) continue;
+        if (w->visitor->end) w->visitor->end(w, pages[i], &results[i]);
+        if (w->flags & RMAP_LOCK_PAGES) rmap_page_unlock(w->r, pages[i]);
+    }
 }
 
 /* Not anonymous: nobody knows where a special page is mapped. */
@@ -345,7 +349,7 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
         if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);
     }
     rmap_gather_finish(&gather);
-    if (flags & RMAP_LOCK_PAGES) unlock_pages(r, pages, n, results);
+    if (v->end || (flags & RMAP_LOCK_PAGES)) end_pages(&w, pages, n, results);
     return 0;
 }
 

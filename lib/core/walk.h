@@ -48,6 +48,8 @@ struct rmap__visitor {
      * @return true if something was moved there.
      */
     bool (*tighten)(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
+    /** Page still locked, counts lowered, result final. May be NULL. */
+    void (*end)(struct rmap__walk *w, struct rmap_page *page, const struct rmap_result *result);
     /** The visit takes the mapping away; its count is held by the walk's gather, so that hits are the entries taken. */
     bool takes;
     /** Flush before a run is unlocked: what the visit changes is read by others to mean "not cached". */

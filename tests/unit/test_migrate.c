@@ -510,6 +510,77 @@ RMAP_TEST(migrate, batches)
     world_fini(&w);
 }
 
+/* The same, with locks by the verb: all wait for the first, one of the others is busy, at either side of a full turn */
+RMAP_TEST(migrate, the_verb_locks_the_pages_if_asked_to)
+{
+    enum { N = 70 };
+    struct rmap_page *page[N], *target[N];
+    struct rmap_result res[N];
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    for (unsigned i = 0; i < N; i++) world_write(p, 500 + i, i);
+    for (unsigned i = 0; i < N; i++) {
+        page[i] = world_page(p, 500 + i);
+        rmap_page_get(page[i]);
+        target[i] = world_new_page(&w);
+    }
+    rmap_page_lock(page[33]);
+    rmap_page_lock(page[67]);
+    CHECK_OK(rmap_migrate(w.r, page, target, N, RMAP_LOCK_PAGES, res));
+    rmap_page_unlock(w.r, page[33]);
+    rmap_page_unlock(w.r, page[67]);
+    for (unsigned i = 0; i < N; i++) {
+        const bool busy = i == 33 || i == 67;
+        CHECK_EQ(res[i].outcome, busy ? RMAP_INCOMPLETE : RMAP_DONE);
+        CHECK_EQ(res[i].reason, busy ? RMAP_REASON_BUSY : RMAP_REASON_NONE);
+        CHECK(world_page(p, 500 + i) == (busy ? page[i] : target[i]));
+        CHECK(!(rmap_page_flags(page[i]) & RMAP_PAGE_LOCKED) && !(rmap_page_flags(target[i]) & RMAP_PAGE_LOCKED));
+        rmap_page_put(w.r, page[i]);
+        rmap_page_put(w.r, target[i]);
+    }
+    CHECK_EQ(w.frames_used, N);
+    world_check(&w);
+    for (unsigned i = 0; i < N; i++) CHECK_EQ(world_read(p, 500 + i), i);
+    CHECK_ERR(rmap_migrate_begin(w.r, page, 1, RMAP_LOCK_PAGES, res), RMAP_ERR_INVALID);
+    CHECK_ERR(rmap_migrate_end(w.r, page, NULL, 1, RMAP_LOCK_PAGES, res), RMAP_ERR_INVALID);
+    world_fini(&w);
+}
+
+/* S12: P has moved page 7 to 100 under a record, C maps it at 7: both are found, both get the new frame; locked by the verbs */
+RMAP_TEST(migrate, S12_a_tracked_page_changes_its_frame_wherever_it_lies)
+{
+    struct rmap_page *now, *one;
+    struct rmap_result res;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w), *c;
+    CHECK_OK(rmap_member_set_policy(&p->m, RMAP_MOVE_POLICY_TRACK));
+    world_write(p, 7, 70);
+    CHECK_OK(rmap_free_lazily(&p->m, 7, 1, NULL));
+    c = world_fork(p);
+    CHECK_EQ(world_move(p, 7, 100, 1).tracked, 1);
+    CHECK_EQ(world_migrate(&w, world_page(p, 100), &now).outcome, RMAP_DONE);
+    CHECK(world_page(p, 100) == now && world_page(c, 7) == now);
+    world_check(&w);
+    struct trip t = depart(now); /* under way when it is moved on, and forked there */
+    struct world_space *d = world_fork(p);
+    CHECK_EQ(world_kind(d, 100), RMAP_PTE_MIGRATION);
+    now = t.target;
+    arrive(&t, false);
+    CHECK_EQ(t.res.hits, 3);
+    CHECK_EQ(world_read(p, 100) + world_read(c, 7) + world_read(d, 100), 210);
+    one = now;
+    rmap_page_get(one);
+    CHECK_OK(rmap_discard(w.r, &one, 1, RMAP_LOCK_PAGES, &res));
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    CHECK_EQ(res.hits, 3);
+    CHECK(!(rmap_page_flags(one) & RMAP_PAGE_LOCKED));
+    rmap_page_put(w.r, one);
+    CHECK_EQ(world_entry(p, 100) | world_entry(c, 7) | world_entry(d, 100), 0);
+    CHECK_EQ(w.frames_used, 0);
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* pages 5, 6 and 7 in P and C; a huge entry lies at 6 in C by now: what lies behind it comes back, too */
 RMAP_TEST(migrate, a_huge_entry_in_between_hides_nothing_from_the_end)
 {

@@ -184,7 +184,7 @@ RMAP_TEST(poison, whoever_is_told_may_stop_it_and_it_goes_on_later)
     CHECK_EQ(poison(page, &t).reason, RMAP_REASON_STOPPED);
     CHECK_ERR(world_store(p, 8, 1), RMAP_ERR_POISON);
     rmap_page_lock(page);
-    CHECK(!rmap_page_reuse(&p->m, page));
+    CHECK(!rmap_page_reuse(&p->m, page, 8));
     rmap_page_unlock(w.r, page);
     t = (struct told){.stop_at = 0};
     CHECK_EQ(poison(page, &t).outcome, RMAP_DONE);
@@ -320,4 +320,41 @@ RMAP_TEST(poison, pages_without_mappings_and_others_that_cannot_be_looked_for)
     world_check(&w);
     world_fini(&w);
     CHECK_EQ(w.frames_lost, 2);
+}
+
+/* S12: page 7 in C, tracked to 100 in P: both are told, each of its own place. The good copy leaves the cache under the verb's own lock */
+RMAP_TEST(poison, S12_tracked_places_are_told_and_the_verb_may_lock)
+{
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w), *c;
+    struct rmap_page *page, *busy;
+    struct rmap_result res[2];
+    CHECK_OK(rmap_member_set_policy(&p->m, RMAP_MOVE_POLICY_TRACK));
+    world_write(p, 7, 70);
+    world_write(p, 8, 80);
+    c = world_fork(p);
+    CHECK(world_swap_out(&w, world_page(c, 7)));
+    CHECK_EQ(world_read(p, 7) + world_read(c, 7), 140);
+    CHECK_EQ(world_move(p, 7, 100, 1).tracked, 1);
+    CHECK(rmap_page_flags(world_page(p, 100)) & RMAP_PAGE_SWAPCACHE);
+    page = world_page(p, 100);
+    busy = world_page(c, 8);
+    rmap_page_get(page);
+    rmap_page_lock(busy);
+    struct told t = {.n = 0};
+    CHECK_OK(rmap_poison(w.r, (struct rmap_page *[]){page, busy}, 2, RMAP_LOCK_PAGES, tell, &t, res));
+    rmap_page_unlock(w.r, busy);
+    CHECK_EQ(res[0].outcome, RMAP_DONE);
+    CHECK_EQ(res[1].reason, RMAP_REASON_BUSY);
+    CHECK(!(rmap_page_flags(busy) & RMAP_PAGE_POISON));
+    CHECK_EQ(t.n, 2);
+    CHECK_EQ(t.vpn[0] + t.vpn[1], 107);
+    CHECK(!(rmap_page_flags(page) & (RMAP_PAGE_SWAPCACHE | RMAP_PAGE_LOCKED)));
+    rmap_page_put(w.r, page);
+    CHECK_EQ(w.frames_lost, 1);
+    check_lost(p, 100);
+    check_lost(c, 7);
+    CHECK_EQ(world_read(c, 8), 80);
+    world_check(&w);
+    world_fini(&w);
 }
