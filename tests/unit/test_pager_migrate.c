@@ -4,6 +4,10 @@
 
 #include <objrmap/migrate.h>
 #include <pager/pager_internal.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <time.h>
 
 static struct world w;
 
@@ -200,4 +204,72 @@ RMAP_TEST(pager_migrate, a_fault_waits_for_the_end)
         CHECK_EQ(stats(&w).frames_used, 2);
         world_fini(&w);
     }
+}
+
+/* ---- others migrate beside the pager ---- */
+
+static _Atomic bool over;
+static _Atomic uint64_t moved;
+
+/* Move one page after the other to another frame, by the core's verb alone, whatever the pager does with it meanwhile. */
+static void *mover(void *arg)
+{
+    struct rmap_page *old, *new;
+    struct rmap_result res;
+    for (rmap_pfn_t pfn = (uintptr_t)arg; !over; pfn = (pfn + 7) % 48) {
+        if (rmap_page_alloc(w.r, RMAP_PFN_NONE, &new)) continue;
+        old = rmap_page_find(w.r, pfn);
+        if (old != new &&rmap_page_try_get(old)) {
+            if (!rmap_migrate(w.r, &old, &new, 1, RMAP_LOCK_PAGES, &res)) moved += res.outcome == RMAP_DONE;
+            rmap_page_put(w.r, old);
+        }
+        rmap_page_put(w.r, new);
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* 48 frames, 40 slots. A family of spaces writes, reads, forks, moves, frees and ends while two threads move its pages about */
+RMAP_TEST(pager_migrate, spaces_work_while_others_migrate_their_pages)
+{
+    enum { PAGES = 24, ROUNDS = 1500 };
+    pthread_t thread[2];
+    world_init(&w, 48, 40, 0);
+    struct rmap_space *p = space_new(&w);
+    uint64_t value[PAGES];
+    map_at(p, 0, PAGES, RW);
+    for (unsigned v = 0; v < PAGES; v++) put(p, v, value[v] = v);
+    over = false;
+    moved = 0;
+    for (uintptr_t i = 0; i < 2; i++) CHECK_EQ(pthread_create(&thread[i], NULL, mover, (void *)i), 0);
+    unsigned wrong = 0;
+    for (unsigned round = 0; round < ROUNDS && !wrong; round++) {
+        struct rmap_space *c;
+        uint64_t word;
+        rmap_vpn_t to = 100;
+        if (rmap_space_fork(p, &c)) break;
+        for (unsigned k = 0; k < 6; k++) {
+            const unsigned v = (round * 5 + k * 7) % PAGES;
+            word = 1000 * round + k;
+            if (!rmap_space_write(c, v * PAGE, &word, sizeof word, NULL)) {
+                wrong += rmap_space_read(c, v * PAGE, &word, sizeof word, NULL) == 0 && word != 1000 * round + k;
+            }
+            if (!rmap_space_read(p, v * PAGE, &word, sizeof word, NULL)) wrong += word != value[v];
+            word = value[v] + PAGES;
+            if (k == 0 && !rmap_space_write(p, v * PAGE, &word, sizeof word, NULL)) value[v] = word;
+        }
+        if (!rmap_space_move(c, 3, 4, 4, RMAP_MOVE_FIXED, &to)) rmap_space_advise(c, 100, 2, RMAP_ADVISE_FREE);
+        wrong += rmap_space_destroy(c) != 0;
+    }
+    for (unsigned wait = 0; !moved && wait < 1000; wait++) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    over = true;
+    for (unsigned i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    CHECK_EQ(wrong, 0);
+    CHECK(moved > 0);
+    for (unsigned v = 0; v < PAGES; v++) {
+        uint64_t word = 0;
+        CHECK_OK(rmap_space_read(p, v * PAGE, &word, sizeof word, NULL));
+        CHECK_EQ(word, value[v]);
+    }
+    world_fini(&w);
 }
