@@ -104,6 +104,50 @@ static struct rmap_space *space_with_region(struct world *w, uint64_t pages)
     return s;
 }
 
+/* a [0,16), b forked from it: their frames change under their projections, are freed lazily and fail. What is loaded and stored
+ * is always the page that the entry names: the frames that pages have left are overwritten behind everybody's back. */
+RMAP_TEST(pager_host, projections_follow_pages_to_other_frames_and_end_with_them)
+{
+    struct world w;
+    world_init(&w, 64, 0);
+    struct rmap_space *a = space_with_region(&w, 16), *b;
+    for (unsigned i = 0; i < 16; i++) *word(a, i) = 100 + i;
+    CHECK_OK(rmap_space_fork(a, &b));
+    for (unsigned i = 0; i < 8; i++) *word(b, i) = 200 + i;
+    for (unsigned i = 8; i < 16; i++) CHECK_EQ(*word(b, i) + *word(a, i), 2 * (100 + i));
+    for (unsigned half = 0; half < 2; half++) {
+        struct rmap *r = rmap_pager_rmap(w.p);
+        CHECK(rmap_pager_vacate(w.p, half * 32, 32) > 0);
+        for (rmap_pfn_t pfn = half * 32; pfn < half * 32 + 32; pfn++)
+            if (!rmap_page_find(r, pfn)->refcount) memset(w.memory.view + pfn * PAGE, 0xee, PAGE);
+        for (unsigned i = 0; i < 16; i++) CHECK_EQ(*word(a, i), 100 + i);
+        for (unsigned i = 0; i < 16; i++) CHECK_EQ(*word(b, i), i < 8 ? 200 + i : 100 + i);
+        verify(&w);
+    }
+    CHECK_OK(rmap_space_advise(b, 0, 8, RMAP_ADVISE_FREE));
+    *word(b, 3) = 303; /* was projected writable: must fault, and be kept */
+    CHECK(rmap_reclaim(w.p, 64) > 0);
+    CHECK_EQ(*word(b, 3), 303);
+    CHECK_EQ(*word(b, 4), 0);
+    CHECK_EQ(*word(a, 4), 104);
+    uint64_t value;
+    const struct rmap_mmu *mmu = &rmap_space_member(a)->mmu;
+    struct rmap_mmu_run run;
+    CHECK_EQ(*word(a, 5), 105);
+    CHECK_OK(mmu->ops->run_find(mmu->ctx, 5, 6, &run));
+    const rmap_pfn_t pfn = rmap_pte_pfn(mmu->ops->format, rmap_run_get(mmu, &run, (uint32_t)(5 - run.first)));
+    mmu->ops->run_unlock(mmu->ctx, &run);
+    *word(a, 5) = 505;
+    CHECK_OK(rmap_pager_poison(w.p, pfn, NULL, NULL));
+    CHECK_ERR(rmap_host_fault(w.host, (void *)(uintptr_t)word(a, 5), RMAP_READ),
+              RMAP_ERR_POISON); /* a load would trap */
+    CHECK_ERR(rmap_space_read(a, 5 * PAGE, &value, sizeof value, NULL), RMAP_ERR_POISON);
+    verify(&w);
+    CHECK_OK(rmap_space_destroy(a));
+    CHECK_OK(rmap_space_destroy(b));
+    world_fini(&w);
+}
+
 /* parent 0: "1" --fork--> child 0.  E5: either side's store stays its own, through live projections (INV-6, DESIGN 6). */
 RMAP_TEST(pager_host, fork_withdraws_the_parents_writable_projection)
 {
@@ -251,7 +295,13 @@ static void play(uint64_t vma_limit, unsigned steps)
     world_fini(&g.w);
 }
 
-RMAP_TEST(pager_host, random_work_with_the_default_limit_of_mappings) { play(0, 20000); }
+RMAP_TEST(pager_host, random_work_with_the_default_limit_of_mappings)
+{
+    play(0, 20000);
+}
 
 /* DESIGN 6: the host's mappings are a TLB: with room for 60 of them everything still works, only slower. */
-RMAP_TEST(pager_host, random_work_with_60_mappings) { play(60, 10000); }
+RMAP_TEST(pager_host, random_work_with_60_mappings)
+{
+    play(60, 10000);
+}

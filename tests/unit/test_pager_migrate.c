@@ -216,7 +216,7 @@ static void *mover(void *arg)
 {
     struct rmap_page *old, *new;
     struct rmap_result res;
-    for (rmap_pfn_t pfn = (uintptr_t)arg; !over; pfn = (pfn + 7) % 48) {
+    for (rmap_pfn_t pfn = (uintptr_t)arg; !over; pfn = (pfn + 7) % 29) {
         if (rmap_page_alloc(w.r, RMAP_PFN_NONE, &new)) continue;
         old = rmap_page_find(w.r, pfn);
         if (old != new &&rmap_page_try_get(old)) {
@@ -229,12 +229,12 @@ static void *mover(void *arg)
     return NULL;
 }
 
-/* 48 frames, 40 slots. A family of spaces writes, reads, forks, moves, frees and ends while two threads move its pages about */
+/* 29 frames, 60 slots. A family of spaces writes, reads, forks, moves, frees and ends while two threads move its pages about */
 RMAP_TEST(pager_migrate, spaces_work_while_others_migrate_their_pages)
 {
     enum { PAGES = 24, ROUNDS = 1500 };
     pthread_t thread[2];
-    world_init(&w, 48, 40, 0);
+    world_init(&w, 29, 60, 0);
     struct rmap_space *p = space_new(&w);
     uint64_t value[PAGES];
     map_at(p, 0, PAGES, RW);
