@@ -20,6 +20,7 @@ static enum rmap_reason discard_begin(struct rmap__walk *w, struct rmap__walk_pa
     const unsigned flags = rmap_page_flags(p->page);
     (void)w;
     if (rmap_page_pins(p->page)) return RMAP_REASON_PINNED;
+    if (flags & RMAP_PAGE_MIGRATING) return RMAP_REASON_MIGRATING;
     if (!(flags & RMAP_PAGE_DISCARDABLE)) return RMAP_REASON_DIRTY;
     return flags & (RMAP_PAGE_DIRTY | RMAP_PAGE_SWAPCACHE) ? taken_back(p->page) : RMAP_REASON_NONE;
 }

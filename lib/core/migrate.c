@@ -212,7 +212,10 @@ static bool target_fits(const struct rmap_page *page, const struct rmap_page *ta
            (rmap_page_flags(page) & RMAP_PAGE_MIGRATING);
 }
 
-/* `all`: every page must have a target. `lock`: pages and targets are locked later. @return 0; NULL_ARG; INVALID; UNKNOWN_PAGE. */
+/*
+ * `all`: every page must have a target. `lock`: pages and targets are locked later.
+ * @return 0; NULL_ARG; INVALID; UNKNOWN_PAGE.
+ */
 static int check(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n, bool all,
                  bool lock, const struct rmap_result *results)
 {

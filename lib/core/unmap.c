@@ -10,6 +10,7 @@ static enum rmap_reason unmap_begin(struct rmap__walk *w, struct rmap__walk_page
 {
     struct rmap_page *page = p->page;
     if (rmap_page_pins(page)) return RMAP_REASON_PINNED;
+    if (rmap_page_flags(page) & RMAP_PAGE_MIGRATING) return RMAP_REASON_MIGRATING; /* its no-access entries, too */
     if (!w->r->swap || !(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE)) return RMAP_REASON_NO_SLOT;
     p->fresh_slot = rmap__page_swap_count(w->r, page) == 0;
     if (p->fresh_slot) w->r->swap->set_home(w->r->swap_ctx, page->swap, rmap_page_owner(page), p->index, false);
