@@ -19,7 +19,8 @@ static enum rmap_reason protect_visit(struct rmap__walk *w, struct rmap__walk_pa
 int rmap_write_protect(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags,
                        struct rmap_result *results)
 {
+    /* Flushed in the run: rmap_protect takes an entry without write for one that nobody can write through (D4). */
     static const struct rmap__visitor protect = {
-        .verb = RMAP_WALK_PROTECT, .visit = protect_visit, .tighten = rmap__walk_tighten_page};
+        .verb = RMAP_WALK_PROTECT, .visit = protect_visit, .tighten = rmap__walk_tighten_page, .flush_in_run = true};
     return rmap__walk_pages(r, &protect, NULL, pages, n, flags, results);
 }

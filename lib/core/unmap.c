@@ -61,11 +61,13 @@ static bool unmap_tighten(struct rmap__walk *w, struct rmap__walk_page *p, struc
 
 int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigned flags, struct rmap_result *results)
 {
+    /* Flushed in the run: whoever zaps a swap entry has nothing to flush (D4). */
     static const struct rmap__visitor unmap = {.verb = RMAP_WALK_UNMAP,
                                                .flags = RMAP_SPARE_YOUNG | RMAP_IGNORE_LOCKED,
                                                .visit = unmap_visit,
                                                .takes = true,
                                                .begin = unmap_begin,
-                                               .tighten = unmap_tighten};
+                                               .tighten = unmap_tighten,
+                                               .flush_in_run = true};
     return rmap__walk_pages(r, &unmap, NULL, pages, n, flags, results);
 }

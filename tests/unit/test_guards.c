@@ -196,3 +196,48 @@ RMAP_TEST(guards, S6_ageing_flushes_before_the_run_is_unlocked)
     world_check(&w);
     world_fini(&w);
 }
+
+/* D4. page 7, written by P: while a walk has just let go of its run, P itself zaps it, or withdraws write: no translation
+ * of its own that says otherwise is left when that returns */
+static struct world_space *hooked;
+static void (*hooked_unlock)(void *mmu, struct rmap_mmu_run *run);
+static bool hooked_zap;
+static unsigned hooked_calls, hooked_stale;
+static void zap_or_protect(void *mmu, struct rmap_mmu_run *run)
+{
+    const struct world_cached *c;
+    hooked_unlock(mmu, run);
+    if (hooked_calls++) return;
+    if (hooked_zap)
+        CHECK_OK(rmap_zap(&hooked->m, 7, 1, NULL));
+    else
+        CHECK_OK(rmap_protect(&hooked->m, 7, 1, RMAP_PROTECT_NO_WRITE));
+    c = world_tlb_find(hooked, 7);
+    hooked_stale = c && (hooked_zap || c->write);
+}
+RMAP_TEST(guards, D4_what_a_walk_has_replaced_is_flushed_when_its_own_space_comes_to_it)
+{
+    for (unsigned zap = 0; zap < 2; zap++) {
+        struct world w;
+        world_init(&w, NULL);
+        hooked = world_space(&w);
+        world_write(hooked, 7, 1);
+        struct rmap_page *page = world_page(hooked, 7);
+        CHECK(world_tlb_find(hooked, 7)->write);
+        rmap_page_get(page);
+        hooked_zap = zap;
+        hooked_calls = hooked_stale = 0;
+        hooked_unlock = w.ops.run_unlock;
+        w.ops.run_unlock = zap_or_protect;
+        if (zap)
+            world_unmap(&w, page, 0);
+        else
+            world_protect(&w, page);
+        w.ops.run_unlock = hooked_unlock;
+        CHECK(hooked_calls > 0);
+        CHECK_EQ(hooked_stale, 0);
+        rmap_page_put(w.r, page);
+        world_check(&w);
+        world_fini(&w);
+    }
+}
