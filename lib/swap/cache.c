@@ -13,8 +13,8 @@ static int page_check(struct rmap_swap *s, const struct rmap_page *page)
 }
 
 /*
- * A page whose slot turned out bad keeps it only as long as entries name it; here, with none left, it may have a better
- * one. Returns that slot, 0 if the page is in no cache, and sets *rc to EXISTS otherwise.
+ * A page whose slot turned out bad, or whose device is being drained, keeps it only as long as entries name it; here, with
+ * none left, it may have a better one. Returns that slot, 0 if the page is in no cache, and sets *rc to EXISTS otherwise.
  */
 static rmap_swp_t replaceable(struct rmap_swap *s, const struct rmap_page *page, int *rc)
 {
@@ -22,7 +22,9 @@ static rmap_swp_t replaceable(struct rmap_swap *s, const struct rmap_page *page,
     if (!(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE)) return 0;
     rmap_swp_t entry = rmap__slot_of_page(s, page);
     const struct rmap__slot *slot = entry ? rmap__slot_find_live(s, entry) : NULL;
-    if (slot && slot->count == 0 && (rmap__slot_state(slot) & RMAP__SLOT_BAD)) return entry;
+    bool unwanted =
+        slot && ((rmap__slot_state(slot) & RMAP__SLOT_BAD) || s->devices[rmap_swp_device(entry) - 1].draining);
+    if (unwanted && slot->count == 0) return entry;
     *rc = RMAP_ERR_EXISTS;
     return 0;
 }
@@ -48,16 +50,16 @@ int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page)
     if (rc) return rc;
 
     struct rmap_page *victim = NULL;
-    rmap_swp_t entry, bad;
+    rmap_swp_t entry, old;
     pthread_mutex_lock(&s->lock);
-    bad = replaceable(s, page, &rc);
+    old = replaceable(s, page, &rc);
     if (!rc) rc = take_or_steal(s, &entry, &victim);
     if (!rc) {
         struct rmap__slot *slot = rmap__slot_find_live(s, entry);
         slot->owner = rmap_page_owner(page);
         rmap_owner_get(slot->owner);
         slot->index_state |= rmap_page_index(page) << RMAP__SLOT_INDEX_SHIFT;
-        if (bad) rmap__slot_detach(s, bad, page);
+        if (old) rmap__slot_detach(s, old, page);
         /* ORPHAN: whatever becomes of the caller's plan, its unlock shall look. The last mapping may be going right
          * now, by somebody who sees no SWAPCACHE yet. */
         rmap_page_set_flags(page, RMAP_PAGE_DIRTY | RMAP_PAGE_ORPHAN);
@@ -65,7 +67,7 @@ int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page)
     }
     pthread_mutex_unlock(&s->lock);
 
-    if (!rc && bad) rmap_page_put(s->r, page);
+    if (!rc && old) rmap_page_put(s->r, page);
     if (victim) {
         rmap_page_unlock(s->r, victim);
         rmap_page_put(s->r, victim);

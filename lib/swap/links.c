@@ -90,6 +90,7 @@ struct rmap_page *rmap__slot_find_spare(struct rmap_swap *s)
     for (unsigned k = 0; k <= n; k++) {
         unsigned i = (start + k) % n;
         struct rmap__swap_device *d = &s->devices[i];
+        if (!rmap__device_takes(d)) continue;
         uint32_t from = k == 0 ? start_chunk : 0, to = k == n ? start_chunk : d->made;
         for (uint32_t c = from; c < to; c++) {
             struct rmap_page *page = d->chunks[c]->spare ? lock_spare(d->chunks[c]) : NULL;

@@ -20,12 +20,11 @@ static int load_begin(struct rmap_swap *s, rmap_swp_t entry, struct load *load)
         rc = RMAP_ERR_EXISTS;
     else if (!(rmap__slot_state(slot) & RMAP__SLOT_WRITTEN))
         rc = RMAP_ERR_IO_READ;
-    else
-        *load = (struct load){
-            .device = s->devices[rmap_swp_device(entry) - 1].device,
-            .checksum = slot->checksum,
-            .version = slot->version,
-        };
+    else {
+        struct rmap__swap_device *d = &s->devices[rmap_swp_device(entry) - 1];
+        *load = (struct load){.device = d->device, .checksum = slot->checksum, .version = slot->version};
+        d->reading++; /* the slot may die while we read: then this alone keeps the device */
+    }
     pthread_mutex_unlock(&s->lock);
     return rc;
 }
@@ -50,6 +49,7 @@ static int load_end(struct rmap_swap *s, rmap_swp_t entry, const struct load *lo
 {
     pthread_mutex_lock(&s->lock);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
+    s->devices[rmap_swp_device(entry) - 1].reading--;
     if (!slot || slot->version != load->version || slot->cached) {
         rc = 1;
     } else if (rc) {

@@ -43,8 +43,10 @@ int rmap_swap_destroy(struct rmap_swap *s)
     if (used) return RMAP_ERR_BUSY;
 
     struct rmap_allocator alloc = s->alloc;
-    for (unsigned i = 0; i < s->device_count; i++) rmap_device_destroy(s->devices[i].device);
-    rmap__slots_fini(s);
+    for (unsigned i = 0; i < s->device_count; i++) {
+        rmap_device_destroy(s->devices[i].device);
+        rmap__device_free(s, &s->devices[i]);
+    }
     pthread_mutex_destroy(&s->lock);
     RMAP__DELETE(&alloc, s);
     return 0;
@@ -61,14 +63,18 @@ static int device_check(const struct rmap_swap *s, const struct rmap_device *dev
     return 0;
 }
 
-/* Give the device the next number. @return 0; EXISTS; OVERFLOW. */
+/* Give the device the lowest free number. @return 0; EXISTS; OVERFLOW. */
 static int publish(struct rmap_swap *s, struct rmap__swap_device added)
 {
-    for (unsigned i = 0; i < s->device_count; i++)
+    unsigned at = s->device_count;
+    for (unsigned i = s->device_count; i-- > 0;) {
         if (s->devices[i].device == added.device) return RMAP_ERR_EXISTS;
-    if (s->device_count == RMAP__SWAP_DEVICES_MAX) return RMAP_ERR_OVERFLOW;
+        if (!s->devices[i].device) at = i;
+    }
+    if (at == RMAP__SWAP_DEVICES_MAX) return RMAP_ERR_OVERFLOW;
 
-    s->devices[s->device_count++] = added;
+    s->devices[at] = added;
+    if (at == s->device_count) s->device_count++;
     s->stats.slots_total += added.slots;
     s->stats.metadata_bytes += added.room * sizeof(*added.chunks);
     return 0;

@@ -18,17 +18,11 @@ static inline struct rmap__slot_chunk *chunk_of(struct rmap_swap *s, rmap_swp_t 
     return device_of(s, entry)->chunks[rmap_swp_slot(entry) >> RMAP__CHUNK_SHIFT];
 }
 
-static inline uint32_t slots_made(const struct rmap__swap_device *d)
-{
-    uint64_t made = (uint64_t)d->made << RMAP__CHUNK_SHIFT;
-    return made < d->slots ? (uint32_t)made : d->slots;
-}
-
 struct rmap__slot *rmap__slot_find(struct rmap_swap *s, rmap_swp_t entry)
 {
     unsigned device = rmap_swp_device(entry);
     if (device == 0 || device > s->device_count) return NULL;
-    if (rmap_swp_slot(entry) >= slots_made(device_of(s, entry))) return NULL;
+    if (rmap_swp_slot(entry) >= rmap__device_made(device_of(s, entry))) return NULL;
     return &chunk_of(s, entry)->slots[rmap_swp_slot(entry) & (RMAP__CHUNK_SLOTS - 1)];
 }
 
@@ -60,7 +54,7 @@ static bool scan(const struct rmap__swap_device *d, uint32_t from, uint32_t to, 
 
 static bool wants_chunk(const struct rmap__swap_device *d)
 {
-    uint32_t made = slots_made(d);
+    uint32_t made = rmap__device_made(d);
     return d->made < d->room && (made == 0 || d->nfree < made - made / 2);
 }
 
@@ -69,7 +63,7 @@ enum pick { PICK_FOUND, PICK_GROW, PICK_FULL };
 /* Where would the device take its next slot? `starved`: it cannot get another chunk. */
 static enum pick pick(const struct rmap__swap_device *d, bool starved, uint32_t *out)
 {
-    if (d->nfree && scan(d, d->cursor, slots_made(d), out)) return PICK_FOUND;
+    if (d->nfree && scan(d, d->cursor, rmap__device_made(d), out)) return PICK_FOUND;
     if (!starved && wants_chunk(d)) return PICK_GROW;
     return d->nfree && scan(d, 0, d->cursor, out) ? PICK_FOUND : PICK_FULL;
 }
@@ -86,12 +80,14 @@ static void claim(struct rmap_swap *s, rmap_swp_t entry)
     chunk->nfree--;
     chunk->spare++;
     d->nfree--;
+    d->used++;
     d->cursor = rmap_swp_slot(entry) + 1;
     s->spare++;
     if (++s->stats.slots_used > s->stats.slots_peak) s->stats.slots_peak = s->stats.slots_used;
 }
 
-/* Make the device's next chunk. Drops [m] meanwhile; somebody else may have been faster. @return false: no memory. */
+/* Make the device's next chunk. Drops [m] meanwhile; somebody else may have been faster, or have
+ * drained the device. @return false: no memory. */
 static bool grow(struct rmap_swap *s, struct rmap__swap_device *d)
 {
     pthread_mutex_unlock(&s->lock);
@@ -99,8 +95,8 @@ static bool grow(struct rmap_swap *s, struct rmap__swap_device *d)
     pthread_mutex_lock(&s->lock);
     if (!chunk) return false;
 
-    if (wants_chunk(d)) {
-        uint32_t first = slots_made(d);
+    if (rmap__device_takes(d) && wants_chunk(d)) {
+        uint32_t first = rmap__device_made(d);
         uint32_t n = d->slots - first < RMAP__CHUNK_SLOTS ? d->slots - first : RMAP__CHUNK_SLOTS;
         for (uint32_t i = 0; i < n; i++) chunk->free[i / 64] |= (uint64_t)1 << (i & 63);
         chunk->nfree = n;
@@ -124,6 +120,7 @@ int rmap__slot_take(struct rmap_swap *s, rmap_swp_t *out)
         for (unsigned i = 0; i < s->device_count && !growing; i++) {
             struct rmap__swap_device *d = &s->devices[i];
             uint32_t slot;
+            if (!rmap__device_takes(d)) continue;
             switch (pick(d, starved, &slot)) {
             case PICK_FOUND:
                 *out = rmap_swp_make(i + 1, slot);
@@ -164,6 +161,7 @@ void rmap__slot_free(struct rmap_swap *s, rmap_swp_t entry)
     rmap_owner_put(slot->owner);
     *slot = (struct rmap__slot){.index_state = state & RMAP__SLOT_BAD, .version = slot->version + 1};
     chunk->spare--;
+    d->used--;
     s->spare--;
     s->stats.slots_used--;
     if (state & RMAP__SLOT_BAD) return;
@@ -172,11 +170,13 @@ void rmap__slot_free(struct rmap_swap *s, rmap_swp_t entry)
     d->nfree++;
 }
 
-void rmap__slots_fini(struct rmap_swap *s)
+uint64_t rmap__device_bytes(const struct rmap__swap_device *d)
 {
-    for (unsigned i = 0; i < s->device_count; i++) {
-        struct rmap__swap_device *d = &s->devices[i];
-        for (uint32_t c = 0; c < d->made; c++) RMAP__DELETE(&s->alloc, d->chunks[c]);
-        rmap__free(&s->alloc, d->chunks, d->room * sizeof(*d->chunks));
-    }
+    return d->room * sizeof(*d->chunks) + d->made * sizeof(**d->chunks);
+}
+
+void rmap__device_free(struct rmap_swap *s, struct rmap__swap_device *d)
+{
+    for (uint32_t c = 0; c < d->made; c++) RMAP__DELETE(&s->alloc, d->chunks[c]);
+    rmap__free(&s->alloc, d->chunks, d->room * sizeof(*d->chunks));
 }

@@ -57,12 +57,15 @@ struct rmap__slot_chunk {
 };
 
 struct rmap__swap_device {
-    struct rmap_device *device;       /* constant once added */
+    struct rmap_device *device;       /* constant while a slot is in use; NULL: the number is free, all here is 0 */
     struct rmap__slot_chunk **chunks; /* [m] made in order: [0, made); room for `room` */
-    uint32_t slots, room;             /* constant */
+    uint32_t slots, room;             /* as `device` */
     uint32_t made;                    /* [m] */
     uint32_t cursor;                  /* [m] slot where the search for a free one goes on */
     uint32_t nfree;                   /* [m] free slots of the chunks made */
+    uint32_t used, bad;               /* [m] slots that are live; those that are bad, live or not */
+    uint32_t reading;                 /* [m] reads under way: of slots that may have died meanwhile */
+    bool draining;                    /* [m] no slot is taken here */
 };
 
 struct rmap_swap {
@@ -71,7 +74,7 @@ struct rmap_swap {
     struct rmap *r;              /* set once by rmap_swap_bind, before the first page */
     pthread_mutex_t lock;
     struct rmap__swap_device devices[RMAP__SWAP_DEVICES_MAX]; /* device n of an entry is [n - 1] */
-    unsigned device_count;                                    /* [m] only grows */
+    unsigned device_count;                                    /* [m] one past the highest number given out yet */
     uint32_t count_max;                                       /* [m] where slot.count overflows */
     uint64_t spare;                                           /* [m] sum over chunks */
     rmap_swp_t steal_from;                                    /* [m] where the search for a clean copy goes on */
@@ -88,6 +91,17 @@ static inline rmap_vpn_t rmap__slot_index(const struct rmap__slot *slot)
 }
 
 /* ---- slots.c: all with [m] held ---- */
+/** Can slots be taken here? Not where a number is free, nor while the device is drained. */
+static inline bool rmap__device_takes(const struct rmap__swap_device *d)
+{
+    return d->device && !d->draining;
+}
+/** Slots of the chunks made. */
+static inline uint32_t rmap__device_made(const struct rmap__swap_device *d)
+{
+    uint64_t made = (uint64_t)d->made << RMAP__CHUNK_SHIFT;
+    return made < d->slots ? (uint32_t)made : d->slots;
+}
 /** Record of a slot, or NULL if the entry names no device or lies in no chunk made. The slot may be dead. */
 struct rmap__slot *rmap__slot_find(struct rmap_swap *s, rmap_swp_t entry);
 /** The same, or NULL if it is dead. */
@@ -101,7 +115,10 @@ int rmap__slot_take(struct rmap_swap *s, rmap_swp_t *out);
 void rmap__slot_retake(struct rmap_swap *s, rmap_swp_t entry);
 /** Clear and free a slot without entries and page; a bad one is only cleared. */
 void rmap__slot_free(struct rmap_swap *s, rmap_swp_t entry);
-void rmap__slots_fini(struct rmap_swap *s);
+/** Bytes of its records, as in stats.metadata_bytes. */
+uint64_t rmap__device_bytes(const struct rmap__swap_device *d);
+/** Free a device's records, not the device. No lock needed: nobody else knows them. */
+void rmap__device_free(struct rmap_swap *s, struct rmap__swap_device *d);
 
 /* ---- links.c: all with [m] held ---- */
 /** count := n; keeps the sums. At 0 without page the slot is freed. */

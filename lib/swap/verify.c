@@ -93,6 +93,9 @@ static int verify_chunk(const struct rmap__swap_device *d, unsigned device, uint
 static int verify_device(const struct rmap__swap_device *d, unsigned device, struct sums *sum, struct finding *f)
 {
     uint64_t nfree = 0;
+    const uint64_t used = sum->used, bad = sum->bad;
+    if (!d->device && (d->slots || d->chunks || d->made || d->reading || d->draining))
+        return found(f, "device %u: taken out, something is left of it", device);
     if (d->made > d->room) return found(f, "device %u: %u chunks, room for %u", device, d->made, d->room);
     for (uint32_t c = 0; c < d->made; c++) {
         int rc = verify_chunk(d, device, c, sum, f);
@@ -100,6 +103,9 @@ static int verify_device(const struct rmap__swap_device *d, unsigned device, str
         nfree += d->chunks[c]->nfree;
     }
     if (nfree != d->nfree) return found(f, "device %u: %u free slots, counted %u", device, (unsigned)nfree, d->nfree);
+    if (sum->used - used != d->used || sum->bad - bad != d->bad)
+        return found(f, "device %u: %u slots used, %u bad, counted %u and %u", device, (unsigned)(sum->used - used),
+                     (unsigned)(sum->bad - bad), d->used, d->bad);
     return 0;
 }
 

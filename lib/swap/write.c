@@ -78,6 +78,7 @@ static int end_page(struct rmap_swap *s, struct rmap_page *page, int error, uint
     }
     if (error == RMAP_ERR_IO_WRITE) {
         slot->index_state |= RMAP__SLOT_BAD;
+        s->devices[rmap_swp_device(entry_of(page)) - 1].bad++;
         s->stats.slots_bad++;
     }
     rmap_page_clear_flags(page, RMAP_PAGE_WRITEBACK);

@@ -127,6 +127,34 @@ static int contents_that_go(struct stage *g)
     return 0;
 }
 
+/* Page 8, which both hold on swap: sought and found. The device is drained, which it survives; another one comes and goes. */
+static int drain(struct stage *g)
+{
+    struct rmap_swap *swap = rmap_pager_swap(g->w.p);
+    const struct rmap_device *device = &g->w.device.base;
+    struct rmap_result res;
+    unsigned shown = 0;
+    uint32_t cursor = 0;
+    CHECK_OK(rmap_swap_drain_begin(swap, device));
+    rmap_swp_t entry = rmap_swap_next_used(swap, device, &cursor);
+    CHECK(entry != 0);
+    CHECK_EQ(rmap_swap_used(swap, device), 4);
+    CHECK_OK(rmap_each_swap(g->w.r, entry, count_mapping, &shown, &res));
+    CHECK_EQ(shown, 2);
+    CHECK_OK(rmap_swap_drain_cancel(swap, device));
+    CHECK_OK(rmap_swap_remove(swap, &g->device.base));
+    return 0;
+}
+static void have_device(struct stage *g)
+{
+    faulty_device_init(&g->device, 10, 12);
+    CHECK_OK(rmap_pager_add_swap(g->w.p, &g->device.base));
+}
+static void end_device(struct stage *g)
+{
+    rmap_device_destroy(&g->device.base);
+}
+
 /* An embedder's own fault handler: a new page counted twice and given back; page 8 comes from swap. */
 static int accounting(struct stage *g)
 {
@@ -255,6 +283,8 @@ const struct verb fault_verbs_quiet[] = {
     {"rmap_migrate rmap_migrate_begin rmap_migrate_end rmap_pager_vacate", migrations, NULL, NULL, NULL, 0},
     {"rmap_free_lazily rmap_discard rmap_poison rmap_pager_poison", contents_that_go, NULL, have_three_pages,
      unmap_three_pages, 0},
+    {"rmap_each_swap rmap_swap_drain_begin rmap_swap_drain_cancel rmap_swap_next_used rmap_swap_used rmap_swap_remove",
+     drain, NULL, have_device, end_device, 0},
     {"rmap_page_map_new rmap_page_dup rmap_page_unmap rmap_page_map_swapin rmap_gather_init rmap_gather_room "
      "rmap_gather_flush rmap_gather_swap rmap_gather_flush_now rmap_gather_finish",
      accounting, NULL, NULL, NULL, 0},

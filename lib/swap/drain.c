@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/** @file swap/drain.c  Taking a device out: no new slots, what is left, and off with it. */
+#include <swap/swap_internal.h>
+
+/* [m] held. */
+static struct rmap__swap_device *find(struct rmap_swap *s, const struct rmap_device *device)
+{
+    for (unsigned i = 0; i < s->device_count; i++)
+        if (s->devices[i].device == device) return &s->devices[i];
+    return NULL;
+}
+
+static unsigned number_of(const struct rmap_swap *s, const struct rmap__swap_device *d)
+{
+    return (unsigned)(d - s->devices) + 1;
+}
+
+int rmap_swap_drain_begin(struct rmap_swap *s, const struct rmap_device *device)
+{
+    if (!s || !device) return RMAP_ERR_NULL_ARG;
+    pthread_mutex_lock(&s->lock);
+    struct rmap__swap_device *d = find(s, device);
+    int rc = !d ? RMAP_ERR_ABSENT : d->draining ? RMAP_ERR_BUSY : 0;
+    if (!rc) d->draining = true;
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+int rmap_swap_drain_cancel(struct rmap_swap *s, const struct rmap_device *device)
+{
+    if (!s || !device) return RMAP_ERR_NULL_ARG;
+    pthread_mutex_lock(&s->lock);
+    struct rmap__swap_device *d = find(s, device);
+    int rc = d && d->draining ? 0 : RMAP_ERR_ABSENT;
+    if (!rc) d->draining = false;
+    pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+/* First slot of [from, made) that is live: neither free nor dead and bad. [m] held. */
+static bool find_used(const struct rmap__swap_device *d, uint32_t from, uint32_t *out)
+{
+    const uint32_t made = rmap__device_made(d);
+    while (from < made) {
+        const struct rmap__slot_chunk *chunk = d->chunks[from >> RMAP__CHUNK_SHIFT];
+        const uint32_t in_chunk = from & (RMAP__CHUNK_SLOTS - 1);
+        uint64_t taken = ~chunk->free[in_chunk / 64] >> (in_chunk & 63);
+        if (!taken) {
+            from = (from | 63) + 1;
+            continue;
+        }
+        from += (uint32_t)__builtin_ctzll(taken);
+        if (from < made && (rmap__slot_state(&chunk->slots[from & (RMAP__CHUNK_SLOTS - 1)]) & RMAP__SLOT_LIVE)) {
+            *out = from;
+            return true;
+        }
+        from++;
+    }
+    return false;
+}
+
+rmap_swp_t rmap_swap_next_used(struct rmap_swap *s, const struct rmap_device *device, uint32_t *cursor)
+{
+    if (!s || !device || !cursor) return 0;
+    rmap_swp_t entry = 0;
+    uint32_t slot;
+    pthread_mutex_lock(&s->lock);
+    const struct rmap__swap_device *d = find(s, device);
+    if (d && find_used(d, *cursor, &slot)) {
+        entry = rmap_swp_make(number_of(s, d), slot);
+        *cursor = slot + 1;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return entry;
+}
+
+uint64_t rmap_swap_used(struct rmap_swap *s, const struct rmap_device *device)
+{
+    if (!s || !device) return 0;
+    pthread_mutex_lock(&s->lock);
+    const struct rmap__swap_device *d = find(s, device);
+    uint64_t used = d ? d->used : 0;
+    pthread_mutex_unlock(&s->lock);
+    return used;
+}
+
+int rmap_swap_remove(struct rmap_swap *s, struct rmap_device *device)
+{
+    if (!s || !device) return RMAP_ERR_NULL_ARG;
+    struct rmap__swap_device gone = {.device = NULL};
+    pthread_mutex_lock(&s->lock);
+    struct rmap__swap_device *d = find(s, device);
+    int rc = !d ? RMAP_ERR_ABSENT : d->used || d->reading ? RMAP_ERR_BUSY : 0;
+    if (!rc) {
+        gone = *d;
+        *d = (struct rmap__swap_device){.device = NULL};
+        if (rmap_swp_device(s->steal_from) == number_of(s, d)) s->steal_from = 0;
+        s->stats.slots_total -= gone.slots;
+        s->stats.slots_bad -= gone.bad;
+        s->stats.metadata_bytes -= rmap__device_bytes(&gone);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!rc) rmap__device_free(s, &gone);
+    return rc;
+}
