@@ -60,6 +60,14 @@ struct rmap_pager_stats {
         exclusive_pages; /**< resident mapped pages by mapcount > 1, = 1 (counted by this call: O(frames)) */
 };
 
+/** How far rmap_pager_remove_swap() came. */
+struct rmap_swapoff {
+    uint64_t slots_left; /**< of the device, still in use */
+    uint64_t entries;    /**< swap entries that became mappings */
+    uint64_t pages_in;   /**< pages read from the device for them; the others shared one that was there */
+    uint64_t copies;     /**< private copies, for entries moved while shared (S10) */
+};
+
 RMAP_BEGIN_DECLS
 
 /** @return 0; NULL_ARG; STRUCT_SIZE; RANGE (frames, page_shift, evict_batch); INVALID (move_policy); NOMEM; SYSTEM. Allocates. */
@@ -69,10 +77,26 @@ RMAP_API int rmap_pager_destroy(struct rmap_pager *p);
 
 /** The core instance beneath, for verbs, verify and statistics. Valid as long as the pager. */
 RMAP_API struct rmap *rmap_pager_rmap(struct rmap_pager *p);
-/** Its slot map; NULL if no device was ever added. */
+/** Its slot map; NULL while it has no device. */
 RMAP_API struct rmap_swap *rmap_pager_swap(struct rmap_pager *p);
 /** Add a swap device (ownership passes on success). @return as rmap_swap_add. */
 RMAP_API int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *device);
+/**
+ * swapoff: take a device out. Slot by slot its entries are found in the page tables (rmap_each_swap) and brought in as
+ * faults would do it: shared where they were shared, private where they were moved, not present where nothing may be
+ * accessed; clean copies are given up. What does not fit into memory goes to the other devices meanwhile.
+ * => May block (reclaim, swap I/O). Other calls, of other threads, are served between two slots; no new slot is taken on
+ *    the device meanwhile.
+ * On success the device is the caller's again. After an error it is the pager's and takes part again; nothing is lost, and
+ * what was brought in stays (PARTIAL): a later call goes on with the slots that are left.
+ * @return 0; NULL_ARG; ABSENT (no device of this pager); BUSY (this thread is inside a call; another one is removing the
+ *   device; an entry is in the hands of a member that is no space of this pager; a read by others is under way); NO_FRAME
+ *   (neither memory nor the other devices have room); IO_READ, CORRUPT (a page that is needed cannot be had: it goes when
+ *   its spaces drop it); NOMEM (the device's). `progress` may be NULL; it is
+ *   filled in any case.
+ * Cost: for each slot a look-up, one read, a fault for each entry; O(log spaces) to find the space of an entry.
+ */
+RMAP_API int rmap_pager_remove_swap(struct rmap_pager *p, struct rmap_device *device, struct rmap_swapoff *progress);
 
 /**
  * Reclaim up to n frames now. Ages, unmaps from every space, writes to swap, frees. Lazily freed pages go without being

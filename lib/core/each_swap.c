@@ -45,7 +45,7 @@ static void visit_home(struct seek *s, struct rmap_member *m)
     const rmap_vpn_t index = s->home.index;
     struct rmap_mmu_run run;
     s->result->visits++;
-    if (index >= m->mmu.pages || o->run_find(m->mmu.ctx, index, index + 1, &run)) return;
+    if (o->run_find(m->mmu.ctx, index, index + 1, &run)) return;
     look(s, m, &run, index);
     o->run_unlock(m->mmu.ctx, &run);
 }
@@ -58,7 +58,7 @@ static void visit_away(struct seek *s, struct rmap_member *m)
     if (!m->moved) return;
     s->result->visits++;
     for (rmap_vpn_t at = 0; at < m->mmu.pages && !s->ended && !o->run_find(m->mmu.ctx, at, m->mmu.pages, &run);) {
-        for (at = run.first; at < run.first + run.count && !s->ended; at++)
+        for (at = run.first; at < run.first + run.count; at++)
             if (at != s->home.index) look(s, m, &run, at);
         o->run_unlock(m->mmu.ctx, &run);
     }

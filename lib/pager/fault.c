@@ -49,7 +49,7 @@ void rmap__fault_finish(struct rmap__fault_state *f, struct rmap_mmu_run *run)
             memcpy(at, f->touch->bounce, f->touch->bytes);
         else
             memcpy(f->touch->bounce, at, f->touch->bytes);
-    } else if (f->m->mmu.ops->update) {
+    } else if (f->access && f->m->mmu.ops->update) {
         f->m->mmu.ops->update(f->m->mmu.ctx, run, f->vpn, f->access);
     }
 }
@@ -100,11 +100,14 @@ static int look(struct rmap__fault_state *f)
     f->entry = 0;
     f->near = RMAP_PFN_NONE;
     int rc = o->run_find(f->m->mmu.ctx, f->vpn, f->vpn + 1, &run);
-    if (rc) return rc == RMAP_ERR_ABSENT ? RMAP__FAULT_AGAIN : rc;
+    if (rc == RMAP_ERR_ABSENT) return f->access ? RMAP__FAULT_AGAIN : RMAP__FAULT_DONE;
+    if (rc) return rc;
     rc = RMAP__FAULT_AGAIN;
     f->entry = rmap_run_get(&f->m->mmu, &run, (uint32_t)(f->vpn - run.first));
     f->near = near_frame(f, &run);
-    if (rmap_pte_present(f->format, f->entry)) {
+    if (!f->access && rmap_pte_kind(f->format, f->entry) != RMAP_PTE_SWAP) {
+        rc = RMAP__FAULT_DONE;
+    } else if (rmap_pte_present(f->format, f->entry)) {
         struct rmap_page *page = rmap_page_find(f->m->r, rmap_pte_pfn(f->format, f->entry));
         if (!page) {
             rc = RMAP_ERR_BAD_FRAME;
@@ -153,11 +156,11 @@ static int step(struct rmap__fault_state *f)
     return RMAP_ERR_BAD_FRAME;
 }
 
-static int resolve(struct rmap__fault_state *f)
+static int rounds(struct rmap__fault_state *f)
 {
     for (unsigned round = 0; round < ROUNDS_MAX; round++) {
         int rc = look(f);
-        if (rc == RMAP__FAULT_DONE && round == 0) f->s->p->stats.faults_minor++;
+        if (rc == RMAP__FAULT_DONE && round == 0 && f->access) f->s->p->stats.faults_minor++;
         if (rc == RMAP__FAULT_AGAIN) rc = step(f);
         if (f->page) rmap_page_put(f->m->r, f->page);
         f->page = NULL;
@@ -167,24 +170,38 @@ static int resolve(struct rmap__fault_state *f)
     return RMAP_ERR_BUSY;
 }
 
-int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch)
+static int resolve(struct rmap_space *s, const struct rmap__region *r, rmap_vpn_t vpn, unsigned access,
+                   const struct rmap__touch *touch)
 {
-    s->p->stats.faults++;
-    const struct rmap__region *r = rmap__region_find(&s->regions, vpn);
-    if (!r) return RMAP_ERR_ABSENT;
-    if (access & ~r->prot) return RMAP_ERR_ACCESS;
     struct rmap__fault_state f = {
         .s = s,
         .m = rmap__space_member(s),
         .format = s->mmu.ops->format,
         .vpn = vpn,
         .access = access,
+        .no_access = r->prot == RMAP_NONE,
         .touch = touch,
-        .attrs = ATTR(ACCESSED) | (r->prot & RMAP_EXEC ? ATTR(EXEC) : 0) | (r->locked ? ATTR(LOCKED) : 0),
+        .attrs =
+            (access ? ATTR(ACCESSED) : 0) | (r->prot & RMAP_EXEC ? ATTR(EXEC) : 0) | (r->locked ? ATTR(LOCKED) : 0),
     };
-    int rc = resolve(&f);
+    int rc = rounds(&f);
     while (f.spares) rmap_page_put(f.m->r, rmap__fault_take(&f));
     return rc;
+}
+
+int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch)
+{
+    s->p->stats.faults++;
+    const struct rmap__region *r = rmap__region_find(&s->regions, vpn);
+    if (!r) return RMAP_ERR_ABSENT;
+    if (access & ~r->prot) return RMAP_ERR_ACCESS;
+    return resolve(s, r, vpn, access, touch);
+}
+
+int rmap__fault_swapin(struct rmap_space *s, rmap_vpn_t vpn)
+{
+    const struct rmap__region *r = rmap__region_find(&s->regions, vpn);
+    return r ? resolve(s, r, vpn, 0, NULL) : RMAP_ERR_ABSENT;
 }
 
 int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access)

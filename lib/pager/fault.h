@@ -28,16 +28,25 @@ struct rmap__fault_state {
     struct rmap_member *m;
     const struct rmap_pte_format *format;
     rmap_vpn_t vpn;
-    unsigned access;
-    unsigned attrs;                              /* attributes that an entry of this region may be given by any fault */
-    const struct rmap__touch *touch;             /* may be NULL */
-    rmap_pte_t entry;                            /* as last seen */
-    rmap_pfn_t near;                             /* frame that would continue the neighbours' */
-    struct rmap_page *page;                      /* what a present entry maps, referenced; or NULL */
+    unsigned access;                 /* 0: only bring in what is on swap (swapoff) */
+    bool no_access;                  /* the region allows nothing: what is made keeps its frame, not present */
+    unsigned attrs;                  /* attributes that an entry of this region may be given by any fault */
+    const struct rmap__touch *touch; /* may be NULL */
+    rmap_pte_t entry;                /* as last seen */
+    rmap_pfn_t near;                 /* frame that would continue the neighbours' */
+    struct rmap_page *page;          /* what a present entry maps, referenced; or NULL */
     struct rmap_page *spare[RMAP__FAULT_SPARES]; /* frames in hand, nobody else knows them */
     unsigned spares;
 };
 
+/** Entry that maps the page with `attrs`: present, or no-access where the region allows nothing. */
+static inline rmap_pte_t rmap__fault_entry(const struct rmap__fault_state *f, const struct rmap_page *page,
+                                           unsigned attrs)
+{
+    const rmap_pfn_t pfn = rmap_page_pfn(f->m->r, page);
+    return f->no_access ? rmap_pte_make_kind(f->format, RMAP_PTE_NO_ACCESS, pfn, attrs)
+                        : rmap_pte_make(f->format, pfn, attrs);
+}
 /** Lock the entry's run and compare: is it still `f->entry`, but for accessed and dirty? If not, unlocked. */
 bool rmap__fault_recheck(struct rmap__fault_state *f, struct rmap_mmu_run *run);
 /** Add attributes (a set of 1 << RMAP_ATTR_…) to the live entry. Run locked. */

@@ -21,7 +21,7 @@ void rmap__fault_install(struct rmap__fault_state *f, struct rmap_mmu_run *run, 
     unsigned attrs = f->attrs;
     if (f->access & RMAP_WRITE) attrs |= 1u << RMAP_ATTR_WRITE;
     if (rmap_pte_get(f->format, f->entry, RMAP_ATTR_SOFT_DIRTY)) attrs |= 1u << RMAP_ATTR_SOFT_DIRTY;
-    rmap_run_set(mmu, run, i, rmap_pte_make(f->format, rmap_page_pfn(f->m->r, page), attrs));
+    rmap_run_set(mmu, run, i, rmap__fault_entry(f, page, attrs));
     rmap__fault_finish(f, run);
 }
 

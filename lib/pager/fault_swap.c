@@ -100,8 +100,7 @@ static int map_cached(struct rmap__fault_state *f, struct swapin *in, struct rma
         drop_entry(f, in, g);
         unsigned attrs = f->attrs;
         if (rmap_pte_get(f->format, f->entry, RMAP_ATTR_SOFT_DIRTY)) attrs |= 1u << RMAP_ATTR_SOFT_DIRTY;
-        rmap_run_set(&f->m->mmu, &run, (uint32_t)(f->vpn - run.first),
-                     rmap_pte_make(f->format, rmap_page_pfn(f->m->r, in->page), attrs));
+        rmap_run_set(&f->m->mmu, &run, (uint32_t)(f->vpn - run.first), rmap__fault_entry(f, in->page, attrs));
         if (f->access & RMAP_WRITE)
             rc = RMAP__FAULT_AGAIN;
         else

@@ -62,6 +62,8 @@ struct rmap__batch {
     int written[RMAP__EVICT_MAX];
 };
 
+RB_HEAD(rmap__space_tree, rmap_space);
+
 struct rmap_pager {
     struct rmap_allocator alloc;       /* [c] */
     pthread_mutex_t lock;              /* S itself */
@@ -71,25 +73,27 @@ struct rmap_pager {
     unsigned page_shift;               /* [c] */
     struct rmap *r;                    /* [c] */
     struct rmap_swap *swap;            /* [c] never NULL; without devices it has no slots */
-    _Atomic bool has_swap;             /* a device was added */
+    _Atomic bool has_swap;             /* there is a device */
     struct rmap__frames frames;
-    struct rmap_page *zero;         /* [c] SPECIAL, mapped read-only wherever nothing was written yet */
-    rmap_pfn_t zero_pfn;            /* [c] */
-    enum rmap_move_policy move_policy; /* [c] of new spaces */
-    uint64_t commit_limit;          /* [c] 0: none */
-    unsigned evict_batch;           /* [c] */
-    uint64_t low_frames;            /* [c] below this many free frames an allocation reclaims */
-    bool reclaiming;                /* [S] */
-    bool may_discard;               /* [S] lazily freed pages may be about */
-    bool saw_discardable;           /* [S] by this reclaim */
-    struct rmap__batch batch;       /* [S] */
-    LIST_HEAD(, rmap_space) spaces; /* [S] */
-    struct rmap_pager_stats stats;  /* [S] counters; gauges are filled by rmap_pager_get_stats */
+    struct rmap_page *zero;             /* [c] SPECIAL, mapped read-only wherever nothing was written yet */
+    rmap_pfn_t zero_pfn;                /* [c] */
+    enum rmap_move_policy move_policy;  /* [c] of new spaces */
+    uint64_t commit_limit;              /* [c] 0: none */
+    unsigned evict_batch;               /* [c] */
+    uint64_t low_frames;                /* [c] below this many free frames an allocation reclaims */
+    bool reclaiming;                    /* [S] */
+    bool may_discard;                   /* [S] lazily freed pages may be about */
+    bool saw_discardable;               /* [S] by this reclaim */
+    struct rmap__batch batch;           /* [S] */
+    LIST_HEAD(, rmap_space) spaces;     /* [S] */
+    struct rmap__space_tree by_address; /* [S] the same spaces, to find the one that a member belongs to */
+    struct rmap_pager_stats stats;      /* [S] counters; gauges are filled by rmap_pager_get_stats */
 };
 
 struct rmap_space {
     struct rmap_pager *p;         /* [c] */
     LIST_ENTRY(rmap_space) link;  /* [S] */
+    RB_ENTRY(rmap_space) node;    /* [S] in by_address */
     struct rmap_mmu mmu;          /* [c] */
     struct rmap_member member[2]; /* [S] exec joins with one before it leaves with the other */
     unsigned current;             /* [S] index of the member in use */
@@ -169,6 +173,8 @@ int rmap__space_alloc(struct rmap_pager *p, struct rmap_space **out);
 /** Undo rmap__space_alloc: no entry may be left. Takes no lock. */
 void rmap__space_free(struct rmap_space *s);
 void rmap__space_list(struct rmap_space *s);
+/** The listed space that a member belongs to; NULL for an embedder's own member of the same instance. Cost: O(log spaces). */
+struct rmap_space *rmap__space_of(struct rmap_pager *p, const struct rmap_member *m);
 /** Drop all regions, entries and charges. */
 void rmap__space_clear(struct rmap_space *s);
 
@@ -187,6 +193,12 @@ struct rmap__touch {
 };
 /** rmap_space_fault with the mutex held. With `touch`: copies, and leaves the MMU's translations alone. */
 int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch);
+/**
+ * Bring in what is on swap at `vpn`, whatever the region allows, as a fault would, but for no access: the entry is not marked
+ * accessed, and not present where nothing may be accessed. Anything else than a swap entry is left alone.
+ * @return 0; ABSENT (no region); a fault's error.
+ */
+int rmap__fault_swapin(struct rmap_space *s, rmap_vpn_t vpn);
 /** Make every page of a locked range resident, for writing where the region allows it. @return 0 or a fault's error. */
 int rmap__populate(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end);
 

@@ -60,10 +60,26 @@ void rmap__space_free(struct rmap_space *s)
     RMAP__DELETE(alloc, s);
 }
 
+static int by_address(const struct rmap_space *a, const struct rmap_space *b)
+{
+    return (a > b) - (a < b);
+}
+RB_GENERATE_INTERNAL(rmap__space_tree, rmap_space, node, by_address, static __attribute__((unused)))
+
+struct rmap_space *rmap__space_of(struct rmap_pager *p, const struct rmap_member *m)
+{
+    /* A space's members lie inside it: look for the space that contains their address. */
+    struct rmap_space *s = RB_ROOT(&p->by_address);
+    while (s && ((const char *)m < (const char *)s || (const char *)m >= (const char *)(s + 1)))
+        s = (const char *)m < (const char *)s ? RB_LEFT(s, node) : RB_RIGHT(s, node);
+    return s;
+}
+
 void rmap__space_list(struct rmap_space *s)
 {
     struct rmap_pager_stats *stats = &s->p->stats;
     LIST_INSERT_HEAD(&s->p->spaces, s, link);
+    RB_INSERT(rmap__space_tree, &s->p->by_address, s);
     if (++stats->spaces > stats->spaces_peak) stats->spaces_peak = stats->spaces;
 }
 
@@ -128,6 +144,7 @@ int rmap_space_destroy(struct rmap_space *s)
         return rc;
     }
     LIST_REMOVE(s, link);
+    RB_REMOVE(rmap__space_tree, &s->p->by_address, s);
     s->p->stats.spaces--;
     s->dead = true;
     rmap__space_leave(s);

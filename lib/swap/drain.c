@@ -37,7 +37,8 @@ int rmap_swap_drain_cancel(struct rmap_swap *s, const struct rmap_device *device
     return rc;
 }
 
-/* First slot of [from, made) that is live: neither free nor dead and bad. [m] held. */
+/* First slot of [from, made) that is live. Those that are not free may also be dead and bad, or behind the device's end.
+ * [m] held. */
 static bool find_used(const struct rmap__swap_device *d, uint32_t from, uint32_t *out)
 {
     const uint32_t made = rmap__device_made(d);
@@ -50,7 +51,7 @@ static bool find_used(const struct rmap__swap_device *d, uint32_t from, uint32_t
             continue;
         }
         from += (uint32_t)__builtin_ctzll(taken);
-        if (from < made && (rmap__slot_state(&chunk->slots[from & (RMAP__CHUNK_SLOTS - 1)]) & RMAP__SLOT_LIVE)) {
+        if (rmap__slot_state(&chunk->slots[from & (RMAP__CHUNK_SLOTS - 1)]) & RMAP__SLOT_LIVE) {
             *out = from;
             return true;
         }

@@ -155,6 +155,19 @@ static void end_device(struct stage *g)
     rmap_device_destroy(&g->device.base);
 }
 
+/* The world's device goes, its four pages come in; then it returns beside the other. */
+static int swapoff(struct stage *g)
+{
+    struct rmap_swapoff done;
+    int rc = rmap_pager_remove_swap(g->w.p, &g->w.device.base, &done);
+    CHECK_EQ(done.pages_in, 4);
+    return rc;
+}
+static void return_device(struct stage *g)
+{
+    CHECK_OK(rmap_pager_add_swap(g->w.p, &g->w.device.base));
+}
+
 /* An embedder's own fault handler: a new page counted twice and given back; page 8 comes from swap. */
 static int accounting(struct stage *g)
 {
@@ -285,6 +298,7 @@ const struct verb fault_verbs_quiet[] = {
      unmap_three_pages, 0},
     {"rmap_each_swap rmap_swap_drain_begin rmap_swap_drain_cancel rmap_swap_next_used rmap_swap_used rmap_swap_remove",
      drain, NULL, have_device, end_device, 0},
+    {"rmap_pager_remove_swap", swapoff, return_device, have_device, NULL, 0},
     {"rmap_page_map_new rmap_page_dup rmap_page_unmap rmap_page_map_swapin rmap_gather_init rmap_gather_room "
      "rmap_gather_flush rmap_gather_swap rmap_gather_flush_now rmap_gather_finish",
      accounting, NULL, NULL, NULL, 0},

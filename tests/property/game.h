@@ -54,7 +54,7 @@ struct game_totals {
     uint64_t done, refused; /* operations that happened, that gave the error that they had to */
     uint64_t no_frame, device_errors, failed_allocations;
     uint64_t forks, copies, reuses, swap_ins, swap_in_copies, evictions, shared_evictions;
-    uint64_t vacated;
+    uint64_t vacated, swapoffs;
     uint64_t reindexed, copied, swap_moved, swap_shared, tightened, incomplete, last_stores;
 };
 

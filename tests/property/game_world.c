@@ -148,10 +148,10 @@ void game_totals_print(const struct game_totals *t)
             "%llu\n"
             "moved: re-indexed %llu, copied %llu, on swap %llu, shared on swap %llu; owners tightened %llu, walks "
             "incomplete %llu, "
-            "last stores %llu, vacated %llu\n",
+            "last stores %llu, vacated %llu, swapoffs %llu\n",
             N(done), N(refused), N(no_frame), N(device_errors), N(failed_allocations), N(forks), N(copies), N(reuses),
             N(evictions), N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(swap_moved),
-            N(swap_shared), N(tightened), N(incomplete), N(last_stores), N(vacated));
+            N(swap_shared), N(tightened), N(incomplete), N(last_stores), N(vacated), N(swapoffs));
 #undef N
 }
 

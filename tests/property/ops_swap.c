@@ -59,3 +59,31 @@ void op_swap_out(struct game *g)
     if (rmap_swap_get_ops()->count(g->swap, page->swap) == 0) rmap_swap_cache_del(g->swap, page);
     ops_give_page(g, page);
 }
+
+/* The device goes and returns. Where there is room for all, another one comes before and goes after it: everything moves
+ * over there, and back. */
+void op_swapoff(struct game *g)
+{
+    struct rmap_device *other = NULL;
+    struct rmap_swapoff done;
+    if (!g->swap) return;
+    g->alloc.fail = 0;
+    if (g->c.slots >= ORACLE_SPACES * ORACLE_PAGES && game_chance(g, 1, 2)) {
+        if (rmap_device_temp_create(&g->alloc.a, NULL, g->c.slots, ORACLE_PAGE_SHIFT, &other) ||
+            rmap_pager_add_swap(g->p, other))
+            game_fail(g, "no second device");
+    }
+    game_note(g, "swapoff%s", other ? ", with another device" : "");
+    int rc = rmap_pager_remove_swap(g->p, &g->device.base, &done);
+    if (!rc && rmap_pager_add_swap(g->p, &g->device.base)) game_fail(g, "the device cannot return");
+    if (!ops_judge(g, rc, 0, ENV_FAULT) != (done.slots_left > 0)) game_fail(g, "slots left, without a reason");
+    if (g->totals) g->totals->swapoffs += !rc;
+    if (!other) return;
+    const struct flaky_device rates = g->device; /* the way back must succeed */
+    g->device.fail_read = g->device.spoil_read = g->device.fail_write = 0;
+    if ((rc = rmap_pager_remove_swap(g->p, other, &done))) game_fail(g, "the way back: %s", rmap_error_name(rc));
+    g->device.fail_read = rates.fail_read;
+    g->device.spoil_read = rates.spoil_read;
+    g->device.fail_write = rates.fail_write;
+    rmap_device_destroy(other);
+}

@@ -108,11 +108,11 @@ RMAP_TEST(swapdrain, a_page_cached_there_gets_another_slot)
     world_end(&w);
 }
 
-/* 2,100 slots. In use: 0, 63, 64, 1023 with an entry, 1024 a clean copy, 2099; 5 is bad and dead */
+/* 2,100 slots. In use: 0, 63, 64, 128, 1023 with an entry, 1024 a clean copy, 2099; 5 is bad and dead */
 RMAP_TEST(swapdrain, next_used_shows_entries_and_clean_copies)
 {
     static rmap_swp_t e[2100];
-    static const uint32_t kept[] = {0, 63, 64, 1023, 1024, 2099};
+    static const uint32_t kept[] = {0, 63, 64, 128, 1023, 1024, 2099};
     world_begin(&w, 2100);
     struct rmap_page *copy = NULL;
     for (unsigned i = 0; i < 2100; i++) {
@@ -142,20 +142,20 @@ RMAP_TEST(swapdrain, next_used_shows_entries_and_clean_copies)
             w.ops->put(w.s, e[i], 1);
     }
     uint32_t cursor = 0;
-    for (unsigned k = 0; k < 6; k++) {
+    for (unsigned k = 0; k < 7; k++) {
         CHECK_EQ(rmap_swap_next_used(w.s, &w.dev.base, &cursor), rmap_swp_make(1, kept[k]));
         CHECK_EQ(cursor, kept[k] + 1);
     }
     CHECK_EQ(rmap_swap_next_used(w.s, &w.dev.base, &cursor), 0);
     cursor = 1025;
     CHECK_EQ(rmap_swap_next_used(w.s, &w.dev.base, &cursor), rmap_swp_make(1, 2099));
-    CHECK_EQ(rmap_swap_used(w.s, &w.dev.base), 6);
+    CHECK_EQ(rmap_swap_used(w.s, &w.dev.base), 7);
     world_verify(&w);
     CHECK_OK(rmap_swap_cache_del(w.s, copy));
     unmap(&w, copy);
     release(&w, copy);
-    for (unsigned k = 0; k < 6; k++)
-        if (k != 4) w.ops->put(w.s, e[kept[k]], 1);
+    for (unsigned k = 0; k < 7; k++)
+        if (k != 5) w.ops->put(w.s, e[kept[k]], 1);
     cursor = 0;
     CHECK_EQ(rmap_swap_next_used(w.s, &w.dev.base, &cursor), 0);
     world_end(&w);
@@ -186,6 +186,7 @@ RMAP_TEST(swapdrain, a_device_is_removed_when_no_slot_is_in_use)
     struct rmap_swap_stats st = stats_of(&w);
     CHECK_EQ(st.slots_total, 10);
     CHECK_EQ(st.slots_bad, 0);
+    CHECK_EQ(st.metadata_bytes, sizeof *w.s + sizeof(void *) + sizeof(struct rmap__slot_chunk)); /* 2's */
     CHECK_EQ(w.ops->count(w.s, e), 0); /* a hole: every entry of it is dead */
     CHECK_EQ(rmap_swap_cache_find(w.s, e), NULL);
     struct rmap_slot_home home;

@@ -86,19 +86,29 @@ RMAP_TEST(swapoff, C4_pages_and_other_slots_at_the_same_place_are_not_the_slots)
     world_fini(&w);
 }
 
-/* P alone holds 7 → E; its five children came later and go unvisited; P's parent is no candidate */
+/* P alone holds 7 → E; its five children need not be visited. If there were one entry more, they would be; but neither P's
+ * parent, nor the sibling, nor the child that was forked before the page was made */
 RMAP_TEST(swapoff, it_looks_no_further_than_the_slot_counts)
 {
     world_init(&w, NULL);
     struct world_space *g = world_space(&w);
     world_write(g, 1, 1);
     struct world_space *p = world_fork(g);
+    world_write(p, 2, 2);
+    world_fork(p);
+    world_fork(g);
     world_write(p, 7, 1);
     for (unsigned i = 0; i < 5; i++) world_zap(world_fork(p), 7, 1);
     rmap_swp_t e = out(p, 7);
     struct found f = seek(e);
     CHECK_DONE(f, 1, 1);
     CHECK_EQ(f.res.nodes, 1);
+    CHECK_OK(rmap_swap_get_ops()->dup(w.swap, e, 1));
+    f = seek(e);
+    CHECK_EQ(f.res.outcome, RMAP_INCOMPLETE);
+    CHECK_EQ(f.res.visits, 6);
+    CHECK_EQ(f.res.nodes, 6);
+    rmap_swap_get_ops()->put(w.swap, e, 1);
     world_fini(&w);
 }
 
@@ -137,14 +147,18 @@ RMAP_TEST(swapoff, C13_moved_shared_entries_are_found_in_mover_sibling_and_the_m
     world_fini(&w);
 }
 
-/* C moved 7 → 600 and exits; P keeps 7 → E: a MOVED slot whose moved entries are gone costs no second round */
+/* C moved 7 → 600 and exits; P and D keep 7 → E: a MOVED slot whose moved entries are gone costs no second round; nor does
+ * 8 → E2, which was never moved, where D has a moved entry */
 RMAP_TEST(swapoff, C13_without_moved_entries_no_table_is_scanned)
 {
     world_init(&w, NULL);
     struct world_space *p = world_space(&w);
     world_write(p, 7, 1);
+    world_write(p, 8, 2);
+    world_write(p, 9, 3);
     struct world_space *c = world_fork(p), *d = world_fork(p);
-    rmap_swp_t e = out(p, 7);
+    rmap_swp_t e = out(p, 7), e2 = out(p, 8);
+    out(p, 9);
     world_move(c, 7, 600, 1);
     CHECK_DONE(seek(e), 3, 3 + 1);
     world_exit(c);
@@ -156,7 +170,12 @@ RMAP_TEST(swapoff, C13_without_moved_entries_no_table_is_scanned)
     CHECK_EQ(f.res.hits, 2);
     CHECK_EQ(f.res.visits, 2);
     rmap_swap_get_ops()->put(w.swap, e, 1);
-    (void)d;
+    world_move(d, 9, 900, 1);
+    CHECK_OK(rmap_swap_get_ops()->dup(w.swap, e2, 1));
+    f = seek(e2);
+    CHECK_EQ(f.res.outcome, RMAP_INCOMPLETE);
+    CHECK_EQ(f.res.visits, 2);
+    rmap_swap_get_ops()->put(w.swap, e2, 1);
     world_fini(&w);
 }
 
