@@ -95,7 +95,6 @@ int rmap_swap_remove(struct rmap_swap *s, struct rmap_device *device)
     if (!rc) {
         gone = *d;
         *d = (struct rmap__swap_device){.device = NULL};
-        if (rmap_swp_device(s->steal_from) == number_of(s, d)) s->steal_from = 0;
         s->stats.slots_total -= gone.slots;
         s->stats.slots_bad -= gone.bad;
         s->stats.metadata_bytes -= rmap__device_bytes(&gone);

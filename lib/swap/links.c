@@ -4,17 +4,11 @@
 
 #include <stdatomic.h>
 
-static struct rmap__slot_chunk *chunk_of(struct rmap_swap *s, rmap_swp_t entry)
-{
-    return s->devices[rmap_swp_device(entry) - 1].chunks[rmap_swp_slot(entry) >> RMAP__CHUNK_SHIFT];
-}
-
 void rmap__slot_set_count(struct rmap_swap *s, rmap_swp_t entry, uint32_t n)
 {
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     int spare = (n == 0) - (slot->count == 0);
-    chunk_of(s, entry)->spare += (uint32_t)spare;
-    s->spare += (uint64_t)(int64_t)spare;
+    if (spare) rmap__slot_add_spare(s, entry, spare);
     s->stats.entries += (uint64_t)n - slot->count;
     slot->count = n;
     if (n == 0 && !slot->cached) rmap__slot_free(s, entry);
@@ -65,39 +59,46 @@ rmap_swp_t rmap__slot_of_page(struct rmap_swap *s, const struct rmap_page *page)
     return slot && slot->cached == page ? entry : 0;
 }
 
-/* A clean copy in the chunk whose page nobody has locked: the page, now locked, or NULL. */
-static struct rmap_page *lock_spare(struct rmap__slot_chunk *chunk)
+/* Lock the page of a clean copy, if it may be parted from its slot. */
+static bool lock_spare(const struct rmap__slot *slot)
 {
-    uint32_t left = chunk->spare;
-    for (uint32_t i = 0; left && i < RMAP__CHUNK_SLOTS; i++) {
-        struct rmap__slot *slot = &chunk->slots[i];
-        if (!(rmap__slot_state(slot) & RMAP__SLOT_LIVE) || slot->count) continue;
-        left--;
-        if (!slot->cached || (rmap__slot_state(slot) & RMAP__SLOT_BAD)) continue;
-        if (rmap_page_flags(slot->cached) & RMAP_PAGE_WRITEBACK) continue;
-        if (rmap_page_try_lock(slot->cached)) return slot->cached;
+    const uint64_t state = rmap__slot_state(slot);
+    if (!(state & RMAP__SLOT_LIVE) || (state & RMAP__SLOT_BAD) || slot->count || !slot->cached) return false;
+    return !(rmap_page_flags(slot->cached) & RMAP_PAGE_WRITEBACK) && rmap_page_try_lock(slot->cached);
+}
+
+/* First clean copy of [from, to) whose page nobody has locked: *at, its page locked. */
+static bool find_spare(struct rmap_swap *s, const struct rmap__swap_device *d, uint32_t from, uint32_t to, uint32_t *at)
+{
+    const uint32_t end = (to + RMAP__CHUNK_SLOTS - 1) >> RMAP__CHUNK_SHIFT;
+    uint32_t c = from >> RMAP__CHUNK_SHIFT;
+    for (; (c = rmap__chunk_next(s, d->with_spare, c, end)) < end; c++) {
+        const uint32_t base = c << RMAP__CHUNK_SHIFT, n = to - base < RMAP__CHUNK_SLOTS ? to - base : RMAP__CHUNK_SLOTS;
+        for (uint32_t i = from > base ? from - base : 0; i < n; i++) {
+            s->looked++;
+            if (!lock_spare(&d->chunks[c]->slots[i])) continue;
+            *at = base + i;
+            return true;
+        }
     }
-    return NULL;
+    return false;
 }
 
 struct rmap_page *rmap__slot_find_spare(struct rmap_swap *s)
 {
     if (!s->spare) return NULL;
 
-    unsigned n = s->device_count, start = s->steal_from ? rmap_swp_device(s->steal_from) - 1 : 0;
-    uint32_t start_chunk = rmap_swp_slot(s->steal_from) >> RMAP__CHUNK_SHIFT;
+    const unsigned n = s->device_count, start = s->steal_from ? rmap_swp_device(s->steal_from) - 1 : 0;
     /* Once around: the rest of the hand's device, the others, the beginning of the hand's device. */
     for (unsigned k = 0; k <= n; k++) {
-        unsigned i = (start + k) % n;
-        struct rmap__swap_device *d = &s->devices[i];
-        if (!rmap__device_takes(d)) continue;
-        uint32_t from = k == 0 ? start_chunk : 0, to = k == n ? start_chunk : d->made;
-        for (uint32_t c = from; c < to; c++) {
-            struct rmap_page *page = d->chunks[c]->spare ? lock_spare(d->chunks[c]) : NULL;
-            if (!page) continue;
-            s->steal_from = rmap_swp_make(i + 1, c << RMAP__CHUNK_SHIFT);
-            return page;
-        }
+        const unsigned i = (start + k) % n;
+        const struct rmap__swap_device *d = &s->devices[i];
+        const uint32_t made = rmap__device_made(d), slot = rmap_swp_slot(s->steal_from);
+        const uint32_t hand = slot < made ? slot : made; /* its number may be another device's by now */
+        uint32_t at;
+        if (!rmap__device_takes(d) || !find_spare(s, d, k == 0 ? hand : 0, k == n ? hand : made, &at)) continue;
+        s->steal_from = rmap_swp_make(i + 1, at + 1 < made ? at + 1 : 0); /* not the one just taken away again */
+        return d->chunks[at >> RMAP__CHUNK_SHIFT]->slots[at & (RMAP__CHUNK_SLOTS - 1)].cached;
     }
     return NULL;
 }

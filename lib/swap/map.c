@@ -76,7 +76,7 @@ static int publish(struct rmap_swap *s, struct rmap__swap_device added)
     s->devices[at] = added;
     if (at == s->device_count) s->device_count++;
     s->stats.slots_total += added.slots;
-    s->stats.metadata_bytes += added.room * sizeof(*added.chunks);
+    s->stats.metadata_bytes += rmap__device_bytes(&added);
     return 0;
 }
 
@@ -86,16 +86,12 @@ int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device)
     int rc = device_check(s, device);
     if (rc) return rc;
 
-    struct rmap__swap_device added = {.device = device, .slots = (uint32_t)device->slots};
-    added.room = (added.slots + RMAP__CHUNK_SLOTS - 1) >> RMAP__CHUNK_SHIFT;
-    size_t table_bytes = added.room * sizeof(*added.chunks);
-    added.chunks = rmap__alloc(&s->alloc, table_bytes);
-    if (!added.chunks) return RMAP_ERR_NOMEM;
-
+    struct rmap__swap_device added;
+    if ((rc = rmap__device_init(s, &added, device))) return rc;
     pthread_mutex_lock(&s->lock);
     rc = publish(s, added);
     pthread_mutex_unlock(&s->lock);
-    if (rc) rmap__free(&s->alloc, added.chunks, table_bytes);
+    if (rc) rmap__device_free(s, &added);
     return rc;
 }
 

@@ -35,19 +35,20 @@ struct rmap__slot *rmap__slot_find_live(struct rmap_swap *s, rmap_swp_t entry)
 /* ---- taking ---- */
 
 /* First free slot of [from, to). */
-static bool scan(const struct rmap__swap_device *d, uint32_t from, uint32_t to, uint32_t *out)
+static bool scan(struct rmap_swap *s, const struct rmap__swap_device *d, uint32_t from, uint32_t to, uint32_t *out)
 {
-    while (from < to) {
-        const struct rmap__slot_chunk *chunk = d->chunks[from >> RMAP__CHUNK_SHIFT];
-        uint32_t in_chunk = from & (RMAP__CHUNK_SLOTS - 1), base = from - in_chunk;
+    const uint32_t end = (to + RMAP__CHUNK_SLOTS - 1) >> RMAP__CHUNK_SHIFT;
+    uint32_t c = from >> RMAP__CHUNK_SHIFT;
+    for (; (c = rmap__chunk_next(s, d->with_free, c, end)) < end; c++) {
+        const uint32_t base = c << RMAP__CHUNK_SHIFT, in_chunk = from > base ? from - base : 0;
         uint64_t mask = ~(uint64_t)0 << (in_chunk & 63);
-        for (uint32_t w = in_chunk / 64; chunk->nfree && w < RMAP__CHUNK_WORDS; w++, mask = ~(uint64_t)0) {
-            uint64_t bits = chunk->free[w] & mask;
+        for (uint32_t w = in_chunk / 64; w < RMAP__CHUNK_WORDS; w++, mask = ~(uint64_t)0) {
+            const uint64_t bits = d->chunks[c]->free[w] & mask;
+            s->looked++;
             if (!bits) continue;
             *out = base + w * 64 + (uint32_t)__builtin_ctzll(bits);
             return *out < to;
         }
-        from = base + RMAP__CHUNK_SLOTS;
     }
     return false;
 }
@@ -61,11 +62,18 @@ static bool wants_chunk(const struct rmap__swap_device *d)
 enum pick { PICK_FOUND, PICK_GROW, PICK_FULL };
 
 /* Where would the device take its next slot? `starved`: it cannot get another chunk. */
-static enum pick pick(const struct rmap__swap_device *d, bool starved, uint32_t *out)
+static enum pick pick(struct rmap_swap *s, const struct rmap__swap_device *d, bool starved, uint32_t *out)
 {
-    if (d->nfree && scan(d, d->cursor, rmap__device_made(d), out)) return PICK_FOUND;
+    if (d->nfree && scan(s, d, d->cursor, rmap__device_made(d), out)) return PICK_FOUND;
     if (!starved && wants_chunk(d)) return PICK_GROW;
-    return d->nfree && scan(d, 0, d->cursor, out) ? PICK_FOUND : PICK_FULL;
+    return d->nfree && scan(s, d, 0, d->cursor, out) ? PICK_FOUND : PICK_FULL;
+}
+
+void rmap__slot_add_spare(struct rmap_swap *s, rmap_swp_t entry, int n)
+{
+    chunk_of(s, entry)->spare += (uint32_t)n;
+    s->spare += (uint64_t)(int64_t)n;
+    rmap__chunk_note(device_of(s, entry), rmap_swp_slot(entry) >> RMAP__CHUNK_SHIFT);
 }
 
 static void claim(struct rmap_swap *s, rmap_swp_t entry)
@@ -78,11 +86,10 @@ static void claim(struct rmap_swap *s, rmap_swp_t entry)
     chunk->free[in_chunk / 64] &= ~((uint64_t)1 << (in_chunk & 63));
     chunk->slots[in_chunk].index_state = RMAP__SLOT_LIVE;
     chunk->nfree--;
-    chunk->spare++;
     d->nfree--;
     d->used++;
     d->cursor = rmap_swp_slot(entry) + 1;
-    s->spare++;
+    rmap__slot_add_spare(s, entry, 1);
     if (++s->stats.slots_used > s->stats.slots_peak) s->stats.slots_peak = s->stats.slots_used;
 }
 
@@ -100,8 +107,9 @@ static bool grow(struct rmap_swap *s, struct rmap__swap_device *d)
         uint32_t n = d->slots - first < RMAP__CHUNK_SLOTS ? d->slots - first : RMAP__CHUNK_SLOTS;
         for (uint32_t i = 0; i < n; i++) chunk->free[i / 64] |= (uint64_t)1 << (i & 63);
         chunk->nfree = n;
-        d->chunks[d->made++] = chunk;
+        d->chunks[d->made] = chunk;
         d->nfree += n;
+        rmap__chunk_note(d, d->made++);
         s->stats.metadata_bytes += sizeof *chunk;
         return true;
     }
@@ -121,7 +129,7 @@ int rmap__slot_take(struct rmap_swap *s, rmap_swp_t *out)
             struct rmap__swap_device *d = &s->devices[i];
             uint32_t slot;
             if (!rmap__device_takes(d)) continue;
-            switch (pick(d, starved, &slot)) {
+            switch (pick(s, d, starved, &slot)) {
             case PICK_FOUND:
                 *out = rmap_swp_make(i + 1, slot);
                 claim(s, *out);
@@ -160,23 +168,12 @@ void rmap__slot_free(struct rmap_swap *s, rmap_swp_t entry)
         d->device->ops->discard(d->device, rmap_swp_slot(entry));
     rmap_owner_put(slot->owner);
     *slot = (struct rmap__slot){.index_state = state & RMAP__SLOT_BAD, .version = slot->version + 1};
-    chunk->spare--;
     d->used--;
-    s->spare--;
     s->stats.slots_used--;
-    if (state & RMAP__SLOT_BAD) return;
-    chunk->free[in_chunk / 64] |= (uint64_t)1 << (in_chunk & 63);
-    chunk->nfree++;
-    d->nfree++;
-}
-
-uint64_t rmap__device_bytes(const struct rmap__swap_device *d)
-{
-    return d->room * sizeof(*d->chunks) + d->made * sizeof(**d->chunks);
-}
-
-void rmap__device_free(struct rmap_swap *s, struct rmap__swap_device *d)
-{
-    for (uint32_t c = 0; c < d->made; c++) RMAP__DELETE(&s->alloc, d->chunks[c]);
-    rmap__free(&s->alloc, d->chunks, d->room * sizeof(*d->chunks));
+    if (!(state & RMAP__SLOT_BAD)) {
+        chunk->free[in_chunk / 64] |= (uint64_t)1 << (in_chunk & 63);
+        chunk->nfree++;
+        d->nfree++;
+    }
+    rmap__slot_add_spare(s, entry, -1);
 }

@@ -59,13 +59,15 @@ struct rmap__slot_chunk {
 struct rmap__swap_device {
     struct rmap_device *device;       /* constant while a slot is in use; NULL: the number is free, all here is 0 */
     struct rmap__slot_chunk **chunks; /* [m] made in order: [0, made); room for `room` */
-    uint32_t slots, room;             /* as `device` */
-    uint32_t made;                    /* [m] */
-    uint32_t cursor;                  /* [m] slot where the search for a free one goes on */
-    uint32_t nfree;                   /* [m] free slots of the chunks made */
-    uint32_t used, bad;               /* [m] slots that are live; those that are bad, live or not */
-    uint32_t reading;                 /* [m] reads under way: of slots that may have died meanwhile */
-    bool draining;                    /* [m] no slot is taken here */
+    uint64_t *with_free,
+        *with_spare;      /* [m] a bit for each chunk: has some free, some spare slots; searches skip the rest */
+    uint32_t slots, room; /* as `device` */
+    uint32_t made;        /* [m] */
+    uint32_t cursor;      /* [m] slot where the search for a free one goes on */
+    uint32_t nfree;       /* [m] free slots of the chunks made */
+    uint32_t used, bad;   /* [m] slots that are live; those that are bad, live or not */
+    uint32_t reading;     /* [m] reads under way: of slots that may have died meanwhile */
+    bool draining;        /* [m] no slot is taken here */
 };
 
 struct rmap_swap {
@@ -78,6 +80,7 @@ struct rmap_swap {
     uint32_t count_max;                                       /* [m] where slot.count overflows */
     uint64_t spare;                                           /* [m] sum over chunks */
     rmap_swp_t steal_from;                                    /* [m] where the search for a clean copy goes on */
+    uint64_t looked;                                          /* [m] words and slots that searches have looked at */
     struct rmap_swap_stats stats;                             /* [m] */
 };
 
@@ -90,7 +93,6 @@ static inline rmap_vpn_t rmap__slot_index(const struct rmap__slot *slot)
     return slot->index_state >> RMAP__SLOT_INDEX_SHIFT;
 }
 
-/* ---- slots.c: all with [m] held ---- */
 /** Can slots be taken here? Not where a number is free, nor while the device is drained. */
 static inline bool rmap__device_takes(const struct rmap__swap_device *d)
 {
@@ -102,6 +104,20 @@ static inline uint32_t rmap__device_made(const struct rmap__swap_device *d)
     uint64_t made = (uint64_t)d->made << RMAP__CHUNK_SHIFT;
     return made < d->slots ? (uint32_t)made : d->slots;
 }
+
+/* ---- chunks.c: all with [m] held, but for init and free ---- */
+/** Room for the chunks of a device, none made yet. @return 0; NOMEM. */
+int rmap__device_init(struct rmap_swap *s, struct rmap__swap_device *d, struct rmap_device *device);
+/** Bytes of its records, as in stats.metadata_bytes. */
+uint64_t rmap__device_bytes(const struct rmap__swap_device *d);
+/** Free a device's records, not the device. Nobody else knows them. */
+void rmap__device_free(struct rmap_swap *s, struct rmap__swap_device *d);
+/** The chunk's nfree or spare has changed: put its bits right. */
+void rmap__chunk_note(struct rmap__swap_device *d, uint32_t chunk);
+/** First chunk of [from, to) whose bit is set; `to` or more if there is none. Cost: O((to - from) / 64). */
+uint32_t rmap__chunk_next(struct rmap_swap *s, const uint64_t *map, uint32_t from, uint32_t to);
+
+/* ---- slots.c: all with [m] held ---- */
 /** Record of a slot, or NULL if the entry names no device or lies in no chunk made. The slot may be dead. */
 struct rmap__slot *rmap__slot_find(struct rmap_swap *s, rmap_swp_t entry);
 /** The same, or NULL if it is dead. */
@@ -115,10 +131,8 @@ int rmap__slot_take(struct rmap_swap *s, rmap_swp_t *out);
 void rmap__slot_retake(struct rmap_swap *s, rmap_swp_t entry);
 /** Clear and free a slot without entries and page; a bad one is only cleared. */
 void rmap__slot_free(struct rmap_swap *s, rmap_swp_t entry);
-/** Bytes of its records, as in stats.metadata_bytes. */
-uint64_t rmap__device_bytes(const struct rmap__swap_device *d);
-/** Free a device's records, not the device. No lock needed: nobody else knows them. */
-void rmap__device_free(struct rmap_swap *s, struct rmap__swap_device *d);
+/** The slot is one of the spare ones from now on (+1), or no longer (-1): count it. */
+void rmap__slot_add_spare(struct rmap_swap *s, rmap_swp_t entry, int n);
 
 /* ---- links.c: all with [m] held ---- */
 /** count := n; keeps the sums. At 0 without page the slot is freed. */

@@ -87,6 +87,8 @@ static int verify_chunk(const struct rmap__swap_device *d, unsigned device, uint
     sum->spare += spare;
     if (nfree != chunk->nfree) return found(f, "chunk %u:%u: %u free, counted %u", device, c, nfree, chunk->nfree);
     if (spare != chunk->spare) return found(f, "chunk %u:%u: %u spare, counted %u", device, c, spare, chunk->spare);
+    if ((d->with_free[c / 64] >> (c & 63) & 1) != (nfree > 0) || (d->with_spare[c / 64] >> (c & 63) & 1) != (spare > 0))
+        return found(f, "chunk %u:%u: %u free, %u spare, its bits say something else", device, c, nfree, spare);
     return 0;
 }
 
@@ -94,7 +96,7 @@ static int verify_device(const struct rmap__swap_device *d, unsigned device, str
 {
     uint64_t nfree = 0;
     const uint64_t used = sum->used, bad = sum->bad;
-    if (!d->device && (d->slots || d->chunks || d->made || d->reading || d->draining))
+    if (!d->device && (d->slots || d->with_free || d->made || d->reading || d->draining))
         return found(f, "device %u: taken out, something is left of it", device);
     if (d->made > d->room) return found(f, "device %u: %u chunks, room for %u", device, d->made, d->room);
     for (uint32_t c = 0; c < d->made; c++) {

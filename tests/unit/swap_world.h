@@ -11,6 +11,7 @@
 #include "support/counting_alloc.h"
 #include "support/faulty_device.h"
 #include "support/test.h"
+#include "unit/empty_mmu.h"
 
 #include <core/core.h>
 #include <objrmap/swapmap.h>
@@ -67,29 +68,6 @@ static inline void *world_frame_address(void *ctx, rmap_pfn_t pfn)
 static const struct rmap_frame_ops world_frame_ops = {
     .struct_size = sizeof world_frame_ops, .alloc = world_frame_alloc, .free = world_frame_free,
     .copy = world_frame_copy, .address = world_frame_address};
-
-/* An MMU that has no table anywhere. */
-static inline int empty_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
-{
-    (void)mmu, (void)vpn, (void)end, (void)run;
-    return RMAP_ERR_ABSENT;
-}
-static inline int empty_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
-{
-    (void)mmu, (void)vpn, (void)t, (void)run;
-    return RMAP_ERR_BLOCK;
-}
-static inline void empty_unlock(void *mmu, struct rmap_mmu_run *run) { (void)mmu, (void)run; }
-static inline int empty_reserve(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
-{
-    (void)mmu, (void)vpn, (void)t;
-    return RMAP_ERR_NOMEM;
-}
-static inline void empty_unreserve(void *mmu, struct rmap_tables *t) { (void)mmu, (void)t; }
-static const struct rmap_mmu_ops empty_mmu_ops = {
-    .struct_size = sizeof empty_mmu_ops, .name = "empty", .format = &rmap_pte_format_soft, .caps = RMAP_MMU_NO_TLB,
-    .run_find = empty_find, .run_make = empty_make, .run_unlock = empty_unlock, .reserve = empty_reserve,
-    .unreserve = empty_unreserve};
 
 /* `slots` 0: no device is added. */
 static inline void world_begin(struct world *w, uint64_t slots)

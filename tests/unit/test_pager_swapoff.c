@@ -368,7 +368,8 @@ RMAP_TEST(pager_swapoff, a_bad_slot_gives_its_page_back)
     world_fini(&w);
 }
 
-/* An embedder's own member of the pager's instance, forked from P by hand, holds an entry: the pager cannot fault for it */
+/* An embedder's own member of the pager's instance, forked from P by hand, holds an entry: the pager cannot fault for it.
+ * For C, which was forked later, it does */
 RMAP_TEST(pager_swapoff, entries_of_strangers_make_it_busy)
 {
     world_init(&w, 32, 100, 0);
@@ -382,11 +383,15 @@ RMAP_TEST(pager_swapoff, entries_of_strangers_make_it_busy)
     CHECK_OK(w.provider.create(w.provider.ctx, &(struct rmap_mmu_client){.ctx = NULL}, &mmu));
     CHECK_OK(rmap_fork_begin(rmap_space_member(p), &member, &mmu, &f));
     CHECK_OK(rmap_fork_copy(&f, 0, 100, RMAP_FORK_COW));
+    rmap_fork_commit(&f);
+    struct rmap_space *c = space_fork(&w, p);
     struct rmap_swapoff done = swapoff_fails(RMAP_ERR_BUSY);
-    CHECK_CAME(done, 1, 1, 0);
+    CHECK_CAME(done, 2, 1, 0);
     CHECK_EQ(done.slots_left, 1);
     CHECK_EQ(kind(p, 5), RMAP_PTE_PRESENT);
-    rmap_fork_abort(&f);
+    CHECK_EQ(kind(c, 5), RMAP_PTE_PRESENT);
+    CHECK_OK(rmap_zap(&member, 0, 100, NULL));
+    CHECK_OK(rmap_member_leave(&member));
     w.provider.destroy(w.provider.ctx, &mmu);
     CHECK_CAME(swapoff(), 0, 0, 0);
     CHECK_EQ(get(p, 5), 55);
@@ -426,6 +431,72 @@ RMAP_TEST(pager_swapoff, bad_calls_are_refused)
     w.device.during_read = call_back;
     CHECK_CAME(swapoff(), 1, 1, 0);
     CHECK_EQ(w.device.during_read, NULL);
+    world_fini(&w);
+}
+
+static unsigned updates;
+static struct rmap_mmu_ops counting_ops;
+static void count_update(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access)
+{
+    (void)mmu, (void)run, (void)vpn, (void)access;
+    updates++;
+}
+static int create_counting(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out)
+{
+    struct rmap_mmu_provider *inner = ctx;
+    int rc = inner->create(inner->ctx, client, out);
+    if (rc) return rc;
+    counting_ops = *out->ops;
+    counting_ops.update = count_update;
+    out->ops = &counting_ops;
+    return 0;
+}
+static void destroy_counting(void *ctx, struct rmap_mmu *mmu)
+{
+    struct rmap_mmu_provider *inner = ctx;
+    inner->destroy(inner->ctx, mmu);
+}
+
+/* 0 present, 1 never touched, 2 nothing may be accessed, 600 without a table, 3 on swap: only 3 is brought in, and nobody is
+ * told that there was a fault */
+RMAP_TEST(pager_swapoff, only_what_is_on_swap_is_brought_in)
+{
+    world_init(&w, 32, 100, 0);
+    CHECK_OK(rmap_pager_destroy(w.p));
+    const struct rmap_mmu_provider counting = {
+        .struct_size = sizeof counting, .ctx = &w.provider, .create = create_counting, .destroy = destroy_counting};
+    struct rmap_pager_options o = world_options(&w, 32, 0);
+    faulty_device_init(&w.device, 100, 12);
+    o.provider = &counting;
+    o.swap = &w.device.base;
+    CHECK_OK(rmap_pager_create(&o, &w.p));
+    w.r = rmap_pager_rmap(w.p);
+
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 0, 1000, RW);
+    put(s, 3, 13);
+    evict_all(&w);
+    put(s, 0, 10);
+    put(s, 2, 12);
+    CHECK_OK(rmap_space_protect(s, 2, 1, RMAP_NONE));
+    static const rmap_vpn_t others[] = {0, 1, 2, 600};
+    const struct rmap_pager_stats before = stats(&w);
+    CHECK_OK(rmap__pager_lock(w.p));
+    updates = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        const rmap_pte_t e = entry(s, others[i]);
+        CHECK_OK(rmap__fault_swapin(s, others[i]));
+        CHECK_EQ(entry(s, others[i]), e);
+    }
+    CHECK_ERR(rmap__fault_swapin(s, 1000), RMAP_ERR_ABSENT);
+    CHECK_OK(rmap__fault_swapin(s, 3));
+    CHECK_EQ(kind(s, 3), RMAP_PTE_PRESENT);
+    CHECK_EQ(updates, 0);
+    rmap__pager_unlock(w.p);
+    CHECK_EQ(stats(&w).faults_minor, before.faults_minor);
+    CHECK_EQ(stats(&w).faults, before.faults);
+    CHECK_OK(rmap_space_fault(s, 3, RMAP_READ));
+    CHECK_EQ(updates, 1);
     world_fini(&w);
 }
 

@@ -289,3 +289,24 @@ RMAP_TEST(swapcache, a_page_unmapped_before_it_was_added_is_freed)
     CHECK_EQ(stats_of(&w).slots_used, 0);
     world_end(&w);
 }
+
+/* One slot, bad, whose mapped page nobody has locked: it is no clean copy, and the slot is not handed out again */
+RMAP_TEST(swapcache, a_bad_slot_is_not_taken_away)
+{
+    world_begin(&w, 1);
+    int result;
+    struct rmap_page *page = mapped_page(&w, 5, 5), *other = mapped_page(&w, 6, 6);
+    w.dev.fail_all_writes = true;
+    CHECK_OK(rmap_swap_cache_add(w.s, page));
+    CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
+    CHECK_ERR(result, RMAP_ERR_IO_WRITE);
+    rmap_page_unlock(w.r, page);
+    CHECK_ERR(rmap_swap_cache_add(w.s, other), RMAP_ERR_NO_SLOT);
+    CHECK(page->swap != 0);
+    unmap(&w, other);
+    release(&w, other);
+    rmap_page_lock(page);
+    unmap(&w, page);
+    release(&w, page);
+    world_end(&w);
+}

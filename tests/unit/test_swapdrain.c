@@ -186,7 +186,7 @@ RMAP_TEST(swapdrain, a_device_is_removed_when_no_slot_is_in_use)
     struct rmap_swap_stats st = stats_of(&w);
     CHECK_EQ(st.slots_total, 10);
     CHECK_EQ(st.slots_bad, 0);
-    CHECK_EQ(st.metadata_bytes, sizeof *w.s + sizeof(void *) + sizeof(struct rmap__slot_chunk)); /* 2's */
+    CHECK_EQ(st.metadata_bytes, sizeof *w.s + 3 * sizeof(uint64_t) + sizeof(struct rmap__slot_chunk)); /* 2's */
     CHECK_EQ(w.ops->count(w.s, e), 0); /* a hole: every entry of it is dead */
     CHECK_EQ(rmap_swap_cache_find(w.s, e), NULL);
     struct rmap_slot_home home;
@@ -222,7 +222,11 @@ RMAP_TEST(swapdrain, the_hand_that_takes_clean_copies_away_leaves_with_the_devic
     faulty_device_init(&w.dev, 1, SHIFT);
     CHECK_OK(rmap_swap_add(w.s, &w.dev.base));
     e[0] = evict(&w, mapped_page(&w, 7, 7));
-    e[1] = evict(&w, mapped_page(&w, 8, 8)); /* full again: b's */
+    struct rmap_page *page = mapped_page(&w, 8, 8); /* full again: b's could be taken, but its page is locked */
+    rmap_page_lock(b);
+    CHECK_ERR(rmap_swap_cache_add(w.s, page), RMAP_ERR_NO_SLOT);
+    rmap_page_unlock(w.r, b);
+    e[1] = evict(&w, page);
     CHECK_EQ(rmap_swp_device(e[1]), 2);
     check_content(&w, e[0], 7);
     check_content(&w, e[1], 8);
