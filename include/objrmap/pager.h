@@ -82,18 +82,17 @@ RMAP_API struct rmap_swap *rmap_pager_swap(struct rmap_pager *p);
 /** Add a swap device (ownership passes on success). @return as rmap_swap_add. */
 RMAP_API int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *device);
 /**
- * swapoff: take a device out. Slot by slot its entries are found in the page tables (rmap_each_swap) and brought in as
- * faults would do it: shared where they were shared, private where they were moved, not present where nothing may be
- * accessed; clean copies are given up. What does not fit into memory goes to the other devices meanwhile.
- * => May block (reclaim, swap I/O). Other calls, of other threads, are served between two slots; no new slot is taken on
- *    the device meanwhile.
- * On success the device is the caller's again. After an error it is the pager's and takes part again; nothing is lost, and
- * what was brought in stays (PARTIAL): a later call goes on with the slots that are left.
- * @return 0; NULL_ARG; ABSENT (no device of this pager); BUSY (this thread is inside a call; another one is removing the
- *   device; an entry is in the hands of a member that is no space of this pager; a read by others is under way); NO_FRAME
- *   (neither memory nor the other devices have room); IO_READ, CORRUPT (a page that is needed cannot be had: it goes when
- *   its spaces drop it); NOMEM (the device's). `progress` may be NULL; it is
- *   filled in any case.
+ * swapoff: take a device out. Slot by slot its entries are found in the page tables (rmap_each_swap) and brought in
+ * as faults would do it: shared where they were shared, private where they were moved, not present where nothing may
+ * be accessed; clean copies are given up. What does not fit into memory goes to the other devices meanwhile.
+ * => May block (reclaim, swap I/O). Other calls, of other threads, are served between two slots; no new slot is taken
+ *    on the device meanwhile.
+ * => On success the device is the caller's again. After an error it is the pager's and takes part again; nothing is
+ *    lost, and what was brought in stays (PARTIAL): a later call goes on with the slots that are left.
+ * @return 0; NULL_ARG; ABSENT (no device of this pager); BUSY (this thread is inside a call; another one is removing
+ *   the device; an entry is in the hands of a member that is no space of this pager; a read by others is under way);
+ *   NO_FRAME (neither memory nor the other devices have room); IO_READ, CORRUPT (a page that is needed cannot be had:
+ *   it goes when its spaces drop it); NOMEM (the device's). `progress` may be NULL; it is filled in any case.
  * Cost: for each slot a look-up, one read, a fault for each entry; O(log spaces) to find the space of an entry.
  */
 RMAP_API int rmap_pager_remove_swap(struct rmap_pager *p, struct rmap_device *device, struct rmap_swapoff *progress);

@@ -153,15 +153,18 @@ RMAP_API int rmap_poison(struct rmap *r, struct rmap_page *const *pages, size_t 
                          void *ctx, struct rmap_result *results);
 
 /**
- * Call `fn` for each swap entry of a slot, source before target; `fn` as above, its `entry` the raw one in the table. First at
- * the slot's index in each candidate of its owner, until as many are found as the slot counts; then, if entries are left
- * and the slot is MOVED, at every other page number of the candidates that have moved entries. For swapoff (model rule 14).
- * => The caller keeps the slot's home still: its cached page locked, or none there and no load or move of an entry going on.
+ * Call `fn` for each swap entry of a slot, source before target; `fn` as above, its `entry` the raw one in the table.
+ * First at the slot's index, and where a tracked move may have brought it, in each candidate of its owner, until as
+ * many are found as the slot counts; then, if entries are left and the slot is MOVED, at every other page number of
+ * the candidates that have moved entries. For swapoff (model rule 14).
+ * => The caller keeps the slot's home still: its cached page locked, or none there and no load or move of an entry
+ *    going on.
  * => The count is exact, and DONE true, only while no entry of the slot comes or goes (fork, zap, fault: their space
  *    locks). A caller who looks at each entry again, and comes back until the slot counts none, needs no more.
  * => Takes the group lock shared, then run locks. Allocates nothing. Blocks only for those locks.
- * @return 0 with *result: DONE (hits = the slot's count); INCOMPLETE; PARTIAL (STOPPED by `fn`). `mapcount` is the slot's
- *   count at the start, `visits` those of both rounds. NULL_ARG; ABSENT (no such live slot, or an instance without swap).
+ * @return 0 with *result: DONE (hits = the slot's count); INCOMPLETE; PARTIAL (STOPPED by `fn`). `mapcount` is the
+ *   slot's count at the start, `visits` those of both rounds. NULL_ARG; ABSENT (no such live slot, or an instance
+ *   without swap).
  * Cost: a visit for each candidate; a moved entry that is sought costs the tables of candidates with moved entries.
  */
 RMAP_API int rmap_each_swap(struct rmap *r, rmap_swp_t entry, rmap_mapping_fn *fn, void *ctx,

@@ -45,9 +45,9 @@ RMAP_API int rmap_swap_destroy(struct rmap_swap *s);
 /** Ops for rmap_options.swap; the context is the struct rmap_swap. Static storage. */
 RMAP_API const struct rmap_swap_ops *rmap_swap_get_ops(void);
 
-/** Add a device; ownership passes on success. It gets the lowest free number (1 … 63); devices are filled in the order of
- *  their numbers. @return 0; NULL_ARG (also a missing op); STRUCT_SIZE; INVALID (page size, slots); EXISTS (added
- *  before); OVERFLOW (63 devices); NOMEM. */
+/** Add a device; ownership passes on success. It gets the lowest free number (1 … 63); devices are filled in the order
+ * of their numbers. @return 0; NULL_ARG (also a missing op); STRUCT_SIZE; INVALID (page size, slots); EXISTS (added
+ * before); OVERFLOW (63 devices); NOMEM. */
 RMAP_API int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device);
 
 /*
@@ -58,38 +58,41 @@ RMAP_API int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device);
  *                       └── drain_cancel: the device takes part again
  */
 
-/** No new slot is taken from the device from now on, nor a clean copy's slot reused; a cached page without entries there
- *  gets another slot by rmap_swap_cache_add. What is on it stays readable. @return 0; NULL_ARG; ABSENT (no device of this
- *  map); BUSY (somebody has begun already). Cost: O(devices). */
+/**
+ * No new slot is taken from the device from now on, nor a clean copy's slot reused; a page that is cached there, without
+ * entries, gets another slot by rmap_swap_cache_add. What is on it stays readable.
+ * @return 0; NULL_ARG; ABSENT (no device of this map); BUSY (somebody has begun already). Cost: O(devices).
+ */
 RMAP_API int rmap_swap_drain_begin(struct rmap_swap *s, const struct rmap_device *device);
 /** The device takes part again. @return 0; NULL_ARG; ABSENT (no device of this map, or nobody has begun). */
 RMAP_API int rmap_swap_drain_cancel(struct rmap_swap *s, const struct rmap_device *device);
 /**
- * First slot of the device in use, with entries or as a clean copy, at slot *cursor or behind it; *cursor then is the slot
- * after it. Begin with 0.
- * @return its entry, which may die at once unless the caller keeps others out; 0 if there is none (or on NULL arguments).
+ * First slot of the device in use, with entries or as a clean copy, at slot *cursor or behind it; *cursor then is the
+ * slot after it. Begin with 0.
+ * @return its entry, which may die at once unless the caller keeps others out; 0 if there is none (or on NULL
+ *   arguments).
  * Cost: O(slots passed / 64).
  */
 RMAP_API rmap_swp_t rmap_swap_next_used(struct rmap_swap *s, const struct rmap_device *device, uint32_t *cursor);
 /** Slots of the device in use; 0 also for a device that is not of this map, or NULL arguments. Cost: O(devices). */
 RMAP_API uint64_t rmap_swap_used(struct rmap_swap *s, const struct rmap_device *device);
 /**
- * Forget a device of which no slot is in use; it belongs to the caller again. Its number is free for the next device: an
- * entry that still names it is as dead as one of a freed slot, and may as little be trusted.
+ * Forget a device of which no slot is in use; it belongs to the caller again. Its number is free for the next device:
+ * an entry that still names it is as dead as one of a freed slot, and may as little be trusted.
  * @return 0; NULL_ARG; ABSENT (no device of this map); BUSY (a slot is in use, or a read is under way).
  * Cost: O(slots / 1,024): the chunks are freed.
  */
 RMAP_API int rmap_swap_remove(struct rmap_swap *s, struct rmap_device *device);
 
 /**
- * Give a page a slot: it enters the swap cache (SWAPCACHE, swap set, DIRTY set, one reference) with the slot's home :=
- * (page.owner, page.index), count 0. Consecutive calls give neighbouring slots where they are free. When none is free,
- * slots that are only clean copies (count 0) of pages that can be locked by try are taken away first; those pages
- * become DIRTY.
+ * Give a page a slot: it enters the swap cache (SWAPCACHE, swap set, DIRTY set, one reference) with the slot's home
+ * := (page.owner, page.index), count 0. Consecutive calls give neighbouring slots where they are free. When none is
+ * free, slots that are only clean copies (count 0) of pages that can be locked by try are taken away first; those
+ * pages become DIRTY.
  *
- * A page that is cached in a slot without entries which is bad, or of a device being drained, is given another one: an
- * evictor calls this for every page and takes EXISTS for success. Should the page be neither mapped nor on swap at the next rmap_page_unlock, it leaves the
- * cache there.
+ * A page that is cached in a slot without entries which is bad, or of a device being drained, is given another one:
+ * an evictor calls this for every page and takes EXISTS for success. Should the page be neither mapped nor on swap at
+ * the next rmap_page_unlock, it leaves the cache there.
  * => Page lock held. May allocate a chunk. @return 0; NULL_ARG; EXISTS (already cached); POISON; INVALID (not
  *    anonymous, not locked, map not bound); UNKNOWN_PAGE; UNSUPPORTED (the frame has no address); NO_SLOT; NOMEM.
  */

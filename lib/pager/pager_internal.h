@@ -173,7 +173,7 @@ int rmap__space_alloc(struct rmap_pager *p, struct rmap_space **out);
 /** Undo rmap__space_alloc: no entry may be left. Takes no lock. */
 void rmap__space_free(struct rmap_space *s);
 void rmap__space_list(struct rmap_space *s);
-/** The listed space that a member belongs to; NULL for an embedder's own member of the same instance. Cost: O(log spaces). */
+/** The listed space that a member belongs to, or NULL (a member of the embedder's own). Cost: O(log spaces). */
 struct rmap_space *rmap__space_of(struct rmap_pager *p, const struct rmap_member *m);
 /** Drop all regions, entries and charges. */
 void rmap__space_clear(struct rmap_space *s);
@@ -194,8 +194,8 @@ struct rmap__touch {
 /** rmap_space_fault with the mutex held. With `touch`: copies, and leaves the MMU's translations alone. */
 int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch);
 /**
- * Bring in what is on swap at `vpn`, whatever the region allows, as a fault would, but for no access: the entry is not marked
- * accessed, and not present where nothing may be accessed. Anything else than a swap entry is left alone.
+ * Bring in what is on swap at `vpn`, whatever the region allows, as a fault would, but for no access: the entry is
+ * not marked accessed, and not present where nothing may be accessed. Anything else than a swap entry is left alone.
  * @return 0; ABSENT (no region); a fault's error.
  */
 int rmap__fault_swapin(struct rmap_space *s, rmap_vpn_t vpn);

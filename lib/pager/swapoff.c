@@ -7,8 +7,9 @@
  *                  │    └─ none: remove       └── while the slot counts any ────┘
  *
  * Bringing one entry in may take a frame, for which reclaim may evict what was just brought in, back to the same slot
- * while others still name it. It ends all the same: an entry at its slot's index costs a frame only if the page is not there
- * yet, so all of those are mapped in a row; and one that was moved gets a page of its own, which leaves the slot for good.
+ * while others still name it. It ends all the same: an entry where the slot's page may be mapped costs a frame only
+ * if the page is not there yet, so all of those are mapped in a row; and one that was moved, untracked, gets a page
+ * of its own, which leaves the slot for good.
  */
 #include <pager/pager_internal.h>
 
@@ -79,7 +80,7 @@ static int bring_in(struct rmap_pager *p, struct holders *h, struct rmap_swapoff
     return rc;
 }
 
-/* Mutex held. @return 0: nothing names the slot any more; a fault's error; BUSY: what is left is nobody's that we know. */
+/* @return 0: nothing names the slot any more; a fault's error; BUSY: those who still do are strangers. */
 static int empty_slot(struct rmap_pager *p, rmap_swp_t entry, struct rmap_swapoff *done)
 {
     struct holders h;

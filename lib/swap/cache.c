@@ -13,8 +13,9 @@ static int page_check(struct rmap_swap *s, const struct rmap_page *page)
 }
 
 /*
- * A page whose slot turned out bad, or whose device is being drained, keeps it only as long as entries name it; here, with
- * none left, it may have a better one. Returns that slot, 0 if the page is in no cache, and sets *rc to EXISTS otherwise.
+ * A page whose slot turned out bad, or whose device is being drained, keeps it only as long as entries name it; here,
+ * with none left, it may have a better one. Returns that slot, 0 if the page is in no cache, and sets *rc to EXISTS
+ * otherwise.
  */
 static rmap_swp_t replaceable(struct rmap_swap *s, const struct rmap_page *page, int *rc)
 {

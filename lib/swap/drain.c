@@ -37,8 +37,8 @@ int rmap_swap_drain_cancel(struct rmap_swap *s, const struct rmap_device *device
     return rc;
 }
 
-/* First slot of [from, made) that is live. Those that are not free may also be dead and bad, or behind the device's end.
- * [m] held. */
+/* First slot of [from, made) that is live. Those that are not free may also be dead and bad, or behind the device's
+ * end. [m] held. */
 static bool find_used(const struct rmap__swap_device *d, uint32_t from, uint32_t *out)
 {
     const uint32_t made = rmap__device_made(d);

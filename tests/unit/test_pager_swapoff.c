@@ -137,6 +137,34 @@ RMAP_TEST(pager_swapoff, C13_moved_shared_entries_are_copied_on_both_sides)
     world_fini(&w);
 }
 
+/* P tracks. P moved 5 → 50 while it shared the page with C, then both went to swap; P moved the entry on, 50 → 60 */
+RMAP_TEST(pager_swapoff, S12_tracked_entries_stay_shared)
+{
+    world_init(&w, 32, 100, 0);
+    struct rmap_space *p = space_new(&w);
+    map_at(p, 5, 2, RW);
+    fill(p, 5, 2, 55);
+    struct rmap_space *c = space_fork(&w, p);
+    CHECK_OK(rmap_space_set_move_policy(p, RMAP_MOVE_POLICY_TRACK));
+    move_to(p, 5, 2, 50);
+    evict_all(&w);
+    move_to(p, 50, 1, 60);
+    map_at(p, 5, 1, RW);
+    put(p, 5, 500);
+    CHECK_EQ(rmap_space_member(p)->moved, 2);
+    const struct rmap_swapoff done = swapoff();
+    CHECK_EQ(done.entries, 4);
+    CHECK(page_at(&w, p, 51) == page_at(&w, c, 6));
+    CHECK(page_at(&w, p, 60) == page_at(&w, c, 5));
+    CHECK_EQ(done.copies, 0);
+    CHECK_EQ(rmap_space_member(p)->moved, 0);
+    CHECK_EQ(get(p, 60), 55);
+    CHECK_EQ(get(p, 51), 56);
+    CHECK_EQ(get(p, 5), 500);
+    expect(c, 5, 2, 55);
+    world_fini(&w);
+}
+
 /* P: 5 on swap; C just forked, D forked from it; P exits: the slot's owner is the dead parent's */
 RMAP_TEST(pager_swapoff, C4_in_spaces_just_forked_whose_parent_has_gone)
 {

@@ -147,6 +147,48 @@ RMAP_TEST(swapoff, C13_moved_shared_entries_are_found_in_mover_sibling_and_the_m
     world_fini(&w);
 }
 
+/*  P tracks. P, C, D share 7 and 8; P moved 7 → 600 while it was mapped; all is swapped out. P: 600 → E; C, D: 7 → E. A second
+ *  move brought 8 → 608 → 700 → E2: only the last place is recorded. D moved its 8 to 800, untracked */
+RMAP_TEST(swapoff, S12_tracked_places_are_looked_at_in_the_first_round)
+{
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    world_write(p, 7, 1);
+    world_write(p, 8, 2);
+    struct world_space *c = world_fork(p), *d = world_fork(p);
+    CHECK_OK(rmap_member_set_policy(&p->m, RMAP_MOVE_POLICY_TRACK));
+    CHECK_EQ(world_move(p, 7, 600, 2).tracked, 2);
+    CHECK_EQ(world_move(p, 601, 700, 1).tracked, 1);
+    CHECK(world_swap_out(&w, world_page(c, 7)));
+    CHECK(world_swap_out(&w, world_page(c, 8)));
+    world_move(d, 8, 800, 1);
+    CHECK_EQ(p->m.moved, 2);
+    world_write(p, 7, 3); /* another page at the index */
+    rmap_swp_t e = slot_at(c, 7), e2 = slot_at(c, 8);
+    struct found f = seek(e);
+    CHECK_DONE(f, 3, 3);
+    CHECK_FOUND(f, 0, p, 600);
+    CHECK_FOUND(f, 1, c, 7);
+    CHECK_FOUND(f, 2, d, 7);
+    f = seek(e2);
+    CHECK_DONE(f, 3, 3 + 2);
+    CHECK_FOUND(f, 0, p, 700);
+    CHECK_FOUND(f, 1, c, 8);
+    CHECK_FOUND(f, 2, d, 800);
+    CHECK_OK(rmap_swap_get_ops()->dup(w.swap, e, 1)); /* were one missing, nothing is shown twice */
+    f = seek(e);
+    CHECK_EQ(f.res.outcome, RMAP_INCOMPLETE);
+    CHECK_EQ(f.n, 3);
+    CHECK_EQ(f.res.visits, 3 + 2);
+    rmap_swap_get_ops()->put(w.swap, e, 1);
+    CHECK_EQ(world_read(c, 7), 1);
+    CHECK_EQ(world_read(p, 600), 1);
+    f = seek(e);
+    CHECK_DONE(f, 1, 3);
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* C moved 7 → 600 and exits; P and D keep 7 → E: a MOVED slot whose moved entries are gone costs no second round; nor does
  * 8 → E2, which was never moved, where D has a moved entry */
 RMAP_TEST(swapoff, C13_without_moved_entries_no_table_is_scanned)
