@@ -143,25 +143,60 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* 4 threads send pages out and bring them back through 3 slots of a file: they steal clean copies from each other. */
-RMAP_TEST(swapthreads, four_threads_share_three_slots)
+static void start(struct worker *workers)
 {
-    struct worker workers[4];
-    struct rmap_device *d = NULL;
-    unsigned failures = 0;
-    world_begin(&w, 0);
-    CHECK_OK(rmap_device_temp_create(&w.alloc.a, NULL, 3, SHIFT, &d));
-    CHECK_OK(rmap_swap_add(w.s, d));
     for (unsigned i = 0; i < 4; i++) {
         workers[i] = (struct worker){.number = i};
         prng_init(&workers[i].rng, i);
         CHECK_EQ(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
     }
+}
+static void finish(struct worker *workers)
+{
+    unsigned failures = 0;
     for (unsigned i = 0; i < 4; i++) {
         pthread_join(workers[i].thread, NULL);
         failures += workers[i].failures;
     }
     CHECK_EQ(failures, 0);
     CHECK_EQ(stats_of(&w).slots_used, 0);
+}
+
+static struct rmap_device *add_file(void)
+{
+    struct rmap_device *d = NULL;
+    CHECK_OK(rmap_device_temp_create(&w.alloc.a, NULL, 3, SHIFT, &d));
+    CHECK_OK(rmap_swap_add(w.s, d));
+    return d;
+}
+
+/* 4 threads send pages out and bring them back through 3 slots of a file: they steal clean copies from each other. */
+RMAP_TEST(swapthreads, four_threads_share_three_slots)
+{
+    struct worker workers[4];
+    world_begin(&w, 0);
+    add_file();
+    start(workers);
+    finish(workers);
+    world_end(&w);
+}
+
+/* The same with a second device beside it, which is drained, removed and replaced all the time. */
+RMAP_TEST(swapthreads, a_device_comes_and_goes_beneath_four_threads)
+{
+    struct worker workers[4];
+    world_begin(&w, 0);
+    add_file();
+    start(workers);
+    for (unsigned n = 0; n < 200; n++) {
+        struct rmap_device *d = add_file();
+        int rc;
+        for (unsigned i = 0; i < n % 32; i++) sched_yield();
+        CHECK_OK(rmap_swap_drain_begin(w.s, d));
+        while ((rc = rmap_swap_remove(w.s, d)) == RMAP_ERR_BUSY) sched_yield();
+        CHECK_OK(rc);
+        rmap_device_destroy(d);
+    }
+    finish(workers);
     world_end(&w);
 }
