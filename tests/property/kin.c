@@ -144,6 +144,7 @@ static void check(struct kin *g)
         kin_check_walks(g);
     else
         kin_check_walk(g, kin_below(g, KIN_FRAMES));
+    if (g->op % 4 == 0) kin_check_slots(g);
 }
 
 void kin_play(struct kin *g, uint64_t n)

@@ -127,6 +127,11 @@ void kin_check_walks(struct kin *g);
 /** The page or slot at page k was just found to be the space's alone: nobody else may be its candidate any more. */
 void kin_check_alone(struct kin *g, const struct kin_space *p, unsigned k);
 
+/* ---- kin_swap.c ---- */
+/** Look up the slot whose entry the last scan saw in place n at page k; or all slots. */
+void kin_check_slot(struct kin *g, unsigned n, unsigned k);
+void kin_check_slots(struct kin *g);
+
 /* ---- kin_ops.c ---- */
 void kin_random(struct kin *g);
 /** Entries, of all spaces, of the instance. */

@@ -212,6 +212,7 @@ void kin_meanwhile(struct kin *g, const struct kin_space *p, const struct kin_sp
         kin_verb(g);
     }
     kin_check(g, false);
+    kin_check_slots(g);
 }
 
 void kin_random(struct kin *g)

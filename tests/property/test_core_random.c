@@ -4,11 +4,11 @@
  *
  * At most twelve spaces of eight pages: forks (also in steps, with verbs, writes and exits in between, and aborted),
  * exits, execs, writes with copy on write, reads with swap-in, zaps, moves, protections, pins, and batches of the page
- * verbs. After every operation the tables are compared with the oracle, the mappers of pages with what walks find, and
- * rmap_verify must agree. A run is many games; game n of a test has the seed SEED + n, so that SEED=m OPS=k alone plays
+ * verbs. After every operation the tables are compared with the oracle, the mappers of pages and the holders of slots
+ * with what look-ups find, in the middle of forks, too, and rmap_verify must agree. A run is many games; game n of a test has the seed SEED + n, so that SEED=m OPS=k alone plays
  * the game that failed. OPS is the number of operations of each test.
  *
- * Scenarios on the way: A2 A5 A6 A10 A13 A15 A16, B1 B2 B4-B7 B9 B10 B12 B13, C2 C7-C12, D1-D5 D7-D10, E2 E4 E5 E7.
+ * Scenarios on the way: A2 A5 A6 A10 A13 A15 A16, B1 B2 B4-B7 B9 B10 B12 B13, C2 C4 C7-C13, D1-D5 D7-D10, E2 E4 E5 E7.
  */
 #include "property/kin.h"
 
