@@ -315,6 +315,27 @@ RMAP_TEST(pager_swapoff, C5_an_unreadable_slot_goes_when_its_space_drops_it)
     world_fini(&w);
 }
 
+/* P: 5 in the cache, unwritten, when its frame is lost */
+RMAP_TEST(pager_swapoff, a_poisoned_page_is_a_page_that_cannot_be_had)
+{
+    world_init(&w, 32, 100, 0);
+    struct rmap_space *p = space_new(&w);
+    map_at(p, 5, 2, RW);
+    fill(p, 5, 2, 55);
+    w.device.fail_write_at = 1;
+    evict_all(&w);
+    struct rmap_page *page = NULL;
+    for (rmap_vpn_t v = 5; v < 7 && !page; v++)
+        page = rmap_swap_cache_find(rmap_pager_swap(w.p), rmap_pte_swp(&rmap_pte_format_soft, entry(p, v)));
+    CHECK(page != NULL);
+    CHECK_OK(rmap_pager_poison(w.p, rmap_page_pfn(w.r, page), NULL, NULL));
+    rmap_page_put(w.r, page);
+    CHECK_LE(1, swapoff_fails(RMAP_ERR_POISON).slots_left);
+    space_end(&w, p);
+    CHECK_CAME(swapoff(), 0, 0, 0);
+    world_fini(&w);
+}
+
 /* 60 pages on swap, 32 frames, nowhere else to go: NO_FRAME. With a device of 10 slots, again; of 30 more: done */
 RMAP_TEST(pager_swapoff, without_room_it_says_so_and_can_be_tried_again)
 {
