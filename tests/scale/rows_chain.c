@@ -68,6 +68,7 @@ void row_chain(bool quick)
     line.value_most = CHAIN_BYTES_MOST;
     table_line(&line);
     line.of = NULL;
+    line.per_mapper_most = 0;
     line.what = "the same: unmap of pages that one maps";
     line.tally = &t.one;
     line.visits_most = 1.05;
