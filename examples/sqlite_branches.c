@@ -207,6 +207,7 @@ static void start(struct run *run)
         .budget_bytes = run->report.budget_bytes,
         .range_bytes_max = range_limit - range_limit % MEMORY_PAGE_BYTES,
         .swap = run->options.swap,
+        .move = run->options.move,
     };
     struct script script;
     int error = store_open(&options, &run->store);
@@ -235,8 +236,11 @@ static void judge(struct run *run)
     note_failure(run, message[0], "against plain SQLite", message);
     store_stats(run->store, &report->stats);
     note_failure(run, report->stats.peak_frame_bytes > report->budget_bytes, "frames", "above the budget");
+    note_failure(run, report_lone_visits(report) > REPORT_LONE_VISITS_MOST, "unmap of single-mapper pages",
+                 "too many spaces visited");
     report->ok = !run->failure[0] && report->branches_checked == run->count;
     report->seed = run->options.seed;
+    report->move = run->options.move;
     report->branches = run->count;
     report->image_bytes = run->image.bytes;
     report->sqlite_heap_peak = (uint64_t)sqlite3_memory_highwater(0);

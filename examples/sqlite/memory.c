@@ -100,6 +100,7 @@ static int make_pager(struct store *store, const struct store_options *options)
         .frames = frames,
         .page_shift = PAGE_SHIFT,
         .swap = store->swap,
+        .move_policy = options->move == STORE_MOVE_TRACK ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY,
     };
     int error = rmap_memory_init(&store->frames, frames, PAGE_SHIFT);
 
@@ -191,8 +192,10 @@ static void fill_walks(struct store_stats *stats, const struct rmap_stats *rmap)
                 add_walks(&stats->unmap_by_mappers[class], walk);
             else if (verb == RMAP_WALK_REFERENCED)
                 add_walks(&stats->ageing, walk);
-            else if (verb == RMAP_WALK_LOOK)
+            else if (verb == RMAP_WALK_LOOK) {
+                add_walks(&stats->looks_by_mappers[class], walk);
                 add_walks(&stats->looks, walk);
+            }
         }
     add_walks(&stats->first_lookups, &rmap->first_lookups);
     stats->visits += rmap->first_lookups.visits;
@@ -220,6 +223,8 @@ void store_stats(struct store *store, struct store_stats *stats)
         .cow_copies = pager.cow_copies,
         .moves_reindexed = pager.moves_reindexed,
         .moves_copied = pager.moves_copied,
+        .moved_tracked = pager.moves_tracked,
+        .track_bytes = rmap.track_bytes,
         .swap_in_copies = pager.swap_in_copies,
         .nodes_live = rmap.nodes,
         .node_bytes = rmap.tree_bytes,

@@ -25,10 +25,14 @@ struct branch_memory;
 
 enum store_swap { STORE_SWAP_FILE, STORE_SWAP_LZ4 };
 
+/* Of shared pages when a range moves: take a copy of each, or record for the range where they went. */
+enum store_move { STORE_MOVE_COPY, STORE_MOVE_TRACK };
+
 struct store_options {
     size_t budget_bytes;    /* frames never exceed this */
     size_t range_bytes_max; /* the largest range that a branch may grow to */
     enum store_swap swap;
+    enum store_move move;
 };
 
 /* What changes from moment to moment, for the picture of the run. */
@@ -39,7 +43,7 @@ struct store_gauges {
     uint64_t swap_bytes;      /* pages on swap, uncompressed */
 };
 
-/* Classes of mapcount at the start of an unmap walk: 1, 2, 3-4, ... 65+. */
+/* Classes of mapcount at the start of a walk: 1, 2, 3-4, ... 65+. */
 #define STORE_MAPPER_CLASSES 8
 
 struct store_walks {
@@ -56,13 +60,16 @@ struct store_stats {
     uint64_t cow_copies;
     uint64_t moves_reindexed; /* pages */
     uint64_t moves_copied;    /* pages */
+    uint64_t moved_tracked;   /* pages: shared, moved under a record instead of copied */
+    uint64_t track_bytes;     /* of the records that live */
     uint64_t swap_in_copies;  /* pages: moved on swap while shared, copied when they came back */
     uint64_t visits;
     uint64_t hits;
     uint64_t nodes_visited;
     struct store_walks unmap_by_mappers[STORE_MAPPER_CLASSES];
     struct store_walks ageing;
-    struct store_walks looks;
+    struct store_walks looks_by_mappers[STORE_MAPPER_CLASSES]; /* at pages before their eviction */
+    struct store_walks looks;                                  /* their sum */
     struct store_walks first_lookups;
     uint64_t nodes_live;
     uint64_t node_bytes;

@@ -25,6 +25,7 @@ static const char usage[] =
     "  --branches N       how many branches, 1 to 4096 (default 64)\n"
     "  --memory SIZE      the budget for all of them, with K, M or G (default: 24M, at most 3/4 of the image)\n"
     "  --swap file|lz4    evicted pages go to a file in $TMPDIR or to compressed memory (default file)\n"
+    "  --move copy|track  pages still shared when their range moves are copied, or recorded (default copy)\n"
     "  --seed N           of the transactions (default 1)\n"
     "  --svg FILE         draw residency, sharing and swap over the run\n";
 
@@ -70,12 +71,20 @@ static enum store_swap parse_swap(const char *text)
     return STORE_SWAP_LZ4;
 }
 
+static enum store_move parse_move(const char *text)
+{
+    if (strcmp(text, "copy") == 0) return STORE_MOVE_COPY;
+    if (strcmp(text, "track") != 0) fail(EXIT_BAD_INPUT, "--move is copy or track, not \"%s\"", text);
+    return STORE_MOVE_TRACK;
+}
+
 void options_parse(struct options *options, int count, char **arguments)
 {
     static const struct option names[] = {
         {"branches", required_argument, NULL, 'b'},
         {"memory", required_argument, NULL, 'm'},
         {"swap", required_argument, NULL, 'w'},
+        {"move", required_argument, NULL, 'o'},
         {"seed", required_argument, NULL, 'r'},
         {"svg", required_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
@@ -95,6 +104,9 @@ void options_parse(struct options *options, int count, char **arguments)
             break;
         case 'w':
             options->swap = parse_swap(optarg);
+            break;
+        case 'o':
+            options->move = parse_move(optarg);
             break;
         case 'r':
             options->seed = parse_count("--seed", optarg, 0, UINT64_MAX);

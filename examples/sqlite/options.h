@@ -14,6 +14,7 @@ struct options {
     int branches;
     size_t memory; /* bytes; 0: the default for the image */
     enum store_swap swap;
+    enum store_move move;
     uint64_t seed;
 };
 

@@ -45,16 +45,39 @@ static void same_row(const char *label, const char *text, const char *copies)
     row(label, text, copies, text);
 }
 
-static double ratio(const struct store_walks *walks)
+static double ratio(uint64_t visits, uint64_t of)
 {
-    return walks->hits ? (double)walks->visits / (double)walks->hits : 0;
+    return of ? (double)visits / (double)of : 0;
 }
 
-static void walk_row(const char *label, const struct store_walks *walks)
+double report_lone_visits(const struct report *report)
+{
+    const struct store_walks *lone = &report->stats.unmap_by_mappers[0];
+
+    return ratio(lone->visits, lone->walks);
+}
+
+static void walk_row(const char *what, const char *mappers, const struct store_walks *walks)
 {
     if (walks->walks)
-        printf("  %-14s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %10.2f\n", label, walks->walks, walks->visits,
-               walks->hits, ratio(walks));
+        printf("  %-14s %-8s %12" PRIu64 " %14.2f %12.2f\n", what, mappers, walks->walks,
+               ratio(walks->visits, walks->walks), ratio(walks->visits, walks->hits));
+}
+
+static void walk_table(const struct report *report)
+{
+    const struct store_stats *stats = &report->stats;
+
+    printf("\nwalks, by the number of mappers at their start\n  %-14s %-8s %12s %14s %12s\n", "walk", "mappers",
+           "walks", "visits/walk", "visits/hit");
+    for (int i = 0; i < STORE_MAPPER_CLASSES; i++) walk_row("unmap", classes[i], &stats->unmap_by_mappers[i]);
+    for (int i = 0; i < STORE_MAPPER_CLASSES; i++) walk_row("look", classes[i], &stats->looks_by_mappers[i]);
+    walk_row("ageing", "all", &stats->ageing);
+    walk_row("first look-up", "all", &stats->first_lookups);
+    puts("look: at pages before their eviction; first look-ups, of all kinds: those that wasted visits and moved a\n"
+         "page's bound down, counted in no other row");
+    printf("unmap of single-mapper pages, once looked up: %.3f spaces a walk (<= %.2f)\n\n", report_lone_visits(report),
+           REPORT_LONE_VISITS_MOST);
 }
 
 void report_table(const struct report *report)
@@ -78,6 +101,8 @@ void report_table(const struct report *report)
     same_row("  by moves (early copy-on-write)", count_text(stats->moves_copied), "-");
     same_row("  by swap-ins after moves", count_text(stats->swap_in_copies), "-");
     same_row("pages re-indexed by moves", count_text(stats->moves_reindexed), "-");
+    same_row("pages moved shared, under records", count_text(stats->moved_tracked), "-");
+    same_row("  bytes of those records, at the end", count_text(stats->track_bytes), "-");
     row("visits (for how many hits)", count_text(stats->visits), "-", count_text(stats->hits));
     same_row("page tables", size_text(stats->pagetable_bytes), "-");
     row("reverse map beside the pages", size_text(stats->node_bytes), "-",
@@ -90,15 +115,7 @@ void report_table(const struct report *report)
     if (stats->lz4_bytes_peak) same_row("  compressed, beside the budget", size_text(stats->lz4_bytes_peak), "-");
     printf("SQLite's own heap (peak) %s; resident set (peak, a frame counts once for each projection) %s\n",
            size_text(report->sqlite_heap_peak), size_text(report->peak_rss));
-
-    printf("\nwalks that unmap, by the number of mappers at their start\n  %-14s %12s %12s %12s %10s\n", "mappers",
-           "walks", "visits", "hits", "visits/hit");
-    for (int i = 0; i < STORE_MAPPER_CLASSES; i++) walk_row(classes[i], &stats->unmap_by_mappers[i]);
-    walk_row("ageing", &stats->ageing);
-    walk_row("looks", &stats->looks);
-    walk_row("first look-ups", &stats->first_lookups);
-    puts("looks: at pages before their eviction; first look-ups, of all kinds: those that wasted visits and moved a\n"
-         "page's bound down, counted in no other row\n");
+    walk_table(report);
 }
 
 static void number(const char *name, uint64_t value)
@@ -118,6 +135,7 @@ bool report_result(const struct report *report)
 
     printf("RESULT {\"ok\":%s", report->ok ? "true" : "false");
     number("seed", report->seed);
+    printf(",\"move\":\"%s\"", report->move == STORE_MOVE_TRACK ? "track" : "copy");
     number("branches", (uint64_t)report->branches);
     number("branches_checked", (uint64_t)report->branches_checked);
     number("forks_of_forks", (uint64_t)report->forks_of_forks);
@@ -131,6 +149,8 @@ bool report_result(const struct report *report)
     number("cow_copies", stats->cow_copies);
     number("moves_reindexed", stats->moves_reindexed);
     number("moves_copied", stats->moves_copied);
+    number("moved_tracked", stats->moved_tracked);
+    number("track_bytes", stats->track_bytes);
     number("swap_in_copies", stats->swap_in_copies);
     number("visits", stats->visits);
     number("hits", stats->hits);

@@ -12,6 +12,7 @@
 struct report {
     bool ok;
     uint64_t seed;
+    enum store_move move;
     int branches;
     int branches_checked;
     int forks_of_forks;
@@ -27,6 +28,10 @@ struct report {
 };
 
 void report_table(const struct report *report);
+
+/* Spaces that an unmap walk visits for a page of one mapper, if the page has been looked up since it was left behind there. */
+#define REPORT_LONE_VISITS_MOST 1.05
+double report_lone_visits(const struct report *report);
 
 /* The last line of the output. */
 /* @return false if the output could not be written. */

@@ -392,7 +392,7 @@ static int plan(struct move *mv, struct rmap__track_plan *tables)
     int err = survey(mv, &needs);
     *tables = (struct rmap__track_plan){NULL, NULL};
     if (err && err != RMAP_ERR_BUSY) return err;
-    if (mv->m->policy == RMAP_MOVE_POLICY_TRACK && needs.count) {
+    if (mv->m->policy == RMAP_MOVE_POLICY_TRACK) { /* without needs, too: a shared page may be on its way home */
         int unplanned = rmap__track_plan(mv->m, &needs, mv->from, mv->to, mv->count, tables);
         mv->track = !unplanned;
         if (unplanned != RMAP_ERR_OVERFLOW) return unplanned;

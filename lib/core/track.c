@@ -136,24 +136,37 @@ static unsigned fan_out(const struct rmap__track *t, rmap_vpn_t first, rmap_vpn_
 
 static bool within_bounds(const struct rmap__track *t, const struct rmap__track_needs *needs)
 {
-    if (!t) return true;
+    if (!t || !needs->count) return true;
     if (t->count > RMAP__TRACK_RECORDS) return false;
     for (unsigned i = 0; i < needs->count; i++)
         if (fan_out(t, needs->need[i].first, needs->need[i].end) > RMAP__TRACK_FANOUT) return false;
     return true;
 }
 
-/* `old` without images in [dead, dead_end), then the needs. @return 0 with a reference, or NULL if it is empty; NOMEM. */
-static int build(struct rmap *r, const struct rmap__track *old, const struct rmap__track_needs *needs, rmap_vpn_t dead,
+/* Has the table a record whose images reach into [first, end)? */
+static bool has_image(const struct rmap__track *t, rmap_vpn_t first, rmap_vpn_t end)
+{
+    for (uint32_t i = 0; t && i < t->count; i++)
+        if (t->record[i].first + t->record[i].delta < end && first < t->record[i].end + t->record[i].delta) return true;
+    return false;
+}
+
+/* `old` without images in [dead, dead_end), then the needs; `old` itself where that changes nothing. @return 0 with a
+ * reference, or NULL if it is empty; NOMEM. */
+static int build(struct rmap *r, struct rmap__track *old, const struct rmap__track_needs *needs, rmap_vpn_t dead,
                  rmap_vpn_t dead_end, struct rmap__track **out)
 {
     uint32_t room = needs->count;
+    *out = NULL;
+    if (!room && !has_image(old, dead, dead_end)) {
+        rmap__track_get(old);
+        *out = old;
+        return 0;
+    }
     for (uint32_t i = 0; old && i < old->count; i++) { /* one that reaches beyond both ends is cut in two */
         const struct rmap__track_record *x = &old->record[i];
         room += 1 + (x->first + x->delta < dead && dead_end < x->end + x->delta);
     }
-    *out = NULL;
-    if (!room) return 0;
     struct rmap__track *t = rmap__alloc(&r->alloc, track_bytes(room));
     if (!t) return RMAP_ERR_NOMEM;
     atomic_init(&t->refs, 1);
@@ -209,14 +222,6 @@ void rmap__track_swap(struct rmap_member *m, struct rmap__track **t)
     m->track = *t;
     pthread_rwlock_unlock(&g->lock);
     *t = old;
-}
-
-/* Has the table a record whose images reach into [first, end)? */
-static bool has_image(const struct rmap__track *t, rmap_vpn_t first, rmap_vpn_t end)
-{
-    for (uint32_t i = 0; t && i < t->count; i++)
-        if (t->record[i].first + t->record[i].delta < end && first < t->record[i].end + t->record[i].delta) return true;
-    return false;
 }
 
 void rmap__track_forget(struct rmap_member *m, rmap_vpn_t first, uint64_t count)

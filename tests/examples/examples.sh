@@ -107,6 +107,11 @@ check "sqlite_branches: 8 branches of the built image, swap file" runs --branche
     'r["moves_reindexed"] > 0' 'r["moves_copied"] > 0'
 check "sqlite_branches: 6 branches of an image given, lz4" runs "$work/small.sqlite" --branches 6 --memory 2M --swap lz4 -- \
     'r["branches"] == 6' 'r["swap_ins"] > 0' 'r["lz4_bytes_peak"] > 0'
+check "sqlite_branches: moves copy what is shared" runs "$work/small.sqlite" --branches 12 --memory 2M --move copy -- \
+    'r["move"] == "copy"' 'r["moves_copied"] > 0' 'r["moved_tracked"] == 0' 'r["track_bytes"] == 0'
+check "sqlite_branches: moves track what is shared, and copy nothing" runs "$work/small.sqlite" --branches 12 --memory 2M \
+    --move track -- 'r["move"] == "track"' 'r["moves_copied"] == 0' 'r["moved_tracked"] > 0' 'r["swap_in_copies"] == 0' \
+    'r["track_bytes"] > 0'
 check "sqlite_branches: one branch" runs "$work/small.sqlite" --branches 1 --memory 3M -- 'r["branches_checked"] >= 1'
 check "sqlite_branches: the same work for the same seed" same_work_for_the_same_seed
 check "sqlite_branches draws the run" writes_a_drawing
@@ -127,6 +132,7 @@ check "refused: a size that is no size" refuses --memory 24Q
 check "refused: a budget of the image's size or more" refuses "$work/small.sqlite" --memory 1G
 check "refused: a budget below 64 frames" refuses "$work/small.sqlite" --memory 255K
 check "refused: an unknown kind of swap" refuses --swap tape
+check "refused: an unknown kind of move" refuses --move away
 check "refused: a seed that is no number" refuses --seed x
 check "refused: a drawing that cannot be written" refuses "$work/small.sqlite" --memory 2M --branches 2 --svg "$work/absent/run.svg"
 if [ "$(id -u)" -eq 0 ]; then

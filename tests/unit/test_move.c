@@ -164,3 +164,34 @@ RMAP_TEST(move, ranges_over_tables_with_other_borders_keep_everything_in_its_pla
         world_fini(&w);
     }
 }
+
+/* S12.  7, 8 = 1 of P and C; P moves them to 90 under a record, writes 90, and moves both back: 8 comes home shared, and needs
+ * neither record nor copy */
+RMAP_TEST(move, S12_what_comes_home_shared_is_not_copied)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    world_write(p, 7, 1);
+    world_write(p, 8, 1);
+    struct world_space *c = world_fork(p);
+    struct rmap_page *page = world_page(p, 8);
+    struct rmap_moved m;
+    CHECK_OK(rmap_member_set_policy(&p->m, RMAP_MOVE_POLICY_TRACK));
+    m = world_move(p, 7, 90, 2);
+    CHECK_MOVED(m, 0, 0, 0, 0);
+    CHECK_EQ(m.tracked, 2);
+    CHECK_EQ(world_stats(&w).track_records, 1);
+    world_write(p, 90, 2);
+    world_check(&w);
+    m = world_move(p, 90, 7, 2);
+    CHECK_MOVED(m, 1, 0, 0, 0);
+    CHECK_EQ(m.tracked, 1);
+    CHECK(world_page(p, 8) == page && world_page(c, 8) == page);
+    CHECK_EQ(world_mappers(&w, page), 1 << p->number | 1 << c->number);
+    CHECK_EQ(world_stats(&w).track_bytes, 0);
+    CHECK_EQ(world_read(p, 7), 2);
+    CHECK_EQ(world_read(c, 7), 1);
+    world_check(&w);
+    world_fini(&w);
+}

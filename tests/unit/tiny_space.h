@@ -8,52 +8,21 @@
 #ifndef RMAP_TESTS_UNIT_TINY_SPACE_H
 #define RMAP_TESTS_UNIT_TINY_SPACE_H
 
+#include "support/flat_mmu.h"
 #include "support/world.h"
 
 #define TINY_PAGES 16
 
 struct tiny {
     struct rmap_member m;
+    struct flat_table table;
     RMAP_ATOMIC(rmap_pte_t) slots[TINY_PAGES];
 };
 
-static int tiny_run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
-{
-    struct tiny *t = mmu;
-    (void)vpn, (void)end;
-    *run = (struct rmap_mmu_run){.slots = t->slots, .first = 0, .count = TINY_PAGES};
-    return 0;
-}
-static int tiny_run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
-{
-    (void)t;
-    return tiny_run_find(mmu, vpn, vpn + 1, run);
-}
-static void tiny_run_unlock(void *mmu, struct rmap_mmu_run *run)
-{
-    (void)mmu, (void)run;
-}
-static int tiny_reserve(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t)
-{
-    return (void)mmu, (void)vpn, (void)t, 0;
-}
-static void tiny_unreserve(void *mmu, struct rmap_tables *t)
-{
-    (void)mmu, (void)t;
-}
-
 static struct rmap_mmu tiny_mmu(struct tiny *t)
 {
-    static struct rmap_mmu_ops ops = {.struct_size = sizeof ops,
-                                      .name = "tiny",
-                                      .caps = RMAP_MMU_NO_TLB,
-                                      .run_find = tiny_run_find,
-                                      .run_make = tiny_run_make,
-                                      .run_unlock = tiny_run_unlock,
-                                      .reserve = tiny_reserve,
-                                      .unreserve = tiny_unreserve};
-    ops.format = rmap_radix_soft.format;
-    return (struct rmap_mmu){.ops = &ops, .ctx = t, .pages = TINY_PAGES};
+    t->table = (struct flat_table){.pages = TINY_PAGES, .slots = t->slots};
+    return flat_mmu(&t->table);
 }
 
 /* `t` zeroed, also below. */
