@@ -20,6 +20,7 @@
 #include <objrmap/migrate.h>  /* other frames under the same mappings */
 #include <objrmap/swap.h>     /* what the core needs of a swap map */
 #include <objrmap/instance.h> /* one reverse map */
+#include <objrmap/usage.h>    /* who has how much: attribution */
 #include <objrmap/verify.h>   /* the invariants, checked */
 #include <objrmap/stats.h>    /* what walks cost */
 

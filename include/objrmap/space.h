@@ -14,6 +14,7 @@
 #include <objrmap/group.h>
 #include <objrmap/move.h>
 #include <objrmap/pager.h>
+#include <objrmap/usage.h>
 
 struct rmap_space;
 
@@ -136,6 +137,14 @@ RMAP_API int rmap_space_write(struct rmap_space *s, uint64_t addr, const void *b
 /** List regions in order: at most `max`, returns how many there are. */
 RMAP_API size_t rmap_space_regions(struct rmap_space *s, struct rmap_region_info *out, size_t max);
 RMAP_API int rmap_space_get_stats(struct rmap_space *s, struct rmap_space_stats *out);
+/**
+ * What the space has of frames and swap, exclusively, shared and in proportion; and what all spaces related to it by fork
+ * have together (usage.h). Exact: nothing of the pager's changes meanwhile. The pager waits for it: O(entries), of the
+ * space, or of all of them.
+ * @return 0; NULL_ARG; DEAD; BUSY; BLOCK; BAD_FRAME. *out is written on success only.
+ */
+RMAP_API int rmap_space_get_usage(struct rmap_space *s, struct rmap_usage *out);
+RMAP_API int rmap_space_get_group_usage(struct rmap_space *s, struct rmap_group_usage *out);
 /** The space's member and MMU, for the core's verbs and the MMU's own calls (rmap_host_base). Never NULL for a live space. */
 RMAP_API struct rmap_member *rmap_space_member(struct rmap_space *s);
 /** The embedder's pointer, NULL at first and in a forked child. */

@@ -60,6 +60,26 @@ int rmap_space_get_stats(struct rmap_space *s, struct rmap_space_stats *out)
     return 0;
 }
 
+int rmap_space_get_usage(struct rmap_space *s, struct rmap_usage *out)
+{
+    if (!out) return RMAP_ERR_NULL_ARG;
+    int rc = rmap__space_enter(s);
+    if (rc) return rc;
+    rc = rmap_member_usage(rmap__space_member(s), out);
+    rmap__space_leave(s);
+    return rc;
+}
+
+int rmap_space_get_group_usage(struct rmap_space *s, struct rmap_group_usage *out)
+{
+    if (!out) return RMAP_ERR_NULL_ARG;
+    int rc = rmap__space_enter(s);
+    if (rc) return rc;
+    rc = rmap_group_usage(rmap__space_member(s), out);
+    rmap__space_leave(s);
+    return rc;
+}
+
 size_t rmap_space_regions(struct rmap_space *s, struct rmap_region_info *out, size_t max)
 {
     if (rmap__space_enter(s)) return 0;

@@ -11,7 +11,13 @@ static int spaces(struct stage *g)
 {
     struct rmap_region_info r[4];
     struct rmap_space_stats st;
+    struct rmap_usage usage;
+    struct rmap_group_usage all;
     CHECK_OK(rmap_space_get_stats(g->parent, &st));
+    CHECK_OK(rmap_space_get_usage(g->parent, &usage));
+    CHECK_EQ(usage.present + usage.swapped, 12);
+    CHECK_OK(rmap_space_get_group_usage(g->parent, &all));
+    CHECK_EQ(all.members, 2);
     CHECK_EQ(rmap_space_regions(g->parent, r, 4), 2);
     CHECK(rmap_space_member(g->parent) != NULL);
     rmap_space_set_user(g->parent, g);
@@ -236,6 +242,11 @@ static int pages_and_groups(struct stage *g)
     CHECK(rmap_member_is_candidate(m, page));
     CHECK_OK(rmap_group_get_shape(m, &shape));
     CHECK_EQ(rmap_group_members(m), 2);
+    struct rmap_usage usage;
+    struct rmap_group_usage all;
+    CHECK_OK(rmap_member_usage(m, &usage));
+    CHECK_OK(rmap_group_usage(m, &all));
+    CHECK_EQ(all.members, 2);
     CHECK_OK(rmap_member_trim(m, 0, 4096));
     return 0;
 }
@@ -287,7 +298,8 @@ static void end_host(struct stage *g)
 }
 
 const struct verb fault_verbs_quiet[] = {
-    {"rmap_space_get_stats rmap_space_regions rmap_space_member rmap_space_set_user rmap_space_user rmap_space_advise",
+    {"rmap_space_get_stats rmap_space_regions rmap_space_member rmap_space_set_user rmap_space_user rmap_space_advise "
+     "rmap_space_get_usage rmap_space_get_group_usage",
      spaces, NULL, NULL, NULL, 0},
     {"rmap_space_destroy", destroy, fork_again, NULL, NULL, 0},
     {"rmap_referenced rmap_write_protect rmap_each_mapping rmap_unmap rmap_pages_sort rmap_protect rmap_swap_write "
@@ -305,7 +317,8 @@ const struct verb fault_verbs_quiet[] = {
     {"rmap_page_find rmap_page_pfn rmap_page_address rmap_page_get rmap_page_try_get rmap_page_put rmap_page_lock "
      "rmap_page_try_lock rmap_page_unlock rmap_page_reuse rmap_page_set_flags rmap_page_clear_flags rmap_page_pin "
      "rmap_page_unpin rmap_verify_page rmap_page_owner rmap_owner_get rmap_owner_put rmap_member_home "
-     "rmap_member_is_candidate rmap_member_may_map rmap_member_set_policy rmap_space_set_move_policy rmap_member_trim rmap_group_get_shape rmap_group_members",
+     "rmap_member_is_candidate rmap_member_may_map rmap_member_set_policy rmap_space_set_move_policy rmap_member_trim "
+     "rmap_group_get_shape rmap_group_members rmap_member_usage rmap_group_usage",
      pages_and_groups, NULL, NULL, NULL, 0},
     {"rmap_pager_get_stats rmap_pager_rmap rmap_swap_get_stats rmap_swap_verify rmap_device_get_stats rmap_stats_get "
      "rmap_mapper_class rmap_radix_root rmap_radix_peek rmap_pte_format_check rmap_error_name rmap_strerror "

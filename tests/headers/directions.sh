@@ -7,7 +7,7 @@ set -u
 root=$1
 . "$root/tests/support/tap.sh"
 
-core_nouns='types error alloc page group pte mmu rmap move migrate swap instance verify stats'
+core_nouns='types error alloc page group pte mmu rmap move migrate swap instance verify stats usage'
 mmu_nouns='memory radix host'
 swap_nouns='device swapmap'
 pager_nouns='pager space'
