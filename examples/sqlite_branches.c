@@ -10,6 +10,7 @@
  * are closed early, some outgrow their range and are moved.  See sqlite/ for
  * the parts; the pager is known to sqlite/memory.c alone.
  */
+#include "sqlite/attribution.h"
 #include "sqlite/branch.h"
 #include "sqlite/fault.h"
 #include "sqlite/image.h"
@@ -41,6 +42,11 @@
 #define ROLE_CLOSE 5
 #define CLOSE_AFTER_ROUNDS 2
 
+struct birth {
+    int round;
+    int parent; /* number of the branch, 0 is the root */
+};
+
 struct run {
     struct options options;
     struct image image;
@@ -48,14 +54,15 @@ struct run {
     struct reference *reference;
     struct branch root;
     struct branch *branches; /* [options.branches], in the order of birth */
-    int *born;               /* the round of birth of each */
+    struct birth *born;      /* of each */
     int count;               /* how many were made */
     int open;
     int checked;
     int submitted; /* of those, to the reference */
     uint64_t random;
     struct svg_series series;
-    struct store_gauges gauges; /* at the last sample */
+    struct store_gauges gauges;     /* at the last sample */
+    struct attribution attribution; /* when the work ended */
     struct report report;
     char failure[512]; /* the first one */
 };
@@ -108,18 +115,18 @@ static void check(struct run *run, struct branch *branch, int number)
 /* Half of the branches are forks of a branch that has worked, where there is one. */
 static void make_branch(struct run *run, int round)
 {
-    int number = run->count;
-    struct branch *parent = &run->root, *branch = &run->branches[number];
+    int number = run->count, parent = 0;
+    struct branch *branch = &run->branches[number];
 
     if (number % 4 >= 2)
-        for (int try = 0; try < 8 && parent == &run->root; try++) {
-            struct branch *other = &run->branches[random_below(&run->random, (uint64_t)number)];
-            if (is_open(other)) parent = other;
+        for (int try = 0; try < 8 && !parent; try++) {
+            int other = (int)random_below(&run->random, (uint64_t)number);
+            if (is_open(&run->branches[other])) parent = other + 1;
         }
-    branch_init_fork(branch, parent);
+    branch_init_fork(branch, parent ? &run->branches[parent - 1] : &run->root);
     branch->random = run->options.seed * UINT64_C(1000003) + (uint64_t)number;
-    run->report.forks_of_forks += parent != &run->root;
-    run->born[number] = round;
+    run->report.forks_of_forks += parent != 0;
+    run->born[number] = (struct birth){round, parent};
     run->count++;
     run->open++;
 }
@@ -146,7 +153,7 @@ static void work_round(struct run *run, int round)
         if (!is_open(branch)) continue;
         if (i % ROLES == ROLE_REOPEN && round % 3 == 0) branch_reopen(branch);
         work_on(run, branch, i % ROLES == ROLE_GROW ? WORKLOAD_GROW : WORKLOAD_SMALL);
-        if (i % ROLES == ROLE_CLOSE && round >= run->born[i] + CLOSE_AFTER_ROUNDS) {
+        if (i % ROLES == ROLE_CLOSE && round >= run->born[i].round + CLOSE_AFTER_ROUNDS) {
             check(run, branch, i + 1);
             branch_fini(branch);
             run->open--;
@@ -162,11 +169,24 @@ static void verify(struct run *run)
     note_failure(run, error, "the pager's books", memory_error_text(error));
 }
 
+/* Before the checks, which read every page of every branch. */
+static void attribute(struct run *run)
+{
+    attribution_init(&run->attribution, run->count + 1);
+    attribution_add(&run->attribution, 0, -1, run->root.memory);
+    for (int i = 0; i < run->count; i++)
+        if (is_open(&run->branches[i]))
+            attribution_add(&run->attribution, i + 1, run->born[i].parent, run->branches[i].memory);
+    note_failure(run, !attribution_holds(&run->attribution, &run->report.gauges), "attribution",
+                 "the branches' proportions do not add up to the pages that are there");
+}
+
 static void check_all(struct run *run)
 {
     verify(run);
     run->series.checks_begin = progress_seconds();
     store_sample(run->store, &run->report.gauges);
+    attribute(run);
     check(run, &run->root, 0);
     run->report.virtual_bytes = memory_size(run->root.memory);
     for (int i = 0; i < run->count; i++)
@@ -294,6 +314,8 @@ int main(int count, char **arguments)
     note_failure(&run, !draw(&run), run.options.svg, strerror(errno));
     run.report.ok = run.report.ok && !run.failure[0];
     report_table(&run.report);
+    if (run.options.per_branch) attribution_print(&run.attribution);
+    attribution_fini(&run.attribution);
     if (run.failure[0]) fprintf(stderr, "sqlite_branches: %s\n", run.failure);
     if (!report_result(&run.report)) fail(EXIT_RUN_FAILED, "the result cannot be written: %s", strerror(errno));
     return run.report.ok ? EXIT_SUCCESS : EXIT_RUN_FAILED;

@@ -315,6 +315,22 @@ size_t memory_size(const struct branch_memory *memory)
     return (size_t)memory->pages << PAGE_SHIFT;
 }
 
+int memory_usage(const struct branch_memory *memory, struct memory_usage *usage)
+{
+    struct rmap_usage counted;
+    int error = rmap_space_get_usage(memory->space, &counted);
+
+    if (error) return error;
+    *usage = (struct memory_usage){
+        .shared = counted.shared,
+        .exclusive = counted.exclusive,
+        .swapped = counted.swapped,
+        .resident = {counted.resident.pages, counted.resident.fraction},
+        .swap = {counted.swap.pages, counted.swap.fraction},
+    };
+    return 0;
+}
+
 bool memory_swap_full(struct store *store)
 {
     struct rmap_swap_stats swap = {0};

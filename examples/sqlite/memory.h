@@ -82,6 +82,20 @@ struct store_stats {
     uint64_t lz4_bytes_peak; /* 0 with a swap file */
 };
 
+/* A number of pages: pages + fraction / 2^64. */
+struct memory_share {
+    uint64_t pages, fraction;
+};
+
+/* What one branch has; a page counts once for each branch that has it, a share in proportion. */
+struct memory_usage {
+    uint64_t shared;    /* resident pages that another branch has, too, in memory or on swap */
+    uint64_t exclusive; /* resident pages that only this one has */
+    uint64_t swapped;
+    struct memory_share resident;
+    struct memory_share swap;
+};
+
 /* budget_bytes and range_bytes_max are multiples of MEMORY_PAGE_BYTES. */
 int store_open(const struct store_options *options, struct store **store);
 
@@ -110,6 +124,7 @@ void memory_close(struct branch_memory *memory);
 
 unsigned char *memory_base(const struct branch_memory *memory);
 size_t memory_size(const struct branch_memory *memory);
+int memory_usage(const struct branch_memory *memory, struct memory_usage *usage);
 
 /*
  * Live allocator bytes per further mapping, measured in a small world of its

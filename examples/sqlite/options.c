@@ -27,7 +27,8 @@ static const char usage[] =
     "  --swap file|lz4    evicted pages go to a file in $TMPDIR or to compressed memory (default file)\n"
     "  --move copy|track  pages still shared when their range moves are copied, or recorded (default copy)\n"
     "  --seed N           of the transactions (default 1)\n"
-    "  --svg FILE         draw residency, sharing and swap over the run\n";
+    "  --svg FILE         draw residency, sharing and swap over the run\n"
+    "  --per-branch       print what each branch has of memory and swap: shared, exclusive, in proportion\n";
 
 /* Digits only: strtoull alone would take spaces and signs. */
 static uint64_t parse_number(const char *name, const char *text, char **end)
@@ -87,6 +88,7 @@ void options_parse(struct options *options, int count, char **arguments)
         {"move", required_argument, NULL, 'o'},
         {"seed", required_argument, NULL, 'r'},
         {"svg", required_argument, NULL, 'v'},
+        {"per-branch", no_argument, NULL, 'p'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -113,6 +115,9 @@ void options_parse(struct options *options, int count, char **arguments)
             break;
         case 'v':
             options->svg = optarg;
+            break;
+        case 'p':
+            options->per_branch = true;
             break;
         case 'h':
             fputs(usage, stdout);

@@ -16,6 +16,7 @@ struct options {
     enum store_swap swap;
     enum store_move move;
     uint64_t seed;
+    bool per_branch; /* a table of who has how much */
 };
 
 /* Exits with 0 after --help. */

@@ -57,6 +57,24 @@ runs() # arguments... -- conditions...
     "$branches" $arguments > "$work/out" 2> "$work/err" || { tail -n 20 "$work/out" "$work/err"; return 1; }
     result_holds "$@" && ! left_behind
 }
+# A row for each open branch, the sum, and the two counts of pages, which are equal.
+tells_who_has_how_much()
+{
+    "$branches" "$work/small.sqlite" --branches 9 --memory 2M --per-branch > "$work/out" 2> "$work/err" || return 1
+    result_holds 'r["branches"] == 9' || return 1
+    sed -n '/^pages of each open branch/,/^resident/p' "$work/out" | tee "$work/table"
+    python3 - "$work/table" <<'END'
+import re, sys
+title, head, *rows, last = open(sys.argv[1]).read().splitlines()
+rows = [row.split() for row in rows]
+branches, all = [[float(x) for x in row[2:]] for row in rows[:-1]], [float(x) for x in rows[-1][1:]]
+assert rows[0][:2] == ["root", "-"] and len(branches) > 5 and any(row[1] not in ("root", "-") for row in rows[:-1]), rows
+for column in range(5):
+    assert abs(sum(row[column] for row in branches) - all[column]) < 0.01, (column, all)
+pages = re.findall(r"\d+", last)
+assert pages[0] == pages[1] and int(pages[0]) > 0 and abs(int(pages[0]) / 256 - all[2]) < 0.01, (pages, all)
+END
+}
 writes_a_drawing()
 {
     "$branches" --branches 3 --svg "$work/run.svg" "$work/small.sqlite" --memory 2M > "$work/out" 2>&1 || return 1
@@ -115,6 +133,7 @@ check "sqlite_branches: moves track what is shared, and copy nothing" runs "$wor
 check "sqlite_branches: one branch" runs "$work/small.sqlite" --branches 1 --memory 3M -- 'r["branches_checked"] >= 1'
 check "sqlite_branches: the same work for the same seed" same_work_for_the_same_seed
 check "sqlite_branches draws the run" writes_a_drawing
+check "sqlite_branches --per-branch: the proportions add up to the pages" tells_who_has_how_much
 check "an image in WAL mode is refused, or converted in a copy" sh -c '
     before=$(cksum < "$1"); "$2" "$1" --branches 2 --memory 2M; status=$?
     [ "$(cksum < "$1")" = "$before" ] && { [ $status -eq 0 ] || [ $status -eq 2 ]; }' - "$work/wal.sqlite" "$branches"
