@@ -141,8 +141,12 @@ RMAP_API int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *chi
 /**
  * Copy the entries of [first, first + count) from parent to child at the same page numbers. Counts are raised before the
  * child's entries are set; the locked attribute is not inherited (D9). Entries that exist in the child are not allowed.
- * => Takes run locks (source, then child) and allocates child tables before them.
- * @return 0; NULL_ARG; RANGE; INVALID (flags, not open); NOMEM; OVERFLOW; PINNED; BLOCK; EXISTS; BAD_FRAME. After an error only rmap_fork_abort is allowed.
+ * Of a pinned page the child gets a private copy instead (E2): what the parent's threads had written at one moment of this
+ * call, during which they could not write; what a device writes meanwhile is in it or not. The parent's entry is as before.
+ * => Takes run locks (source, then child) and allocates child tables before them; for pinned pages also frames
+ *    (frame_ops->alloc, which may reclaim), before their page lock.
+ * @return 0; NULL_ARG; RANGE; INVALID (flags, not open); NOMEM; OVERFLOW; BLOCK; EXISTS; BAD_FRAME; for a pinned page
+ *         NO_FRAME and whatever rmap_page_alloc says. After an error only rmap_fork_abort is allowed.
  */
 RMAP_API int rmap_fork_copy(struct rmap_fork *f, rmap_vpn_t first, uint64_t count, unsigned flags);
 /** Flush the parent's withdrawn write permissions; afterwards the child may be seen. Cannot fail. */

@@ -158,8 +158,10 @@ RMAP_API void rmap_page_unlock(struct rmap *r, struct rmap_page *page);
 /**
  * Pin: the page stays where it is until unpinned (device access, a guest's register file). Whoever waited here for a
  * migration has pinned a frame that the page has left: look at the entry again once it is pinned. A pinned page is not
- * exclusive, not unmapped, not moved between frames. Holds a reference. Fork of a space that maps a pinned page fails
- * with PINNED in this version.
+ * exclusive, not unmapped, not moved between frames; a fork gives the child a copy of it and leaves it to the parent,
+ * writable as it was (E2). Holds a reference.
+ * To pin memory of a space for something that writes to the frame: hold that space's lock, shared, and make the page its
+ * own by a write fault first. A page that is shared when it is pinned stays copy on write: a write then leaves the frame.
  * @return 0; NULL_ARG; UNKNOWN_PAGE; OVERFLOW. Needs a reference; takes the page lock, may block.
  */
 RMAP_API int rmap_page_pin(struct rmap *r, struct rmap_page *page);

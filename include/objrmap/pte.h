@@ -107,6 +107,11 @@ static inline rmap_pte_t rmap_pte_make_kind(const struct rmap_pte_format *f, enu
 {
     return (uint64_t)k << f->kind_shift | payload << f->payload_shift | rmap_pte__attrs(f, attrs);
 }
+/** The same entry with another frame. */
+static inline rmap_pte_t rmap_pte_set_pfn(const struct rmap_pte_format *f, rmap_pte_t e, rmap_pfn_t pfn)
+{
+    return (e & ~rmap_pte_payload_mask(f)) | pfn << f->payload_shift;
+}
 /** The attributes of an entry as a set of 1 << RMAP_ATTR_…. */
 static inline unsigned rmap_pte_attrs(const struct rmap_pte_format *f, rmap_pte_t e)
 {

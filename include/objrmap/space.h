@@ -67,7 +67,8 @@ RMAP_API int rmap_space_create(struct rmap_pager *p, struct rmap_space **out);
 
 /**
  * Fork: the child has the same regions and, copy on write, the same contents. Locked is not inherited.
- * @return 0; NOMEM; COMMIT; OVERFLOW; PINNED; provider's error. On failure the parent is unchanged and no child exists.
+ * Pinned pages are copied at once and stay the parent's, writable as they were (page.h); this alone takes frames.
+ * @return 0; NOMEM; COMMIT; OVERFLOW; NO_FRAME; provider's error. On failure the parent is unchanged and no child exists.
  */
 RMAP_API int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out);
 

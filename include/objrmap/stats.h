@@ -39,6 +39,7 @@ struct rmap_stats {
     uint64_t walks_incomplete, walks_partial;
     uint64_t flushes, flushed_pages, flushes_elided;
     uint64_t forks, fork_entries; /**< entries copied by forks */
+    uint64_t fork_copied;         /**< of these: pinned pages, of which the child got a private copy */
     uint64_t moved_reindexed, moved_copied, moved_swap, moved_swap_shared;
     uint64_t moved_tracked; /**< shared pages moved without a copy, by a record (TRACK) */
     uint64_t migrated;      /**< pages that changed their frame */

@@ -52,11 +52,11 @@ static inline uint64_t rmap_share_ceil(struct rmap_share s)
 
 /** Entries by what they name, and the shares. Each entry is in one of present, special, swapped and poison. */
 struct rmap_usage {
-    uint64_t present;   /**< that map a counted frame: present, no-access and migration entries */
-    uint64_t exclusive; /**< of these: the frame's only mapping, and its slot, if it has one, has no swap entry */
-    uint64_t shared;    /**< of these: the others */
-    uint64_t special;   /**< that map a SPECIAL frame (zero page): it belongs to nobody */
-    uint64_t swapped;   /**< swap entries */
+    uint64_t present;        /**< that map a counted frame: present, no-access and migration entries */
+    uint64_t exclusive;      /**< of these: the frame's only mapping, and its slot, if it has one, has no swap entry */
+    uint64_t shared;         /**< of these: the others */
+    uint64_t special;        /**< that map a SPECIAL frame (zero page): it belongs to nobody */
+    uint64_t swapped;        /**< swap entries */
     uint64_t swap_exclusive; /**< of these: the slot's only entry, and its page, if one is cached, is not mapped */
     uint64_t swap_shared;    /**< of these: the others */
     uint64_t poison;

@@ -33,7 +33,7 @@ struct rmap__counters {
     } walk[RMAP_WALK_VERBS][RMAP_MAPPER_CLASSES], first_lookups;
     _Atomic uint64_t incomplete, partial;
     _Atomic uint64_t flushes, flushed_pages, flushes_elided;
-    _Atomic uint64_t forks, fork_entries;
+    _Atomic uint64_t forks, fork_entries, fork_copied;
     _Atomic uint64_t moved_reindexed, moved_copied, moved_tracked, moved_swap, moved_swap_shared;
     _Atomic uint64_t track_bytes, track_records;
     _Atomic uint64_t migrated, discarded, poisoned;
@@ -194,6 +194,17 @@ void rmap__ghosts_reap(struct rmap *r);
 int rmap__mmu_check(const struct rmap_mmu *mmu);
 /** Common to exit and fork abort: out of the tree, dead objects freed. */
 void rmap__member_remove(struct rmap_member *m);
+
+/* ---- fork.c, fork_pinned.c ---- */
+/** The child's entry for the parent's `e`: the same, but not writable, not dirty, not locked (D9). */
+rmap_pte_t rmap__fork_inherited(const struct rmap_pte_format *f, rmap_pte_t e);
+enum { RMAP__FORK_AGAIN = 1 };
+/**
+ * A private copy of the pinned `page` for the child, at the page number where the parent maps it. Takes over the caller's
+ * reference. No run lock held, the child's table exists. @return 0; AGAIN: the entry or the pins have changed, look at the
+ * entry again; rmap_page_alloc's error (the parent is as before).
+ */
+int rmap__fork_pinned(struct rmap_fork *f, rmap_vpn_t vpn, struct rmap_page *page);
 
 /* ---- page.c, frames.c ---- */
 /** page.owner := tag (a reference is taken, the old one dropped). Page lock held or page unknown to others. */

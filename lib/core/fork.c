@@ -54,23 +54,28 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
 }
 
 /* The child's entry for the parent's `e`: same frame, not writable, not dirty, not locked (D9). */
-static rmap_pte_t inherited(const struct rmap_pte_format *f, rmap_pte_t e)
+rmap_pte_t rmap__fork_inherited(const struct rmap_pte_format *f, rmap_pte_t e)
 {
     e = rmap_pte_set(f, e, RMAP_ATTR_LOCKED, false);
     if (rmap_pte_kind(f, e) == RMAP_PTE_SWAP) return e;
     return rmap_pte_set(f, rmap_pte_set(f, e, RMAP_ATTR_WRITE, false), RMAP_ATTR_DIRTY, false);
 }
 
-/* Copy one mapping: write-protect the source, raise the count, in this order and before the child's entry is set. */
+/* Copy one mapping: write-protect the source, raise the count, in this order and before the child's entry is set. A
+ * page with pins is handed out instead, with a reference. (That of a migration entry has none: both need its lock.) */
 static int copy_mapping(struct rmap_fork *f, const struct rmap_mmu_run *from, uint32_t i, rmap_pte_t e,
-                        uint64_t *counted)
+                        uint64_t *counted, struct rmap_page **pinned)
 {
     struct rmap_member *m = f->parent;
     const struct rmap_pte_format *fmt = m->mmu.ops->format;
     struct rmap_page *page = rmap_page_find(m->r, rmap_pte_pfn(fmt, e));
     if (!page) return RMAP_ERR_BAD_FRAME;
     if (!rmap__page_counted(page)) return 0;
-    if (rmap_page_pins(page)) return RMAP_ERR_PINNED;
+    if (rmap_page_pins(page) && rmap_pte_kind(fmt, e) != RMAP_PTE_MIGRATION) {
+        rmap_page_get(page);
+        *pinned = page;
+        return 0;
+    }
     if (rmap_pte_get(fmt, e, RMAP_ATTR_WRITE)) {
         rmap_pte_t old = rmap__run_modify(&m->mmu, from, i, e, rmap_pte_set(fmt, e, RMAP_ATTR_WRITE, false));
         rmap_gather_flush(&f->gather, m, from->first + i, old, RMAP_FLUSH_WRITE);
@@ -95,12 +100,14 @@ static int copy_swap(struct rmap_fork *f, rmap_vpn_t vpn, rmap_swp_t entry)
     return 0;
 }
 
-/* Both runs locked; copies the page numbers [at, end) that both hold. @return 0 or the error of the entry that failed. */
+/* Both runs locked; copies the page numbers [*at, end) that both hold, up to a pinned page. @return 0 or the error of the
+ * entry that failed. */
 static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to,
-                        rmap_vpn_t at, rmap_vpn_t end)
+                        rmap_vpn_t *at_out, rmap_vpn_t end, struct rmap_page **pinned)
 {
     const struct rmap_pte_format *fmt = f->parent->mmu.ops->format;
     uint64_t counted = 0, swaps = f->copied_swap;
+    rmap_vpn_t at = *at_out;
     int err = 0;
     for (; at < end && !err; at++) {
         rmap_pte_t e = rmap_run_get(&f->parent->mmu, from, (uint32_t)(at - from->first));
@@ -113,7 +120,7 @@ static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, co
         case RMAP_PTE_PRESENT:
         case RMAP_PTE_NO_ACCESS:
         case RMAP_PTE_MIGRATION:
-            err = copy_mapping(f, from, (uint32_t)(at - from->first), e, &counted);
+            err = copy_mapping(f, from, (uint32_t)(at - from->first), e, &counted, pinned);
             break;
         case RMAP_PTE_SWAP:
             err = copy_swap(f, at, rmap_pte_swp(fmt, e));
@@ -123,12 +130,14 @@ static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, co
         default:
             err = RMAP_ERR_BAD_FRAME;
         }
-        if (!err) rmap_run_set(&f->child->mmu, to, (uint32_t)(at - to->first), inherited(fmt, e));
+        if (*pinned) break;
+        if (!err) rmap_run_set(&f->child->mmu, to, (uint32_t)(at - to->first), rmap__fork_inherited(fmt, e));
     }
     rmap__mappings_add(f->child, counted);
     atomic_fetch_add_explicit(&f->child->swapped, f->copied_swap - swaps, memory_order_relaxed);
     f->copied_present += counted;
     RMAP__COUNT(f->parent->r, fork_entries, counted + f->copied_swap - swaps);
+    *at_out = at;
     return err;
 }
 
@@ -138,6 +147,7 @@ static int copy_run(struct rmap_fork *f, rmap_vpn_t *at, rmap_vpn_t end)
     const struct rmap_mmu *pm = &f->parent->mmu, *cm = &f->child->mmu;
     struct rmap_mmu_run from, to;
     struct rmap_tables tables = {0};
+    struct rmap_page *pinned = NULL;
     int err = pm->ops->run_find(pm->ctx, *at, end, &from);
     if (err) return err;
     if (*at < from.first) *at = from.first;
@@ -148,14 +158,16 @@ static int copy_run(struct rmap_fork *f, rmap_vpn_t *at, rmap_vpn_t end)
             rmap_vpn_t stop = from.first + from.count;
             if (stop > to.first + to.count) stop = to.first + to.count;
             if (stop > end) stop = end;
-            err = copy_entries(f, &from, &to, *at, stop);
-            *at = stop;
+            err = copy_entries(f, &from, &to, at, stop, &pinned);
             cm->ops->run_unlock(cm->ctx, &to);
         }
         pm->ops->run_unlock(pm->ctx, &from);
     }
     cm->ops->unreserve(cm->ctx, &tables);
-    return err;
+    if (!pinned) return err;
+    err = rmap__fork_pinned(f, *at, pinned);
+    *at += err == 0;
+    return err == RMAP__FORK_AGAIN ? 0 : err;
 }
 
 int rmap_fork_copy(struct rmap_fork *f, rmap_vpn_t first, uint64_t count, unsigned flags)

@@ -65,6 +65,7 @@ int rmap_stats_get(struct rmap *r, struct rmap_stats *out)
     out->flushes_elided = c->flushes_elided;
     out->forks = c->forks;
     out->fork_entries = c->fork_entries;
+    out->fork_copied = c->fork_copied;
     out->moved_reindexed = c->moved_reindexed;
     out->moved_copied = c->moved_copied;
     out->moved_tracked = c->moved_tracked;

@@ -76,7 +76,7 @@ struct kin_scan {
 
 /** What games have done, summed: where one stays 0, less is shown than is said. X(name) */
 #define KIN_TOTALS(X)                                                                                                  \
-    X(forks)                                                                                                           \
+    X(forks) X(fork_copied)                                                                                            \
     X(steps)                                                                                                           \
     X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins) X(swap_in_copies)      \
         X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_) X(unmaps)          \

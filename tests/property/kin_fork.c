@@ -2,10 +2,14 @@
 /** @file property/kin_fork.c  Kin: forks, at once or in steps with other things going on in between, and aborts. */
 #include "property/kin.h"
 
-static struct kin_entry inherited(const struct kin_entry *e)
+/* What the child has at a page: the parent's instance, or, of a pinned page, a new one with the same contents (E2). */
+static struct kin_entry inherited(struct kin *g, const struct kin_entry *e, bool pinned)
 {
     struct kin_entry child = *e;
     child.locked = false; /* D9 */
+    if (!pinned) return child;
+    child.id = ++g->last_id;
+    g->totals->fork_copied++;
     return child;
 }
 
@@ -15,37 +19,42 @@ static bool maps_pinned(struct kin *g, const struct kin_space *p, unsigned k)
     return page && rmap_page_pins(page);
 }
 
-static void check_copied(struct kin *g, const struct kin_space *p, const struct kin_space *c, unsigned k)
+/* `before`: the parent's entry. */
+static void check_copied(struct kin *g, const struct kin_space *p, const struct kin_space *c, unsigned k, bool pinned,
+                         rmap_pte_t before)
 {
     const struct rmap_pte_format *f = g->c.world.geometry->format;
     const rmap_pte_t a = world_entry(p->s, g->c.vpn[k]), b = world_entry(c->s, g->c.vpn[k]);
     if (!a && !b) return;
-    if (rmap_pte_kind(f, a) != rmap_pte_kind(f, b) || rmap_pte_pfn(f, a) != rmap_pte_pfn(f, b))
+    if (rmap_pte_kind(f, a) != rmap_pte_kind(f, b) || (rmap_pte_pfn(f, a) != rmap_pte_pfn(f, b)) != pinned)
         kin_fail(g, "page %u: entry %#llx was copied as %#llx", k, (unsigned long long)a, (unsigned long long)b);
-    if (rmap_pte_get(f, a, RMAP_ATTR_WRITE) || rmap_pte_get(f, b, RMAP_ATTR_WRITE))
+    if ((rmap_pte_get(f, a, RMAP_ATTR_WRITE) && !pinned) || rmap_pte_get(f, b, RMAP_ATTR_WRITE))
         kin_fail(g, "page %u is writable", k);
+    if (pinned && a != before) kin_fail(g, "page %u is pinned, and its entry changed", k);
 }
 
 static void fork_at_once(struct kin *g, struct kin_space *p, struct kin_space *c)
 {
-    bool pinned = false;
-    for (unsigned k = 0; k < KIN_PAGES; k++) pinned |= maps_pinned(g, p, k);
+    bool pinned[KIN_PAGES], any = false;
+    rmap_pte_t before[KIN_PAGES];
+    for (unsigned k = 0; k < KIN_PAGES; k++) {
+        any |= pinned[k] = maps_pinned(g, p, k);
+        before[k] = world_entry(p->s, g->c.vpn[k]);
+    }
     struct world_space *child = NULL;
     bool failing = kin_failing_begin(g);
     int err = world_fork_try(p->s, &child);
     kin_failing_end(g);
     if (err) {
-        if (!(pinned && err == RMAP_ERR_PINNED) && !(failing && err == RMAP_ERR_NOMEM))
+        if (!failing || (err != RMAP_ERR_NOMEM && !(any && err == RMAP_ERR_NO_FRAME)))
             kin_fail(g, "%s", rmap_error_name(err));
-        g->totals->refused += err == RMAP_ERR_PINNED;
-        g->totals->failed += err == RMAP_ERR_NOMEM;
+        g->totals->failed++;
         return;
     }
-    if (pinned) kin_fail(g, "a page is pinned, but the fork went well");
     c->s = child;
     for (unsigned k = 0; k < KIN_PAGES; k++) {
-        c->at[k] = inherited(&p->at[k]);
-        check_copied(g, p, c, k);
+        c->at[k] = inherited(g, &p->at[k], pinned[k]);
+        check_copied(g, p, c, k, pinned[k], before[k]);
     }
     g->totals->forks++;
 }
@@ -72,16 +81,16 @@ static void fork_in_steps(struct kin *g, struct kin_space *p, struct kin_space *
         if (kin_below(g, 4) == 0) kin_meanwhile(g, p, c);
         const unsigned k = (first + i) % KIN_PAGES;
         const bool pinned = maps_pinned(g, p, k);
+        const rmap_pte_t before = world_entry(p->s, g->c.vpn[k]);
         bool failing = kin_failing_begin(g);
         err = rmap_fork_copy(&f, g->c.vpn[k], 1, RMAP_FORK_COW);
         kin_failing_end(g);
-        if (err && !(pinned && err == RMAP_ERR_PINNED) && !(failing && err == RMAP_ERR_NOMEM))
+        if (err && (!failing || (err != RMAP_ERR_NOMEM && !(pinned && err == RMAP_ERR_NO_FRAME))))
             kin_fail(g, "rmap_fork_copy: %s", rmap_error_name(err));
-        if (!err && pinned) kin_fail(g, "page %u is pinned, but was copied", k);
         abort |= err != 0;
         if (err) break;
-        c->at[k] = inherited(&p->at[k]);
-        check_copied(g, p, c, k);
+        c->at[k] = inherited(g, &p->at[k], pinned);
+        check_copied(g, p, c, k, pinned, before);
         kin_note_more(g, "%u; ", k);
         g->totals->steps++;
     }

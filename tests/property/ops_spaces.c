@@ -28,14 +28,36 @@ void op_create(struct game *g)
     }
 }
 
-static bool maps_pinned(const struct game *g, unsigned s)
+/* The page of a space's entry, if it is pinned. */
+static struct rmap_page *pinned_page(const struct game *g, unsigned s, unsigned v)
 {
+    const struct scan_entry *e = &g->scan.entry[s][v];
+    if (e->kind != RMAP_PTE_PRESENT && e->kind != RMAP_PTE_NO_ACCESS) return NULL;
+    struct rmap_page *page = rmap_page_find(g->r, e->pfn);
+    return rmap_page_pins(page) ? page : NULL;
+}
+
+static unsigned count_pinned(const struct game *g, unsigned s)
+{
+    unsigned n = 0;
+    for (unsigned v = 0; v < ORACLE_PAGES; v++) n += pinned_page(g, s, v) != NULL;
+    return n;
+}
+
+/* E2: pinned pages are as before, the child has copies: the only frames that a fork takes. */
+static void check_pinned(struct game *g, unsigned s, unsigned pinned)
+{
+    struct rmap_pager_stats st;
+    rmap_pager_get_stats(g->p, &st);
+    if (!pinned && st.evictions != g->before.evictions) game_fail(g, "fork evicted");
+    if (st.evictions == g->before.evictions && st.frames_used != g->before.frames_used + pinned)
+        game_fail(g, "fork took frames");
+    if (st.swap_ins != g->before.swap_ins) game_fail(g, "fork read from swap");
     for (unsigned v = 0; v < ORACLE_PAGES; v++) {
-        const struct scan_entry *e = &g->scan.entry[s][v];
-        if (e->kind != RMAP_PTE_PRESENT && e->kind != RMAP_PTE_NO_ACCESS) continue;
-        if (rmap_page_pins(rmap_page_find(g->r, e->pfn))) return true;
+        const struct rmap_page *page = pinned_page(g, s, v);
+        if (page && rmap_page_mapcount(page) != g->scan.frame[g->scan.entry[s][v].pfn].mappings)
+            game_fail(g, "page %u is pinned, but was shared", v);
     }
-    return false;
 }
 
 void op_fork(struct game *g)
@@ -50,21 +72,19 @@ void op_fork(struct game *g)
         return;
     }
     int expected = oracle_fork_check(&g->o, (unsigned)parent);
-    if (!expected && maps_pinned(g, (unsigned)parent)) expected = RMAP_ERR_PINNED;
+    const unsigned pinned = count_pinned(g, (unsigned)parent);
     game_note(g, "fork s%d -> s%d", parent, child);
     struct rmap_space *space = NULL;
     int rc = rmap_space_fork(g->space[parent], &space);
     ops_touch(g, (unsigned)parent, 0, ORACLE_PAGES);
-    if (!ops_judge(g, rc, expected, 0)) {
+    if (!ops_judge(g, rc, expected, pinned ? ENV_FRAMES : 0)) {
         if (space) game_fail(g, "a failed fork gave a child");
         return;
     }
     give_number(g, child, space);
     oracle_fork(&g->o, (unsigned)parent, (unsigned)child);
     if (rmap_space_user(space)) game_fail(g, "a child inherits the embedder's pointer");
-    struct rmap_pager_stats st;
-    rmap_pager_get_stats(g->p, &st);
-    if (st.frames_used != g->before.frames_used || st.swap_ins != g->before.swap_ins) game_fail(g, "fork took frames");
+    check_pinned(g, (unsigned)parent, pinned);
 }
 
 void op_exec(struct game *g)

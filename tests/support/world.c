@@ -11,6 +11,7 @@ static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
     struct world *w = ctx;
     (void)near;
     if (w->runs) world_broken(w, "a frame is allocated while a run is held");
+    if (w->on_frame) w->on_frame(w);
     if (++w->frame_calls == w->frame_fail_at || !w->free_count) return RMAP_ERR_NO_FRAME;
     *out = w->free_frames[--w->free_count];
     w->frame[*out - WORLD_PFN].used = true;
@@ -43,6 +44,7 @@ static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
 {
     struct world *w = ctx;
     if (w->runs) world_broken(w, "a frame is copied while a run is held");
+    if (w->on_copy) w->on_copy(w);
     w->copies++;
     if (w->memory) memcpy(world_contents(w, dst), world_contents(w, src), (size_t)1 << WORLD_PAGE_SHIFT);
 }

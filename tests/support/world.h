@@ -62,6 +62,8 @@ struct world {
     struct test_alloc alloc;
     struct rmap_allocator hooks;     /* what the library gets: `alloc`, and then on_free */
     void (*on_free)(struct world *w); /* after memory was given back: what another thread might do just then. NULL: nothing */
+    void (*on_frame)(struct world *w); /* a frame is asked for: what reclaim may do then. NULL: nothing */
+    void (*on_copy)(struct world *w);  /* a frame is about to be copied. NULL: nothing */
     struct rmap *r;
     struct rmap_swap *swap; /* NULL: none */
     struct faulty_device device;

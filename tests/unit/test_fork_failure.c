@@ -85,12 +85,12 @@ RMAP_TEST(fork_failure, A6_without_memory_at_any_step_nothing_is_leaked_and_the_
     world_fini(&w);
 }
 
-enum obstacle { COUNT_IS_FULL, SLOT_IS_FULL, IS_PINNED, NO_DESCRIPTOR, SLOT_IS_DEAD, IS_HUGE, CHILD_HAS_ENTRY, OBSTACLES };
+enum obstacle { COUNT_IS_FULL, SLOT_IS_FULL, NO_FRAME_FOR_PINNED, NO_DESCRIPTOR, SLOT_IS_DEAD, IS_HUGE, CHILD_HAS_ENTRY, OBSTACLES };
 
 /* A6, E2, C6, H3: something stands in the way behind entries that were copied already */
 RMAP_TEST(fork_failure, A6_whatever_stops_the_copying_an_abort_undoes_it)
 {
-    static const int error[OBSTACLES] = {RMAP_ERR_OVERFLOW, RMAP_ERR_OVERFLOW, RMAP_ERR_PINNED, RMAP_ERR_BAD_FRAME,
+    static const int error[OBSTACLES] = {RMAP_ERR_OVERFLOW, RMAP_ERR_OVERFLOW, RMAP_ERR_NO_FRAME, RMAP_ERR_BAD_FRAME,
                                          RMAP_ERR_BAD_FRAME, RMAP_ERR_BLOCK, RMAP_ERR_EXISTS};
     for (enum obstacle o = 0; o < OBSTACLES; o++) {
         struct world w;
@@ -105,7 +105,7 @@ RMAP_TEST(fork_failure, A6_whatever_stops_the_copying_an_abort_undoes_it)
         switch (o) {
         case COUNT_IS_FULL: page->mapcount = RMAP_MAPCOUNT_MAX; break;
         case SLOT_IS_FULL: foreign = world_entry(p, 2000); break;
-        case IS_PINNED: CHECK_OK(rmap_page_pin(w.r, page)); break;
+        case NO_FRAME_FOR_PINNED: CHECK_OK(rmap_page_pin(w.r, page)); w.frame_fail_at = w.frame_calls + 1; break;
         case NO_DESCRIPTOR: foreign = rmap_pte_make(f, WORLD_PFN - 1, 0); break;
         case SLOT_IS_DEAD: foreign = rmap_pte_make_kind(f, RMAP_PTE_SWAP, rmap_swp_make(1, 63), 0); break;
         case IS_HUGE: p->blocked = true, p->block = 1400; break;
@@ -122,7 +122,7 @@ RMAP_TEST(fork_failure, A6_whatever_stops_the_copying_an_abort_undoes_it)
         CHECK(!c->m.node);
 
         if (o == COUNT_IS_FULL) page->mapcount = before.mapcount[1];
-        if (o == IS_PINNED) rmap_page_unpin(w.r, page);
+        if (o == NO_FRAME_FOR_PINNED) rmap_page_unpin(w.r, page);
         if (o == SLOT_IS_FULL) {
             CHECK_EQ(rmap_swap_get_ops()->count(w.swap, rmap_pte_swp(f, foreign)), UINT32_MAX);
             rmap_swap_get_ops()->put(w.swap, rmap_pte_swp(f, foreign), UINT32_MAX - 2);

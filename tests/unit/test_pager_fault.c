@@ -259,24 +259,6 @@ RMAP_TEST(pager_fault, execute_is_granted_by_the_region_and_withdrawn_with_it)
     world_fini(&w);
 }
 
-/* P page 2 pinned: fork refuses; a pinned page is not exclusive, so a write after write-protection copies (E2) */
-RMAP_TEST(pager_fault, E2_a_pinned_page_is_not_forked)
-{
-    world_init(&w, 32, 0, 0);
-    struct rmap_space *p = space_new(&w), *c = (struct rmap_space *)&w;
-    map_at(p, 2, 1, RW);
-    put(p, 2, 20);
-    struct rmap_page *page = page_at(&w, p, 2);
-    CHECK_OK(rmap_page_pin(w.r, page));
-    CHECK_ERR(rmap_space_fork(p, &c), RMAP_ERR_PINNED);
-    CHECK(c == (struct rmap_space *)&w);
-    CHECK_EQ(stats(&w).spaces, 1);
-    world_verify(&w);
-    rmap_page_unpin(w.r, page);
-    CHECK_EQ(get(space_fork(&w, p), 2), 20);
-    world_fini(&w);
-}
-
 /* A, B: 8 pages each, written turn by turn: each space's frames are still in a row */
 RMAP_TEST(pager_fault, neighbouring_pages_get_neighbouring_frames)
 {

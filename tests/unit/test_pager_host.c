@@ -165,6 +165,34 @@ RMAP_TEST(pager_host, fork_withdraws_the_parents_writable_projection)
     world_fini(&w);
 }
 
+/* parent 0, pinned, with a live writable projection: the fork leaves it the frame, and the permission to write (E2). */
+RMAP_TEST(pager_host, E2_a_pinned_page_is_written_in_place_after_a_fork)
+{
+    struct world w;
+    world_init(&w, 64, 0);
+    struct rmap_space *parent = space_with_region(&w, 4), *child;
+    const struct rmap_mmu *mmu = &rmap_space_member(parent)->mmu;
+    struct rmap *r = rmap_pager_rmap(w.p);
+    struct rmap_mmu_run run;
+    *word(parent, 0) = 1;
+    CHECK_OK(mmu->ops->run_find(mmu->ctx, 0, 1, &run));
+    const rmap_pte_t e = rmap_run_get(mmu, &run, (uint32_t)(0 - run.first));
+    mmu->ops->run_unlock(mmu->ctx, &run);
+    struct rmap_page *page = rmap_page_find(r, rmap_pte_pfn(mmu->ops->format, e));
+    volatile uint64_t *frame = rmap_page_address(r, page);
+    CHECK_OK(rmap_page_pin(r, page));
+    CHECK_OK(rmap_space_fork(parent, &child));
+    *word(parent, 0) = 2;
+    CHECK_EQ(*frame, 2);
+    *frame = 3; /* as a device would */
+    CHECK_EQ(*word(parent, 0), 3);
+    CHECK_EQ(*word(child, 0), 1);
+    rmap_page_unpin(r, page);
+    CHECK_OK(rmap_space_destroy(child));
+    CHECK_OK(rmap_space_destroy(parent));
+    world_fini(&w);
+}
+
 /* A store to an absent page takes one fault, not a read fault and a write fault. */
 RMAP_TEST(pager_host, a_write_faults_once)
 {
