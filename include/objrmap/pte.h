@@ -28,7 +28,7 @@ enum rmap_pte_attr {
     RMAP_ATTR_ACCESSED,
     RMAP_ATTR_DIRTY,
     RMAP_ATTR_LOCKED,     /**< software: mlock, found without a region look-up (S7) */
-    RMAP_ATTR_SOFT_DIRTY, /**< software: written since somebody last cleared it */
+    RMAP_ATTR_SOFT_DIRTY, /**< software: written since the last snapshot; to be set whenever WRITE is granted */
     RMAP_ATTR_COUNT
 };
 

@@ -223,5 +223,40 @@ enum rmap_protect_flag {
  */
 RMAP_API int rmap_protect(struct rmap_member *m, rmap_vpn_t first, uint64_t count, unsigned flags);
 
+/** What rmap_snapshot did, in entries. */
+struct rmap_snapshot {
+    uint64_t withdrawn; /**< lost the permission to write */
+    uint64_t dirty;     /**< had DIRTY, which went to their page's flag */
+    uint64_t written;   /**< were written since the last snapshot; pinned ones always count */
+    uint64_t pinned;    /**< left out: pinned pages */
+};
+
+/**
+ * A range of a space at one moment: withdraw write from every entry, collect DIRTY into the pages' flags, clear SOFT_DIRTY
+ * (of swap entries, too), flush. The moment is the end of the call's last flush: from then on, and as long as the caller
+ * serves no write fault, what the frames hold is what the space held at that moment, with every store that was made before
+ * and none that came after, also of stores that depend on each other across pages and threads. Copy it there and then, or
+ * let a fork keep it (space.h says how).
+ * The entries of *pinned* pages are left as they are: taking write away would make the next write leave the frame that the
+ * pin is for. What a device, or a thread, writes there has no moment; such pages are counted, and said to be written, now
+ * and at the next snapshot.
+ * `written`: NULL, or a bitmap of `count` bits in 64-bit words that are all overwritten: bit i says that page first + i was
+ * written since the last snapshot. Reading and clearing is one step: no write falls between two snapshots.
+ * => Space lock held exclusively: that is what keeps faults out. Takes run locks, and the MMU's flush under them; then the
+ *    group lock exclusively for a moment, so that walks under way have flushed. Allocates nothing.
+ * Cost: one pass over the range's tables, one flush for each that held a writable or dirty entry.
+ * @return 0; NULL_ARG; DEAD; RANGE; UNSUPPORTED (`written`, but the format has no SOFT_DIRTY); BLOCK (done up to a huge
+ *   entry: `written` and *out say what). `out` may be NULL.
+ */
+RMAP_API int rmap_snapshot(struct rmap_member *m, rmap_vpn_t first, uint64_t count, uint64_t *written,
+                           struct rmap_snapshot *out);
+
+/**
+ * Which pages were written since the last snapshot; nothing changes. `bitmap` as above; *written (may be NULL): how many.
+ * => Space lock held, shared is enough. Takes run locks. @return 0; NULL_ARG; DEAD; RANGE; UNSUPPORTED; BLOCK (looked at up
+ *    to a huge entry).
+ */
+RMAP_API int rmap_written(struct rmap_member *m, rmap_vpn_t first, uint64_t count, uint64_t *bitmap, uint64_t *written);
+
 RMAP_END_DECLS
 #endif

@@ -14,6 +14,7 @@
 #include <objrmap/group.h>
 #include <objrmap/move.h>
 #include <objrmap/pager.h>
+#include <objrmap/rmap.h>
 #include <objrmap/usage.h>
 
 struct rmap_space;
@@ -134,6 +135,28 @@ RMAP_API int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned acc
  */
 RMAP_API int rmap_space_read(struct rmap_space *s, uint64_t addr, void *buf, size_t bytes, size_t *done);
 RMAP_API int rmap_space_write(struct rmap_space *s, uint64_t addr, const void *buf, size_t bytes, size_t *done);
+
+/**
+ * Incremental checkpoints: rmap_snapshot and rmap_written (rmap.h) on a range of the space, which may have holes; all of
+ * it: (0, the MMU's pages). `written` and `bitmap` must not be projected memory: they are filled under the pager's lock.
+ *
+ * A page counts as written from its first write fault after a snapshot, wherever it is by then: new pages, copies on write,
+ * pages on swap; a forked child begins with its parent's marks; a moved page takes its mark along. Ranges that were mapped,
+ * unmapped, dropped (DONTNEED) or moved are the caller's to note: a page without contents is never said to be written.
+ *
+ *   Copying while writers run (migration): snapshot with `written`, copy the pages that it names, repeat; at last stop the
+ *   writers, snapshot, copy the rest. A page that was written as it was copied is named again next time.
+ *
+ *   A checkpoint of one moment: fork; the child is the moment, and rmap_space_written of the child names what had been written
+ *   by then. Snapshot the parent with `written`, and add what that names to the next round's: writes since the fork.
+ *   Copy from the child, at leisure, and destroy it.
+ *
+ * @return 0; NULL_ARG; RANGE; DEAD; BUSY; UNSUPPORTED (no SOFT_DIRTY in the MMU's format); BLOCK.
+ */
+RMAP_API int rmap_space_snapshot(struct rmap_space *s, rmap_vpn_t first, uint64_t count, uint64_t *written,
+                                 struct rmap_snapshot *out);
+RMAP_API int rmap_space_written(struct rmap_space *s, rmap_vpn_t first, uint64_t count, uint64_t *bitmap,
+                                uint64_t *written);
 
 /** List regions in order: at most `max`, returns how many there are. */
 RMAP_API size_t rmap_space_regions(struct rmap_space *s, struct rmap_region_info *out, size_t max);

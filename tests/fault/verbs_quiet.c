@@ -13,7 +13,11 @@ static int spaces(struct stage *g)
     struct rmap_space_stats st;
     struct rmap_usage usage;
     struct rmap_group_usage all;
+    uint64_t map;
     CHECK_OK(rmap_space_get_stats(g->parent, &st));
+    CHECK_OK(rmap_space_snapshot(g->parent, 0, 64, &map, NULL));
+    CHECK_OK(rmap_space_written(g->parent, 0, 64, &map, NULL));
+    CHECK_EQ(map, 0);
     CHECK_OK(rmap_space_get_usage(g->parent, &usage));
     CHECK_EQ(usage.present + usage.swapped, 12);
     CHECK_OK(rmap_space_get_group_usage(g->parent, &all));
@@ -244,6 +248,9 @@ static int pages_and_groups(struct stage *g)
     CHECK_EQ(rmap_group_members(m), 2);
     struct rmap_usage usage;
     struct rmap_group_usage all;
+    uint64_t map;
+    CHECK_OK(rmap_snapshot(m, 0, 64, &map, NULL));
+    CHECK_OK(rmap_written(m, 0, 64, &map, NULL));
     CHECK_OK(rmap_member_usage(m, &usage));
     CHECK_OK(rmap_group_usage(m, &all));
     CHECK_EQ(all.members, 2);
@@ -299,7 +306,7 @@ static void end_host(struct stage *g)
 
 const struct verb fault_verbs_quiet[] = {
     {"rmap_space_get_stats rmap_space_regions rmap_space_member rmap_space_set_user rmap_space_user rmap_space_advise "
-     "rmap_space_get_usage rmap_space_get_group_usage",
+     "rmap_space_get_usage rmap_space_get_group_usage rmap_space_snapshot rmap_space_written",
      spaces, NULL, NULL, NULL, 0},
     {"rmap_space_destroy", destroy, fork_again, NULL, NULL, 0},
     {"rmap_referenced rmap_write_protect rmap_each_mapping rmap_unmap rmap_pages_sort rmap_protect rmap_swap_write "
@@ -318,7 +325,8 @@ const struct verb fault_verbs_quiet[] = {
      "rmap_page_try_lock rmap_page_unlock rmap_page_reuse rmap_page_set_flags rmap_page_clear_flags rmap_page_pin "
      "rmap_page_unpin rmap_verify_page rmap_page_owner rmap_owner_get rmap_owner_put rmap_member_home "
      "rmap_member_is_candidate rmap_member_may_map rmap_member_set_policy rmap_space_set_move_policy rmap_member_trim "
-     "rmap_group_get_shape rmap_group_members rmap_member_usage rmap_group_usage",
+     "rmap_group_get_shape rmap_group_members rmap_member_usage rmap_group_usage rmap_snapshot "
+     "rmap_written",
      pages_and_groups, NULL, NULL, NULL, 0},
     {"rmap_pager_get_stats rmap_pager_rmap rmap_swap_get_stats rmap_swap_verify rmap_device_get_stats rmap_stats_get "
      "rmap_mapper_class rmap_radix_root rmap_radix_peek rmap_pte_format_check rmap_error_name rmap_strerror "

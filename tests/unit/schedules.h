@@ -4,7 +4,7 @@
  *
  *     task a:  begin ─ copy ─ commit        task b:  zap        walk:  ● visit ● visit ● visit ●
  *
- * A schedule is a list of choices, made wherever more than one thing could happen next: which task, or the walk. Inside
+ * A choice is made wherever more than one thing could happen next: which task, or the walk. Inside
  * a walk that is before its first and after every look into a space, when it holds no run lock; there only steps are
  * possible that need neither the page lock nor the exclusive group lock. A migration is two walks; between them its
  * page lock is held, so that everything is possible but a swap-in, a move and a copy-on-write fault. Each schedule
@@ -18,6 +18,7 @@
 #ifndef RMAP_TESTS_UNIT_SCHEDULES_H
 #define RMAP_TESTS_UNIT_SCHEDULES_H
 
+#include "support/choices.h"
 #include "support/world.h"
 
 enum { S, X, Y, SPACES };
@@ -70,29 +71,6 @@ struct scene {
 };
 
 static struct scene *scene; /* the one that runs: MMU hooks know only their space */
-static struct {
-    unsigned char chosen[64], options[64];
-    unsigned length, depth;
-} schedule;
-
-static unsigned choose(unsigned options)
-{
-    if (options == 1) return 0;
-    CHECK(schedule.depth < sizeof schedule.chosen);
-    if (schedule.depth == schedule.length) schedule.chosen[schedule.length++] = 0;
-    schedule.options[schedule.depth] = (unsigned char)options;
-    return schedule.chosen[schedule.depth++];
-}
-
-/* The next schedule, or false after the last one. */
-static bool schedule_next(void)
-{
-    while (schedule.length && schedule.chosen[schedule.length - 1] + 1 == schedule.options[schedule.length - 1])
-        schedule.length--;
-    if (schedule.length) schedule.chosen[schedule.length - 1]++;
-    schedule.depth = 0;
-    return schedule.length;
-}
 
 /* ---- steps ---- */
 

@@ -182,7 +182,8 @@ static struct world_space *family(struct world *w, struct rmap_page *page[2])
     page[1] = pin(w, p, 600);
     return p;
 }
-static void check_as_before(struct world *w, struct world_space *p, struct rmap_page *page[2], uint64_t frames, size_t live)
+static void check_as_before(struct world *w, struct world_space *p, struct rmap_page *page[2], uint64_t frames,
+                            size_t live)
 {
     for (unsigned i = 0; i < 2; i++) {
         const rmap_vpn_t vpn = i ? 600 : 3;
@@ -213,8 +214,10 @@ RMAP_TEST(fork_pins, A6_without_memory_or_frame_the_parent_is_as_before_its_writ
         const size_t live = w.alloc.live_blocks;
         unsigned n = 1;
         for (;; n++) {
-            if (frames) w.frame_fail_at = w.frame_calls + n;
-            else w.alloc.fail_at = w.alloc.calls + n;
+            if (frames)
+                w.frame_fail_at = w.frame_calls + n;
+            else
+                w.alloc.fail_at = w.alloc.calls + n;
             int err = world_fork_try(p, &c);
             if (!err) break;
             CHECK_ERR(err, frames ? RMAP_ERR_NO_FRAME : RMAP_ERR_NOMEM);
@@ -390,7 +393,9 @@ RMAP_TEST(fork_pins, reclaim_in_the_middle_of_a_fork_evicts_what_was_copied_and_
             CHECK_EQ(c->m.swapped, 5);
             CHECK_EQ(c->m.mapped, 1);
             for (rmap_vpn_t v = 0; v < 6; v++)
-                if (v != 2) CHECK_EQ(rmap_swap_get_ops()->count(w.swap, rmap_pte_swp(c->mmu.ops->format, world_entry(c, v))), 2);
+                if (v != 2)
+                    CHECK_EQ(rmap_swap_get_ops()->count(w.swap, rmap_pte_swp(c->mmu.ops->format, world_entry(c, v))),
+                             2);
         }
         CHECK(world_attr(scene.p, 2, RMAP_ATTR_WRITE));
         fork_done(&w, c);

@@ -193,6 +193,31 @@ RMAP_TEST(pager_host, E2_a_pinned_page_is_written_in_place_after_a_fork)
     world_fini(&w);
 }
 
+/* pages 0-3 written through projections; snapshot; then a load from 1 and a store to 2 */
+RMAP_TEST(pager_host, stores_through_projections_after_a_snapshot_are_marked)
+{
+    struct world w;
+    world_init(&w, 64, 0);
+    struct rmap_space *s = space_with_region(&w, 4);
+    struct rmap_snapshot done;
+    uint64_t map;
+    for (unsigned v = 0; v < 4; v++) *word(s, v) = v;
+    CHECK_OK(rmap_space_snapshot(s, 0, 4, &map, &done));
+    CHECK_EQ(map, 0xf);
+    CHECK_EQ(done.withdrawn, 4);
+    CHECK_EQ(*word(s, 1), 1);
+    *word(s, 2) = 22;
+    *word(s, 2) = 23;
+    CHECK_OK(rmap_space_snapshot(s, 0, 4, &map, &done));
+    CHECK_EQ(map, 1 << 2);
+    CHECK_EQ(done.withdrawn, 1);
+    *word(s, 2) = 24;
+    CHECK_OK(rmap_space_written(s, 0, 4, &map, NULL));
+    CHECK_EQ(map, 1 << 2);
+    CHECK_OK(rmap_space_destroy(s));
+    world_fini(&w);
+}
+
 /* A store to an absent page takes one fault, not a read fault and a write fault. */
 RMAP_TEST(pager_host, a_write_faults_once)
 {

@@ -41,7 +41,8 @@ static struct rmap_group_usage group_usage(struct world_space *s)
 
 RMAP_TEST(usage, a_share_is_rounded_down_to_the_last_bit_and_n_of_them_up_to_a_page)
 {
-    static const uint32_t counts[] = {1, 2, 3, 4, 5, 7, 255, 256, 65535, 65537, 1u << 30, RMAP_MAPCOUNT_MAX, 1u << 31, UINT32_MAX};
+    static const uint32_t counts[] = {
+        1, 2, 3, 4, 5, 7, 255, 256, 65535, 65537, 1u << 30, RMAP_MAPCOUNT_MAX, 1u << 31, UINT32_MAX};
     const wide one = (wide)1 << 64;
     for (unsigned i = 0; i < sizeof counts / sizeof *counts; i++) {
         const wide n = counts[i], part = wide_of(rmap_share_of(counts[i]));
@@ -304,8 +305,8 @@ RMAP_TEST(usage, what_cannot_be_counted_is_an_error_and_nothing_is_written)
     CHECK_ERR(rmap_group_usage(&p->m, NULL), RMAP_ERR_NULL_ARG);
     CHECK_ERR(rmap_member_usage(&blank->m, &u), RMAP_ERR_DEAD);
     CHECK_ERR(rmap_group_usage(&blank->m, &g), RMAP_ERR_DEAD);
-    const rmap_pte_t bad[] = {rmap_pte_make(f, WORLD_PFN - 1, 0),                            /* nobody's frame */
-                              rmap_pte_make(f, WORLD_PFN + 200, 0),                          /* a free one */
+    const rmap_pte_t bad[] = {rmap_pte_make(f, WORLD_PFN - 1, 0),                             /* nobody's frame */
+                              rmap_pte_make(f, WORLD_PFN + 200, 0),                           /* a free one */
                               rmap_pte_make_kind(f, RMAP_PTE_SWAP, rmap_swp_make(1, 63), 0)}; /* a dead slot */
     for (unsigned i = 0; i < 3; i++) {
         world_set_entry(c, 9, bad[i]);
