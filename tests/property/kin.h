@@ -49,6 +49,7 @@ struct kin_entry {
     uint32_t id;  /* instance; KIN_NOTHING, KIN_ZERO, or unique */
     uint8_t home; /* number of the page number at which the instance is at home: another one for a moved swap entry */
     bool locked, no_access;
+    bool marked; /* written since the last snapshot */
     uint64_t stamp;
 };
 
@@ -80,7 +81,7 @@ struct kin_scan {
     X(steps)                                                                                                           \
     X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins) X(swap_in_copies)      \
         X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_) X(unmaps)          \
-            X(unmaps_partial) X(migrated) X(freed) X(discarded) X(evicted) X(changed) X(pins) X(refused) X(failed) X(tightened)
+            X(unmaps_partial) X(migrated) X(freed) X(discarded) X(evicted) X(changed) X(snapshots) X(pins) X(refused) X(failed) X(tightened)
 struct kin_totals {
 #define KIN_TOTAL_FIELD(name) uint64_t name;
     KIN_TOTALS(KIN_TOTAL_FIELD)
@@ -156,6 +157,8 @@ void kin_discard(struct kin *g);
 void kin_free_lazily(struct kin *g, struct kin_space *p);
 /** rmap_protect on a range. */
 void kin_protect(struct kin *g, struct kin_space *p);
+/** rmap_snapshot on a range. */
+void kin_snapshot(struct kin *g, struct kin_space *p);
 
 static inline unsigned kin_below(struct kin *g, unsigned n)
 {

@@ -90,6 +90,8 @@ static void check_entry(struct kin *g, unsigned n, unsigned k)
         kin_fail(g, "s%u page %u: no-access must be %d", n, k, e->no_access);
     if (e->locked != rmap_pte_get(format_of(g), x->entry, RMAP_ATTR_LOCKED))
         kin_fail(g, "s%u page %u: locked must be %d", n, k, e->locked);
+    if (e->marked != rmap_pte_get(format_of(g), x->entry, RMAP_ATTR_SOFT_DIRTY))
+        kin_fail(g, "s%u page %u: soft-dirty must be %d", n, k, e->marked);
     if (e->id != KIN_ZERO)
         check_contents(g, n, k);
     else if (rmap_page_find(g->w.r, x->pfn) != g->w.special)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file property/kin_move.c  Kin: moves and protections of ranges of one space. */
+/** @file property/kin_move.c  Kin: moves, protections and snapshots of ranges of one space. */
 #include "property/kin.h"
 
 struct plan {
@@ -99,8 +99,7 @@ void kin_move(struct kin *g, struct kin_space *p)
         if (err != (overlap ? RMAP_ERR_INVALID : RMAP_ERR_EXISTS)) kin_fail(g, "rmap_move: %s", rmap_error_name(err));
         g->totals->refused++;
     } else if (err) {
-        if (!(plan.pinned && err == RMAP_ERR_BUSY) &&
-            !(failing && (err == RMAP_ERR_NOMEM || err == RMAP_ERR_NO_FRAME)))
+        if (!(plan.pinned && err == RMAP_ERR_BUSY) && !(failing && (err == RMAP_ERR_NOMEM || err == RMAP_ERR_NO_FRAME)))
             kin_fail(g, "rmap_move: %s", rmap_error_name(err));
         move_undone(g, p, from, n, &plan);
     } else {
@@ -139,4 +138,45 @@ void kin_protect(struct kin *g, struct kin_space *p)
             kin_fail(g, "page %u is still writable", i);
     }
     g->totals->changed++;
+}
+
+/* A page of the range was snapped: what the oracle knows of it, and whether it counts as written. */
+static bool snapped(struct kin *g, struct kin_space *p, unsigned i, struct rmap_snapshot *must)
+{
+    const struct rmap_pte_format *f = g->c.world.geometry->format;
+    const struct kin_seen *before = kin_seen(g, p, i);
+    struct kin_entry *e = &p->at[i];
+    const struct rmap_page *page = e->id > KIN_ZERO ? world_page(p->s, g->c.vpn[i]) : NULL;
+    const bool pinned = page && rmap_page_pins(page), written = e->marked || pinned;
+    const bool write = page && rmap_pte_get(f, before->entry, RMAP_ATTR_WRITE);
+    if (page && rmap_pte_get(f, world_entry(p->s, g->c.vpn[i]), RMAP_ATTR_WRITE) != (write && pinned))
+        kin_fail(g, "page %u: writable must be %d", i, write && pinned);
+    e->marked = pinned;
+    must->pinned += pinned;
+    must->written += written;
+    must->withdrawn += write && !pinned;
+    return written;
+}
+
+void kin_snapshot(struct kin *g, struct kin_space *p)
+{
+    enum { BITS = 1024 };
+    uint64_t map[BITS / 64] = {0};
+    const unsigned k = kin_below(g, g->c.pages), n = 1 + kin_below(g, g->c.pages - k);
+    const rmap_vpn_t first = g->c.vpn[k];
+    const uint64_t count = kin_length(g, k, n);
+    struct rmap_snapshot must = {0}, is;
+    kin_note(g, "s%u is snapped %u+%u", kin_number(g, p), k, n);
+    int err = rmap_snapshot(&p->s->m, first, count, count <= BITS ? map : NULL, &is);
+    if (err) kin_fail(g, "rmap_snapshot: %s", rmap_error_name(err));
+    for (unsigned i = k; i < k + n; i++) {
+        const uint64_t bit = g->c.vpn[i] - first;
+        if (snapped(g, p, i, &must) != (map[bit % BITS / 64] >> bit % 64 & 1) && count <= BITS)
+            kin_fail(g, "page %u: the bit of what was written is wrong", i);
+    }
+    if (is.pinned != must.pinned || is.written != must.written || is.withdrawn != must.withdrawn)
+        kin_fail(g, "%u, %u, %u entries pinned, written, withdrawn; must be %u, %u, %u", (unsigned)is.pinned,
+                 (unsigned)is.written, (unsigned)is.withdrawn, (unsigned)must.pinned, (unsigned)must.written,
+                 (unsigned)must.withdrawn);
+    g->totals->snapshots++;
 }

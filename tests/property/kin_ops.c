@@ -68,6 +68,7 @@ static void write_done(struct kin *g, struct kin_space *p, unsigned k, const str
     if (!writable) kin_check_alone(g, p, k);
     e->home = (uint8_t)k;
     e->stamp = stamp;
+    e->marked = true;
     COUNT(g, writes, 1);
 }
 
@@ -250,8 +251,10 @@ void kin_random(struct kin *g)
     } else if (o < 80) {
         kin_protect(g, p);
     } else if (o < 81) {
+        kin_snapshot(g, p);
+    } else if (o < 82) {
         map_zero(g, p);
-    } else if (o < 83) {
+    } else if (o < 84) {
         pin(g);
     } else {
         kin_note(g, "%s", "");
