@@ -146,7 +146,7 @@ RMAP_API int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *chi
  * => Takes run locks (source, then child) and allocates child tables before them; for pinned pages also frames
  *    (frame_ops->alloc, which may reclaim), before their page lock.
  * @return 0; NULL_ARG; RANGE; INVALID (flags, not open); NOMEM; OVERFLOW; BLOCK; EXISTS; BAD_FRAME; for a pinned page
- *         NO_FRAME and whatever rmap_page_alloc says. After an error only rmap_fork_abort is allowed.
+ *         POISON (lost, and still mapped), NO_FRAME and whatever else rmap_page_alloc says. After an error only rmap_fork_abort is allowed.
  */
 RMAP_API int rmap_fork_copy(struct rmap_fork *f, rmap_vpn_t first, uint64_t count, unsigned flags);
 /** Flush the parent's withdrawn write permissions; afterwards the child may be seen. Cannot fail. */

@@ -242,8 +242,7 @@ struct rmap_snapshot {
  * and at the next snapshot.
  * `written`: NULL, or a bitmap of `count` bits in 64-bit words that are all overwritten: bit i says that page first + i was
  * written since the last snapshot. Reading and clearing is one step: no write falls between two snapshots.
- * => Space lock held exclusively: that is what keeps faults out. Takes run locks, and the MMU's flush under them; then the
- *    group lock exclusively for a moment, so that walks under way have flushed. Allocates nothing.
+ * => Space lock held exclusively: that is what keeps faults out. Takes run locks, and flushes under them. Allocates nothing.
  * Cost: one pass over the range's tables, one flush for each that held a writable or dirty entry.
  * @return 0; NULL_ARG; DEAD; RANGE; UNSUPPORTED (`written`, but the format has no SOFT_DIRTY); BLOCK (done up to a huge
  *   entry: `written` and *out say what). `out` may be NULL.

@@ -69,7 +69,7 @@ RMAP_API int rmap_space_create(struct rmap_pager *p, struct rmap_space **out);
 /**
  * Fork: the child has the same regions and, copy on write, the same contents. Locked is not inherited.
  * Pinned pages are copied at once and stay the parent's, writable as they were (page.h); this alone takes frames.
- * @return 0; NOMEM; COMMIT; OVERFLOW; NO_FRAME; provider's error. On failure the parent is unchanged and no child exists.
+ * @return 0; NOMEM; COMMIT; OVERFLOW; NO_FRAME; POISON (a pinned page that is lost); provider's error. On failure the parent is unchanged and no child exists.
  */
 RMAP_API int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out);
 
@@ -142,7 +142,7 @@ RMAP_API int rmap_space_write(struct rmap_space *s, uint64_t addr, const void *b
  *
  * A page counts as written from its first write fault after a snapshot, wherever it is by then: new pages, copies on write,
  * pages on swap; a forked child begins with its parent's marks; a moved page takes its mark along. Ranges that were mapped,
- * unmapped, dropped (DONTNEED) or moved are the caller's to note: a page without contents is never said to be written.
+ * unmapped, dropped (DONTNEED, FREE) or moved are the caller's to note: a page without contents is never said to be written.
  *
  *   Copying while writers run (migration): snapshot with `written`, copy the pages that it names, repeat; at last stop the
  *   writers, snapshot, copy the rest. A page that was written as it was copied is named again next time.

@@ -202,7 +202,7 @@ enum { RMAP__FORK_AGAIN = 1 };
 /**
  * A private copy of the pinned `page` for the child, at the page number where the parent maps it. Takes over the caller's
  * reference. No run lock held, the child's table exists. @return 0; AGAIN: the entry or the pins have changed, look at the
- * entry again; rmap_page_alloc's error (the parent is as before).
+ * entry again; POISON; rmap_page_alloc's error (the parent is as before).
  */
 int rmap__fork_pinned(struct rmap_fork *f, rmap_vpn_t vpn, struct rmap_page *page);
 

@@ -66,21 +66,28 @@ static void give_child(struct rmap_fork *f, rmap_vpn_t vpn, struct rmap_page *co
     RMAP__COUNT(m->r, fork_copied, 1);
 }
 
+/* Page locked. */
+static int copy_locked(struct rmap_fork *f, rmap_vpn_t vpn, struct rmap_page *page, struct rmap_page *copy)
+{
+    struct rmap *r = f->parent->r;
+    rmap_pte_t e;
+    if (!withdraw(f, vpn, page, &e)) return RMAP__FORK_AGAIN;
+    const bool lost = rmap_page_flags(page) & RMAP_PAGE_POISON; /* and its mapping was not found */
+    if (!lost) r->frames->copy(r->frames_ctx, rmap_page_pfn(r, copy), rmap_page_pfn(r, page));
+    if (rmap_pte_get(f->parent->mmu.ops->format, e, RMAP_ATTR_WRITE)) give_back(f, vpn);
+    if (lost) return RMAP_ERR_POISON;
+    give_child(f, vpn, copy, e);
+    return 0;
+}
+
 int rmap__fork_pinned(struct rmap_fork *f, rmap_vpn_t vpn, struct rmap_page *page)
 {
     struct rmap *r = f->parent->r;
     struct rmap_page *copy;
-    rmap_pte_t e;
     int err = rmap_page_alloc(r, RMAP_PFN_NONE, &copy);
     if (!err) {
         rmap_page_lock(page);
-        if (withdraw(f, vpn, page, &e)) {
-            r->frames->copy(r->frames_ctx, rmap_page_pfn(r, copy), rmap_page_pfn(r, page));
-            if (rmap_pte_get(f->parent->mmu.ops->format, e, RMAP_ATTR_WRITE)) give_back(f, vpn);
-            give_child(f, vpn, copy, e);
-        } else {
-            err = RMAP__FORK_AGAIN;
-        }
+        err = copy_locked(f, vpn, page, copy);
         rmap_page_unlock(r, page);
         rmap_page_put(r, copy); /* its mapping keeps it, if there is one */
     }

@@ -14,10 +14,9 @@
  * Nobody stores y because of a store to x that waits: the waiting store is not in memory to be seen. Were its fault
  * served before T, x would be writable again at T, and the contents read afterwards those of no moment.
  *
- * Page verbs take no space lock, so their walks may be anywhere meanwhile. Each table is flushed before it is unlocked:
- * else write_protect could find an entry read-only and clean, and say DONE while a translation can still write (INV-7).
- * And an entry that we find restricted, or gone to swap, by a walk whose flush is still to come is no reason to believe
- * that all is quiet: walks flush before they drop the group lock, so taking it once, exclusively, waits for them.
+ * Page verbs take no space lock, so their walks may be anywhere meanwhile. Like them we flush before a run is unlocked:
+ * so an entry that we find restricted, or gone, cannot be written through any more; and write_protect, which finds ours
+ * read-only and clean, may say DONE (INV-7).
  */
 #include <core/core.h>
 
@@ -96,14 +95,6 @@ static void snap_entry(struct snapshot *s, const struct rmap_mmu_run *run, uint3
     note_written(s->written, run->first + i - s->first);
 }
 
-/* Walks that are under way as this begins have flushed when it ends. */
-static void wait_for_walks(struct rmap_member *m)
-{
-    struct rmap__group *g = rmap__member_group(m);
-    pthread_rwlock_wrlock(&g->lock);
-    pthread_rwlock_unlock(&g->lock);
-}
-
 /* What both calls check; the bitmap is cleared. */
 static int begin(struct rmap_member *m, rmap_vpn_t first, uint64_t count, uint64_t *bitmap)
 {
@@ -130,7 +121,6 @@ int rmap_snapshot(struct rmap_member *m, rmap_vpn_t first, uint64_t count, uint6
         rmap_gather_flush_now(&s.gather);
         o->run_unlock(m->mmu.ctx, &run);
     }
-    wait_for_walks(m);
     if (out) *out = s.done;
     return err == RMAP_ERR_ABSENT ? 0 : err;
 }

@@ -263,7 +263,7 @@ RMAP_TEST(fork_pins, an_abort_gives_the_copies_back)
 static struct scene {
     struct world_space *p;
     struct rmap_page *two;
-    enum { UNPINNED, UNPINNED_AND_EVICTED, FOUR_PINNED, ONE_PINNED, ALL_EVICTED, ZERO_PROTECTED } event;
+    enum { UNPINNED, UNPINNED_AND_EVICTED, FOUR_PINNED, ONE_PINNED, ALL_EVICTED, ZERO_PROTECTED, POISONED } event;
     struct rmap_page *late; /* pinned then */
 } scene;
 
@@ -295,6 +295,11 @@ static void event(struct world *w)
     case ZERO_PROTECTED: /* copied already, its flush to come */
         CHECK_EQ(world_protect(w, world_page(x->p, 0)).outcome, RMAP_DONE);
         if (world_tlb_find(x->p, 0)->write) world_broken(w, "write_protect said DONE, a writable translation is left");
+        break;
+    case POISONED:
+        rmap_page_lock(x->two);
+        CHECK_OK(rmap_poison(w->r, &x->two, 1, 0, NULL, NULL, &(struct rmap_result){0}));
+        rmap_page_unlock(w->r, x->two);
         break;
     }
 }
@@ -408,6 +413,39 @@ RMAP_TEST(fork_pins, write_protect_in_the_middle_of_a_fork_flushes)
     struct world w;
     world_init(&w, NULL);
     fork_done(&w, fork_with(&w, ZERO_PROTECTED, false));
+}
+
+/* 2, pinned, is lost as a frame is looked for: the child's entry says so, too, and nothing is copied */
+RMAP_TEST(fork_pins, a_pinned_page_that_is_lost_meanwhile_is_lost_for_the_child)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *c = fork_with(&w, POISONED, false);
+    CHECK_EQ(world_kind(c, 2), RMAP_PTE_POISON);
+    CHECK_EQ(w.copies, 0);
+    world_zap(scene.p, 2, 1);
+    world_zap(c, 2, 1);
+    unpin(&w, scene.two);
+    world_check(&w);
+    world_fini(&w);
+}
+
+/* 7 is pinned and lost, but the walk that told its mappers was stopped: its contents must not live on in a child */
+RMAP_TEST(fork_pins, a_pinned_page_that_is_lost_and_still_mapped_is_not_copied)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w), *c;
+    world_write(p, 7, 1);
+    struct rmap_page *page = pin(&w, p, 7);
+    rmap_page_set_flags(page, RMAP_PAGE_POISON);
+    CHECK_ERR(world_fork_try(p, &c), RMAP_ERR_POISON);
+    CHECK_EQ(w.copies, 0);
+    CHECK(world_attr(p, 7, RMAP_ATTR_WRITE));
+    rmap_page_clear_flags(page, RMAP_PAGE_POISON);
+    unpin(&w, page);
+    world_check(&w);
+    world_fini(&w);
 }
 
 /* ---- scale ---- */

@@ -291,7 +291,7 @@ static void *take(void *s)
 }
 
 /* An unmap has put a swap entry at 7, and has not flushed yet: what can still write there must be over at the moment */
-RMAP_TEST(snapshot, it_waits_for_the_flush_of_a_walk_that_was_there_before)
+RMAP_TEST(snapshot, it_waits_for_the_flush_of_a_walk_that_is_at_the_same_entry)
 {
     struct world w;
     pthread_t a, b;
