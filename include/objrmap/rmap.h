@@ -224,7 +224,7 @@ enum rmap_protect_flag {
 RMAP_API int rmap_protect(struct rmap_member *m, rmap_vpn_t first, uint64_t count, unsigned flags);
 
 /** What rmap_snapshot did, in entries. */
-struct rmap_snapshot {
+struct rmap_snapped {
     uint64_t withdrawn; /**< lost the permission to write */
     uint64_t dirty;     /**< had DIRTY, which went to their page's flag */
     uint64_t written;   /**< were written since the last snapshot; pinned ones always count */
@@ -248,7 +248,7 @@ struct rmap_snapshot {
  *   entry: `written` and *out say what). `out` may be NULL.
  */
 RMAP_API int rmap_snapshot(struct rmap_member *m, rmap_vpn_t first, uint64_t count, uint64_t *written,
-                           struct rmap_snapshot *out);
+                           struct rmap_snapped *out);
 
 /**
  * Which pages were written since the last snapshot; nothing changes. `bitmap` as above; *written (may be NULL): how many.

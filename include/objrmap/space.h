@@ -154,7 +154,7 @@ RMAP_API int rmap_space_write(struct rmap_space *s, uint64_t addr, const void *b
  * @return 0; NULL_ARG; RANGE; DEAD; BUSY; UNSUPPORTED (no SOFT_DIRTY in the MMU's format); BLOCK.
  */
 RMAP_API int rmap_space_snapshot(struct rmap_space *s, rmap_vpn_t first, uint64_t count, uint64_t *written,
-                                 struct rmap_snapshot *out);
+                                 struct rmap_snapped *out);
 RMAP_API int rmap_space_written(struct rmap_space *s, rmap_vpn_t first, uint64_t count, uint64_t *bitmap,
                                 uint64_t *written);
 

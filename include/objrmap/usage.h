@@ -82,7 +82,7 @@ RMAP_BEGIN_DECLS
  * @return 0; NULL_ARG; DEAD; BLOCK (a huge entry); BAD_FRAME (an entry names a frame or slot that nobody counts). *out is
  *   written on success only.
  */
-RMAP_API int rmap_member_usage(struct rmap_member *m, struct rmap_usage *out);
+RMAP_API int rmap_member_get_usage(struct rmap_member *m, struct rmap_usage *out);
 
 /**
  * What m's whole group has.
@@ -90,9 +90,9 @@ RMAP_API int rmap_member_usage(struct rmap_member *m, struct rmap_usage *out);
  *    run locks as above, and exclusively at both ends, O(1): between two members forks and exits go on. A member that leaves
  *    before its turn is not counted, one that is forked meanwhile is.
  * Cost: as above, summed over the members, and one step for each fork-tree node.
- * @return as rmap_member_usage, for any member.
+ * @return as rmap_member_get_usage, for any member.
  */
-RMAP_API int rmap_group_usage(struct rmap_member *m, struct rmap_group_usage *out);
+RMAP_API int rmap_group_get_usage(struct rmap_member *m, struct rmap_group_usage *out);
 
 RMAP_END_DECLS
 #endif

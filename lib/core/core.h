@@ -83,14 +83,16 @@ struct rmap {
     struct rmap__counters counters;
 };
 
-/** Union-find element that names an epoch. */
+/** Union-find element that names an epoch. 32 bytes. */
 struct rmap__tag {
-    struct rmap__tag *up;        /* [g] NULL at the top of its set */
-    struct rmap__epoch *epoch;   /* [g] top: the epoch it names, NULL when that is gone with its whole node */
-    struct rmap__group *group;   /* [c] */
-    struct rmap__tag *dead_next; /* [a] link of the dead list, once refs is 0 */
-    _Atomic uint32_t refs;       /* [a] pages, slots, tags joined below; +1 of its epoch, +1 of the space holding it */
-    uint32_t rank;               /* [G] */
+    struct rmap__tag *up;      /* [g] NULL at the top of its set */
+    struct rmap__group *group; /* [c] */
+    union {
+        struct rmap__epoch *epoch;   /* [g] top: the epoch it names, NULL when that is gone with its whole node */
+        struct rmap__tag *dead_next; /* [a] once refs is 0, when no epoch names it: link of the dead list */
+    };
+    _Atomic uint32_t refs; /* [a] pages, slots, tags joined below; +1 of its epoch, +1 of the space holding it */
+    uint32_t rank;         /* [G] */
 };
 
 struct rmap__epoch {

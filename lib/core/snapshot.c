@@ -25,7 +25,7 @@ struct snapshot {
     struct rmap_gather gather;
     rmap_vpn_t first;
     uint64_t *written; /* bitmap, or NULL */
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
 };
 
 static rmap_pte_t protected_clean(const struct rmap_pte_format *f, rmap_pte_t e)
@@ -106,7 +106,7 @@ static int begin(struct rmap_member *m, rmap_vpn_t first, uint64_t count, uint64
     return err;
 }
 
-int rmap_snapshot(struct rmap_member *m, rmap_vpn_t first, uint64_t count, uint64_t *written, struct rmap_snapshot *out)
+int rmap_snapshot(struct rmap_member *m, rmap_vpn_t first, uint64_t count, uint64_t *written, struct rmap_snapped *out)
 {
     int err = begin(m, first, count, written);
     if (err) return err;

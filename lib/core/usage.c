@@ -99,7 +99,7 @@ static int add_to_group(struct rmap_member *m, struct rmap_group_usage *u)
     return add_member(m, &u->sum);
 }
 
-int rmap_member_usage(struct rmap_member *m, struct rmap_usage *out)
+int rmap_member_get_usage(struct rmap_member *m, struct rmap_usage *out)
 {
     if (!m || !out) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
@@ -109,7 +109,7 @@ int rmap_member_usage(struct rmap_member *m, struct rmap_usage *out)
     return err;
 }
 
-int rmap_group_usage(struct rmap_member *m, struct rmap_group_usage *out)
+int rmap_group_get_usage(struct rmap_member *m, struct rmap_group_usage *out)
 {
     if (!m || !out) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;

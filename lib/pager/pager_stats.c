@@ -65,7 +65,7 @@ int rmap_space_get_usage(struct rmap_space *s, struct rmap_usage *out)
     if (!out) return RMAP_ERR_NULL_ARG;
     int rc = rmap__space_enter(s);
     if (rc) return rc;
-    rc = rmap_member_usage(rmap__space_member(s), out);
+    rc = rmap_member_get_usage(rmap__space_member(s), out);
     rmap__space_leave(s);
     return rc;
 }
@@ -75,7 +75,7 @@ int rmap_space_get_group_usage(struct rmap_space *s, struct rmap_group_usage *ou
     if (!out) return RMAP_ERR_NULL_ARG;
     int rc = rmap__space_enter(s);
     if (rc) return rc;
-    rc = rmap_group_usage(rmap__space_member(s), out);
+    rc = rmap_group_get_usage(rmap__space_member(s), out);
     rmap__space_leave(s);
     return rc;
 }

@@ -3,7 +3,7 @@
 #include <pager/pager_internal.h>
 
 int rmap_space_snapshot(struct rmap_space *s, rmap_vpn_t first, uint64_t count, uint64_t *written,
-                        struct rmap_snapshot *out)
+                        struct rmap_snapped *out)
 {
     int rc = rmap__space_enter(s);
     if (rc) return rc;

@@ -251,8 +251,8 @@ static int pages_and_groups(struct stage *g)
     uint64_t map;
     CHECK_OK(rmap_snapshot(m, 0, 64, &map, NULL));
     CHECK_OK(rmap_written(m, 0, 64, &map, NULL));
-    CHECK_OK(rmap_member_usage(m, &usage));
-    CHECK_OK(rmap_group_usage(m, &all));
+    CHECK_OK(rmap_member_get_usage(m, &usage));
+    CHECK_OK(rmap_group_get_usage(m, &all));
     CHECK_EQ(all.members, 2);
     CHECK_OK(rmap_member_trim(m, 0, 4096));
     return 0;
@@ -325,7 +325,7 @@ const struct verb fault_verbs_quiet[] = {
      "rmap_page_try_lock rmap_page_unlock rmap_page_reuse rmap_page_set_flags rmap_page_clear_flags rmap_page_pin "
      "rmap_page_unpin rmap_verify_page rmap_page_owner rmap_owner_get rmap_owner_put rmap_member_home "
      "rmap_member_is_candidate rmap_member_may_map rmap_member_set_policy rmap_space_set_move_policy rmap_member_trim "
-     "rmap_group_get_shape rmap_group_members rmap_member_usage rmap_group_usage rmap_snapshot "
+     "rmap_group_get_shape rmap_group_members rmap_member_get_usage rmap_group_get_usage rmap_snapshot "
      "rmap_written",
      pages_and_groups, NULL, NULL, NULL, 0},
     {"rmap_pager_get_stats rmap_pager_rmap rmap_swap_get_stats rmap_swap_verify rmap_device_get_stats rmap_stats_get "

@@ -141,7 +141,7 @@ void kin_protect(struct kin *g, struct kin_space *p)
 }
 
 /* A page of the range was snapped: what the oracle knows of it, and whether it counts as written. */
-static bool snapped(struct kin *g, struct kin_space *p, unsigned i, struct rmap_snapshot *must)
+static bool snapped(struct kin *g, struct kin_space *p, unsigned i, struct rmap_snapped *must)
 {
     const struct rmap_pte_format *f = g->c.world.geometry->format;
     const struct kin_seen *before = kin_seen(g, p, i);
@@ -165,7 +165,7 @@ void kin_snapshot(struct kin *g, struct kin_space *p)
     const unsigned k = kin_below(g, g->c.pages), n = 1 + kin_below(g, g->c.pages - k);
     const rmap_vpn_t first = g->c.vpn[k];
     const uint64_t count = kin_length(g, k, n);
-    struct rmap_snapshot must = {0}, is;
+    struct rmap_snapped must = {0}, is;
     kin_note(g, "s%u is snapped %u+%u", kin_number(g, p), k, n);
     int err = rmap_snapshot(&p->s->m, first, count, count <= BITS ? map : NULL, &is);
     if (err) kin_fail(g, "rmap_snapshot: %s", rmap_error_name(err));

@@ -199,7 +199,7 @@ RMAP_TEST(pager_host, stores_through_projections_after_a_snapshot_are_marked)
     struct world w;
     world_init(&w, 64, 0);
     struct rmap_space *s = space_with_region(&w, 4);
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
     uint64_t map;
     for (unsigned v = 0; v < 4; v++) *word(s, v) = v;
     CHECK_OK(rmap_space_snapshot(s, 0, 4, &map, &done));

@@ -8,9 +8,9 @@ static struct world w;
 #define PAGES 40
 #define BIT(map, i) ((map)[(i) / 64] >> (i) % 64 & 1)
 
-static struct rmap_snapshot snap(struct rmap_space *s)
+static struct rmap_snapped snap(struct rmap_space *s)
 {
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
     CHECK_OK(rmap_space_snapshot(s, 0, 1000, NULL, &done));
     return done;
 }

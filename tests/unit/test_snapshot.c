@@ -8,9 +8,9 @@
 
 #define BIT(map, i) ((map)[(i) / 64] >> (i) % 64 & 1)
 
-static struct rmap_snapshot snap(struct world_space *s, uint64_t *written)
+static struct rmap_snapped snap(struct world_space *s, uint64_t *written)
 {
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
     CHECK_OK(rmap_snapshot(&s->m, 0, s->mmu.pages, written, &done));
     return done;
 }
@@ -43,7 +43,7 @@ RMAP_TEST(snapshot, every_kind_of_entry)
     world_flush_log_clear(p);
 
     uint64_t map[12];
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
     memset(map, 0xff, sizeof map);
     CHECK_OK(rmap_snapshot(&p->m, 5, 700, map, &done)); /* 5 … 704 */
     CHECK_EQ(done.withdrawn, 1);
@@ -95,7 +95,7 @@ RMAP_TEST(snapshot, a_range_has_its_own_bits_and_leaves_the_rest_alone)
     for (rmap_vpn_t v = 509; v <= 515; v++) world_write(p, v, v);
     CHECK_OK(rmap_written(&p->m, 65, 448, map, &n)); /* 65 … 512 */
     CHECK_EQ(n, 6 + 4);
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
     uint64_t same[8];
     CHECK_OK(rmap_snapshot(&p->m, 65, 448, same, &done));
     CHECK_EQ(done.written, n);
@@ -169,7 +169,7 @@ RMAP_TEST(snapshot, E2_pinned_pages_are_left_out_and_always_count_as_written)
     }
     for (unsigned round = 0; round < 2; round++) {
         uint64_t map[4096];
-        struct rmap_snapshot done = snap(p, map);
+        struct rmap_snapped done = snap(p, map);
         CHECK_EQ(done.pinned, 3);
         CHECK_EQ(done.written, 3);
         CHECK_EQ(map[0], 0x7 << 7);
@@ -327,7 +327,7 @@ RMAP_TEST(snapshot, refuses_bad_arguments_and_says_how_far_it_came_before_a_huge
     world_init(&w, NULL);
     struct world_space *p = world_space(&w), *blank = world_space_blank(&w);
     uint64_t map[32] = {0}, n;
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
     world_write(p, 7, 1);
     CHECK_ERR(rmap_snapshot(NULL, 0, 1, NULL, NULL), RMAP_ERR_NULL_ARG);
     CHECK_ERR(rmap_snapshot(&blank->m, 0, 1, NULL, NULL), RMAP_ERR_DEAD);
@@ -362,7 +362,7 @@ RMAP_TEST(snapshot, without_soft_dirty_there_are_no_marks)
     world_init(&w, &(struct world_options){.geometry = &geometry});
     struct world_space *p = world_space(&w);
     uint64_t map[1] = {5};
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
     world_write(p, 7, 1);
     CHECK_ERR(rmap_snapshot(&p->m, 0, 64, map, &done), RMAP_ERR_UNSUPPORTED);
     CHECK_ERR(rmap_written(&p->m, 0, 64, map, NULL), RMAP_ERR_UNSUPPORTED);

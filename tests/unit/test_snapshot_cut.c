@@ -231,7 +231,7 @@ static bool cut_play(const struct setting *o)
     cut_begin(o);
     cut.open = true;
     cut.served = o->serves_faults;
-    struct rmap_snapshot done;
+    struct rmap_snapped done;
     CHECK_OK(rmap_snapshot(&cut.s->m, 0, o->count, NULL, &done));
     CHECK_LE(3, done.withdrawn);
     cut.served = false;

@@ -20,7 +20,7 @@ static void check_share(struct rmap_share s, uint64_t pages, uint64_t fraction)
 static struct rmap_usage usage(struct world_space *s)
 {
     struct rmap_usage u;
-    CHECK_OK(rmap_member_usage(&s->m, &u));
+    CHECK_OK(rmap_member_get_usage(&s->m, &u));
     CHECK_EQ(u.exclusive + u.shared, u.present);
     CHECK_EQ(u.swap_exclusive + u.swap_shared, u.swapped);
     CHECK_EQ(u.present, s->m.mapped);
@@ -30,7 +30,7 @@ static struct rmap_usage usage(struct world_space *s)
 static struct rmap_group_usage group_usage(struct world_space *s)
 {
     struct rmap_group_usage g;
-    CHECK_OK(rmap_group_usage(&s->m, &g));
+    CHECK_OK(rmap_group_get_usage(&s->m, &g));
     return g;
 }
 
@@ -299,25 +299,25 @@ RMAP_TEST(usage, what_cannot_be_counted_is_an_error_and_nothing_is_written)
     const struct rmap_pte_format *f = p->mmu.ops->format;
     struct rmap_usage u = {.poison = 99};
     struct rmap_group_usage g = {.members = 99};
-    CHECK_ERR(rmap_member_usage(NULL, &u), RMAP_ERR_NULL_ARG);
-    CHECK_ERR(rmap_member_usage(&p->m, NULL), RMAP_ERR_NULL_ARG);
-    CHECK_ERR(rmap_group_usage(NULL, &g), RMAP_ERR_NULL_ARG);
-    CHECK_ERR(rmap_group_usage(&p->m, NULL), RMAP_ERR_NULL_ARG);
-    CHECK_ERR(rmap_member_usage(&blank->m, &u), RMAP_ERR_DEAD);
-    CHECK_ERR(rmap_group_usage(&blank->m, &g), RMAP_ERR_DEAD);
+    CHECK_ERR(rmap_member_get_usage(NULL, &u), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_member_get_usage(&p->m, NULL), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_group_get_usage(NULL, &g), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_group_get_usage(&p->m, NULL), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_member_get_usage(&blank->m, &u), RMAP_ERR_DEAD);
+    CHECK_ERR(rmap_group_get_usage(&blank->m, &g), RMAP_ERR_DEAD);
     const rmap_pte_t bad[] = {rmap_pte_make(f, WORLD_PFN - 1, 0),                             /* nobody's frame */
                               rmap_pte_make(f, WORLD_PFN + 200, 0),                           /* a free one */
                               rmap_pte_make_kind(f, RMAP_PTE_SWAP, rmap_swp_make(1, 63), 0)}; /* a dead slot */
     for (unsigned i = 0; i < 3; i++) {
         world_set_entry(c, 9, bad[i]);
-        CHECK_ERR(rmap_member_usage(&c->m, &u), RMAP_ERR_BAD_FRAME);
-        CHECK_ERR(rmap_group_usage(&p->m, &g), RMAP_ERR_BAD_FRAME);
-        CHECK_OK(rmap_member_usage(&p->m, &(struct rmap_usage){0}));
+        CHECK_ERR(rmap_member_get_usage(&c->m, &u), RMAP_ERR_BAD_FRAME);
+        CHECK_ERR(rmap_group_get_usage(&p->m, &g), RMAP_ERR_BAD_FRAME);
+        CHECK_OK(rmap_member_get_usage(&p->m, &(struct rmap_usage){0}));
     }
     world_set_entry(c, 9, 0);
     c->blocked = true, c->block = 4000;
-    CHECK_ERR(rmap_member_usage(&c->m, &u), RMAP_ERR_BLOCK);
-    CHECK_ERR(rmap_group_usage(&p->m, &g), RMAP_ERR_BLOCK);
+    CHECK_ERR(rmap_member_get_usage(&c->m, &u), RMAP_ERR_BLOCK);
+    CHECK_ERR(rmap_group_get_usage(&p->m, &g), RMAP_ERR_BLOCK);
     c->blocked = false;
     CHECK_EQ(u.poison, 99);
     CHECK_EQ(u.present, 0);
