@@ -61,6 +61,7 @@ int rmap_protect(struct rmap_member *m, rmap_vpn_t first, uint64_t count, unsign
         if (at < run.first) at = run.first;
         for (; at < end && at < run.first + run.count; at++)
             protect_entry(&g, m, &run, (uint32_t)(at - run.first), flags);
+        rmap_gather_flush_now(&g); /* a walk that finds nothing left to withdraw says DONE */
         o->run_unlock(m->mmu.ctx, &run);
     }
     rmap_gather_finish(&g);

@@ -241,3 +241,32 @@ RMAP_TEST(guards, D4_what_a_walk_has_replaced_is_flushed_when_its_own_space_come
         world_fini(&w);
     }
 }
+
+/* S writes 7; while rmap_protect withdraws that, a walk comes to the entry: it says DONE, and nobody can write any more */
+static void walk_it(void *mmu, struct rmap_mmu_run *run)
+{
+    hooked_unlock(mmu, run);
+    if (hooked_calls++) return;
+    struct rmap_result res = world_protect(hooked->w, world_page(hooked, 7));
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    const struct world_cached *c = world_tlb_find(hooked, 7);
+    hooked_stale = c && c->write;
+}
+RMAP_TEST(guards, D4_what_protect_has_withdrawn_is_flushed_when_a_walk_comes_to_it)
+{
+    struct world w;
+    world_init(&w, NULL);
+    hooked = world_space(&w);
+    world_write(hooked, 7, 1);
+    CHECK(world_tlb_find(hooked, 7)->write);
+    world_set_entry(hooked, 7, rmap_pte_set(w.ops.format, world_entry(hooked, 7), RMAP_ATTR_DIRTY, false)); /* written back */
+    hooked_calls = hooked_stale = 0;
+    hooked_unlock = w.ops.run_unlock;
+    w.ops.run_unlock = walk_it;
+    CHECK_OK(rmap_protect(&hooked->m, 7, 1, RMAP_PROTECT_NO_WRITE));
+    w.ops.run_unlock = hooked_unlock;
+    CHECK(hooked_calls > 0);
+    CHECK_EQ(hooked_stale, 0);
+    world_check(&w);
+    world_fini(&w);
+}
