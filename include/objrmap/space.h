@@ -129,6 +129,17 @@ RMAP_API int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t 
 RMAP_API int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access);
 
 /**
+ * Pin the page at vpn for something that writes to its frame behind the MMU's back (a device, a guest's processor): a write
+ * fault makes it the space's own, then it keeps its frame until rmap_page_unpin(), whatever reclaim, migration and forks do
+ * (page.h). rmap_page_pfn() and rmap_page_address() say where it is. The space's own writes stay in the frame, too, unless
+ * rmap_space_protect() takes write away and gives it back: the next write then leaves a pinned frame for a copy.
+ * The pin survives the mapping, and the space: unpin before rmap_pager_destroy().
+ * @return 0 with *out (the pin's reference); RANGE; the write fault's errors (ACCESS: the region is not writable); OVERFLOW;
+ *   BUSY (also: somebody keeps moving the page).
+ */
+RMAP_API int rmap_space_pin(struct rmap_space *s, rmap_vpn_t vpn, struct rmap_page **out);
+
+/**
  * Copy bytes out of or into the space, faulting as needed; respects protection. The buffer may itself be projected memory:
  * it is never touched under a lock. Entries are marked accessed and dirty, the MMU's translations are left alone.
  * @return 0; RANGE (nothing done); else the fault's error with *done (may be NULL) bytes transferred before it (PARTIAL).

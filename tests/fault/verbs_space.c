@@ -151,6 +151,13 @@ static int touch_far(struct stage *g)
 {
     return rmap_space_fault(g->guest, 5000, RMAP_WRITE);
 }
+static int pin_far(struct stage *g)
+{
+    struct rmap_page *page;
+    int rc = rmap_space_pin(g->guest, 5000, &page);
+    if (!rc) rmap_page_unpin(g->w.r, page);
+    return rc;
+}
 static int write_far(struct stage *g)
 {
     uint64_t value = 7;
@@ -207,6 +214,7 @@ const struct verb fault_verbs_space[] = {
     {"rmap_space_move", shrink, NULL, furnish, empty, 0},
     {"rmap_space_move", grow, NULL, furnish, empty, 0},
     {"rmap_space_fault", touch_far, NULL, map_guest, empty, 0},
+    {"rmap_space_pin", pin_far, NULL, map_guest, empty, 0},
     {"rmap_space_write", write_far, NULL, map_guest, empty, 0},
     {"rmap_space_read", read_far, NULL, map_guest, empty, 0},
     {"rmap_reclaim", reclaim, NULL, second_pager, end_second_pager, LOOSE | SPARING},
