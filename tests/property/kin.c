@@ -121,6 +121,7 @@ static void configure(struct kin *g, enum kin_layout layout)
     c->world.slots = slots[kin_below(g, 4)];
     c->world.no_slots = kin_below(g, 4) == 0;
     c->world.stride = kin_below(g, 4) ? 0 : 48;
+    c->world.policy = kin_below(g, 3) ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY;
 }
 
 /* ---- a game ---- */
@@ -180,5 +181,8 @@ void kin_end(struct kin *g)
     if (st.members || st.nodes || st.epochs || st.mappings)
         kin_fail(g, "%llu members, %llu nodes, %llu epochs, %llu mappings are left", (unsigned long long)st.members,
                  (unsigned long long)st.nodes, (unsigned long long)st.epochs, (unsigned long long)st.mappings);
+    if (st.track_bytes || st.track_records)
+        kin_fail(g, "%llu bytes, %llu records of tables are left", (unsigned long long)st.track_bytes,
+                 (unsigned long long)st.track_records);
     world_fini(&g->w);
 }

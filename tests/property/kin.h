@@ -47,7 +47,8 @@ struct kin_config {
 
 struct kin_entry {
     uint32_t id;  /* instance; KIN_NOTHING, KIN_ZERO, or unique */
-    uint8_t home; /* number of the page number at which the instance is at home: another one for a moved swap entry */
+    uint8_t home; /* number of the instance's index: another page number for what was moved while it was shared */
+    bool tracked; /* it was so under TRACK: the space's records must cover it */
     bool locked, no_access;
     bool marked; /* written since the last snapshot */
     uint64_t stamp;
@@ -67,7 +68,7 @@ struct kin_seen {
 };
 struct kin_frame {
     unsigned mappers, count; /* bit per place; number of entries */
-    unsigned k;              /* page number at which it is mapped */
+    uint8_t k[KIN_SPACES];   /* page number at which it is mapped, of each mapper */
     bool young, dirty, locked;
 };
 struct kin_scan {
@@ -81,7 +82,8 @@ struct kin_scan {
     X(steps)                                                                                                           \
     X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins) X(swap_in_copies)      \
         X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_) X(unmaps)          \
-            X(unmaps_partial) X(migrated) X(freed) X(discarded) X(evicted) X(changed) X(snapshots) X(pins) X(refused) X(failed) X(tightened)
+            X(unmaps_partial) X(migrated) X(freed) X(discarded) X(evicted) X(changed) X(snapshots) X(pins) X(refused)  \
+                X(failed) X(tightened) X(policies) X(tracked) X(swap_ins_tracked)
 struct kin_totals {
 #define KIN_TOTAL_FIELD(name) uint64_t name;
     KIN_TOTALS(KIN_TOTAL_FIELD)
@@ -135,6 +137,8 @@ void kin_check_slots(struct kin *g);
 
 /* ---- kin_ops.c ---- */
 void kin_random(struct kin *g);
+/** May the page of this entry be mapped where the entry lies, so that a swap-in is no copy? */
+bool kin_covered(struct kin *g, const struct kin_space *p, unsigned k);
 /** Entries, of all spaces, of the instance. */
 unsigned kin_holders(const struct kin *g, uint32_t id);
 /** A frame or memory is about to be needed: let it fail now and then. @return whether. */

@@ -23,9 +23,9 @@ static void scan_entry(struct kin *g, unsigned n, unsigned k)
     if (x->pfn < WORLD_PFN || x->pfn - WORLD_PFN >= KIN_FRAMES)
         kin_fail(g, "s%u page %u: no frame %#llx", n, k, (ull)x->pfn);
     struct kin_frame *frame = &g->scan.frame[x->pfn - WORLD_PFN];
-    if (frame->count && frame->k != k && g->place[n].at[k].id != KIN_ZERO)
-        kin_fail(g, "frame %#llx is mapped at pages %u and %u", (ull)x->pfn, frame->k, k);
-    frame->k = k;
+    if ((frame->mappers >> n & 1) && g->place[n].at[k].id != KIN_ZERO)
+        kin_fail(g, "s%u maps frame %#llx at pages %u and %u", n, (ull)x->pfn, frame->k[n], k);
+    frame->k[n] = (uint8_t)k;
     frame->count++;
     frame->mappers |= 1u << n;
     frame->young |= rmap_pte_get(f, x->entry, RMAP_ATTR_ACCESSED);
@@ -86,6 +86,7 @@ static void check_entry(struct kin *g, unsigned n, unsigned k)
     if (!kin_maps(x->kind) && x->kind != RMAP_PTE_SWAP)
         kin_fail(g, "s%u page %u: entry %#llx is lost", n, k, (ull)x->entry);
     if (x->kind == RMAP_PTE_SWAP) e->no_access = false; /* it does not survive an eviction */
+    if (e->tracked) kin_covered(g, &g->place[n], k);
     if (e->no_access != (x->kind == RMAP_PTE_NO_ACCESS))
         kin_fail(g, "s%u page %u: no-access must be %d", n, k, e->no_access);
     if (e->locked != rmap_pte_get(format_of(g), x->entry, RMAP_ATTR_LOCKED))
@@ -152,6 +153,16 @@ void kin_check_alone(struct kin *g, const struct kin_space *p, unsigned k)
                      n == kin_number(g, p) ? "no" : "a");
 }
 
+/* The page has the index that the oracle says, and the space that maps it at page k says that it may (INV-1). */
+static void check_place(struct kin *g, unsigned n, unsigned k, const struct rmap_page *page)
+{
+    const unsigned home = g->place[n].at[k].home;
+    if (rmap_page_index(page) != g->c.vpn[home])
+        kin_fail(g, "s%u page %u has the index %#llx, must have that of page %u", n, k, (ull)rmap_page_index(page),
+                 home);
+    if (!kin_covered(g, &g->place[n], k)) kin_fail(g, "s%u maps page %u where it may not", n, k);
+}
+
 static void check_frame(struct kin *g, unsigned n)
 {
     struct rmap_page *page = kin_page(g, n);
@@ -170,9 +181,8 @@ static void check_frame(struct kin *g, unsigned n)
         kin_fail(g, "frame %u: used is %d, references %u", n, g->w.frame[n].used, refs);
     if (cached && !x->count && !entries) kin_fail(g, "frame %u is cached, neither mapped nor on swap", n);
     if (!x->count) return;
-    if (rmap_page_index(page) != g->c.vpn[x->k])
-        kin_fail(g, "frame %u is mapped at %#llx, its index is %#llx", n, (ull)g->c.vpn[x->k],
-                 (ull)rmap_page_index(page));
+    for (unsigned i = 0; i < KIN_SPACES; i++)
+        if (x->mappers >> i & 1) check_place(g, i, x->k[i], page);
     check_candidates(g, n, page);
 }
 
@@ -214,8 +224,8 @@ void kin_check(struct kin *g, bool quiet)
 
 struct found {
     const struct kin *g;
+    const struct kin_frame *frame;
     unsigned mappers, calls;
-    rmap_vpn_t index;
     bool wrong; /* a stranger, somebody twice, or another page number */
 };
 
@@ -225,7 +235,7 @@ static int note_mapping(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_p
     unsigned n = 0;
     (void)entry;
     while (n < KIN_SPACES && (!x->g->place[n].s || &x->g->place[n].s->m != m)) n++;
-    x->wrong |= n == KIN_SPACES || (x->mappers >> n & 1) || vpn != x->index;
+    x->wrong |= n == KIN_SPACES || (x->mappers >> n & 1) || vpn != x->g->c.vpn[x->frame->k[n]];
     x->mappers |= 1u << n;
     x->calls++;
     return 0;
@@ -236,7 +246,7 @@ void kin_check_walk(struct kin *g, unsigned n)
     struct rmap_page *page = kin_page(g, n);
     const struct kin_frame *frame = &g->scan.frame[n];
     if (page == g->w.special || !rmap_page_is_anon(page)) return;
-    struct found x = {.g = g, .index = g->c.vpn[frame->k]};
+    struct found x = {.g = g, .frame = frame};
     struct rmap_result res;
     rmap_page_get(page);
     rmap_page_lock(page);

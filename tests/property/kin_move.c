@@ -4,18 +4,20 @@
 
 struct plan {
     struct rmap_moved moved; /* what must be counted */
-    bool pinned;             /* a shared page is pinned: BUSY, and everything back */
+    bool pinned;             /* a shared page is pinned and must be copied: BUSY, and everything back */
+    bool track;              /* the policy: the few places here never come to a bound */
     bool copy[KIN_PAGES];
 };
 
 static void plan_move(struct kin *g, const struct kin_space *p, unsigned from, unsigned n, struct plan *plan)
 {
-    *plan = (struct plan){.pinned = false};
+    *plan = (struct plan){.track = p->s->m.policy == RMAP_MOVE_POLICY_TRACK};
     for (unsigned i = 0; i < n; i++) {
         const struct kin_entry *e = &p->at[from + i];
         if (e->id <= KIN_ZERO) continue;
         const bool swap = kin_seen(g, p, from + i)->kind == RMAP_PTE_SWAP, own = kin_holders(g, e->id) == 1;
-        plan->copy[i] = !swap && !own;
+        plan->copy[i] = !swap && !own && !plan->track;
+        plan->moved.tracked += !swap && !own && plan->track;
         plan->moved.copied += plan->copy[i];
         plan->moved.reindexed += !swap && own;
         plan->moved.swap_moved += swap && own;
@@ -29,9 +31,10 @@ static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigne
 {
     const struct rmap_moved *must = &plan->moved;
     if (is->reindexed != must->reindexed || is->copied != must->copied || is->swap_moved != must->swap_moved ||
-        is->swap_shared != must->swap_shared)
-        kin_fail(g, "moved %u, %u, %u, %u; must be %u, %u, %u, %u", (unsigned)is->reindexed, (unsigned)is->copied,
-                 (unsigned)is->swap_moved, (unsigned)is->swap_shared, (unsigned)must->reindexed, (unsigned)must->copied,
+        is->swap_shared != must->swap_shared || is->tracked != must->tracked)
+        kin_fail(g, "moved %u, %u, %u, %u, %u; must be %u, %u, %u, %u, %u", (unsigned)is->reindexed,
+                 (unsigned)is->copied, (unsigned)is->tracked, (unsigned)is->swap_moved, (unsigned)is->swap_shared,
+                 (unsigned)must->reindexed, (unsigned)must->copied, (unsigned)must->tracked,
                  (unsigned)must->swap_moved, (unsigned)must->swap_shared);
     for (unsigned i = 0; i < n; i++) {
         struct kin_entry e = p->at[from + i];
@@ -44,6 +47,7 @@ static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigne
                 kin_fail(g, "page %u must%s be copied", from + i, plan->copy[i] ? "" : " not");
             if (plan->copy[i]) e.id = ++g->last_id;
             if (alone) e.home = (uint8_t)(to + i);
+            e.tracked = !alone && plan->track && e.home != to + i;
             if (alone) kin_check_alone(g, p, to + i);
         }
         p->at[to + i] = e;
@@ -51,11 +55,12 @@ static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigne
     }
     g->totals->reindexed += is->reindexed;
     g->totals->copied += is->copied;
+    g->totals->tracked += is->tracked;
     g->totals->swap_moved += is->swap_moved;
     g->totals->swap_shared += is->swap_shared;
 }
 
-/* Everything is back, but copies made so far stay private, and a sole swap entry that came along is at home now. */
+/* Everything is back, but copies made so far stay private, and what is the space's alone and came along is at home now. */
 static void move_undone(struct kin *g, struct kin_space *p, unsigned from, unsigned n, const struct plan *plan)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -65,9 +70,13 @@ static void move_undone(struct kin *g, struct kin_space *p, unsigned from, unsig
         const struct rmap_pte_format *f = g->c.world.geometry->format;
         struct rmap_slot_home home;
         if (plan->copy[i] && rmap_pte_pfn(f, now) != before->pfn) e->id = ++g->last_id;
-        if (before->kind != RMAP_PTE_SWAP || kin_holders(g, e->id) > 1) continue;
-        if (rmap_swap_get_ops()->get_home(g->w.swap, before->slot, &home)) kin_fail(g, "the slot died");
+        if (e->id <= KIN_ZERO || kin_holders(g, e->id) > 1) continue;
+        if (before->kind != RMAP_PTE_SWAP)
+            home.index = rmap_page_index(world_page(p->s, g->c.vpn[from + i]));
+        else if (rmap_swap_get_ops()->get_home(g->w.swap, before->slot, &home))
+            kin_fail(g, "the slot died");
         if (home.index == g->c.vpn[from + i]) e->home = (uint8_t)(from + i);
+        if (home.index == g->c.vpn[from + i]) e->tracked = false;
     }
     g->totals->undone++;
 }

@@ -29,22 +29,38 @@ void kin_failing_end(struct kin *g)
 
 /* ---- accesses ---- */
 
-/* A swap entry was faulted in: at home it is the same instance, elsewhere a copy (S10). @return whether a copy. */
-static bool swapped_in(struct kin *g, struct kin_entry *e, unsigned k)
+bool kin_covered(struct kin *g, const struct kin_space *p, unsigned k)
 {
+    const struct kin_entry *e = &p->at[k];
+    bool yes = rmap_member_may_map(&p->s->m, g->c.vpn[e->home], g->c.vpn[k]);
+    if ((e->tracked || e->home == k) && !yes)
+        kin_fail(g, "s%u page %u: moved under TRACK, no record covers it", kin_number(g, p), k);
+    return yes;
+}
+
+/* A swap entry was faulted in: at home or where a record covers it it is the same instance, elsewhere a copy (S10).
+ * @return whether a copy. */
+static bool swapped_in(struct kin *g, struct kin_space *p, unsigned k)
+{
+    struct kin_entry *e = &p->at[k];
     COUNT(g, swap_ins, 1);
-    if (e->home == k) return false;
+    if (kin_covered(g, p, k)) {
+        COUNT(g, swap_ins_tracked, e->home != k);
+        return false;
+    }
     COUNT(g, swap_in_copies, 1);
     e->id = ++g->last_id;
     e->home = (uint8_t)k;
+    e->tracked = false;
     return true;
 }
 
-static void read_done(struct kin *g, struct kin_entry *e, unsigned k, const struct kin_seen *before, uint64_t value)
+static void read_done(struct kin *g, struct kin_space *p, unsigned k, const struct kin_seen *before, uint64_t value)
 {
+    const struct kin_entry *e = &p->at[k];
     uint64_t must = e->id <= KIN_ZERO ? 0 : e->stamp;
     if (value != must) kin_fail(g, "read %llu, must be %llu", (unsigned long long)value, (unsigned long long)must);
-    if (before->kind == RMAP_PTE_SWAP) swapped_in(g, e, k);
+    if (before->kind == RMAP_PTE_SWAP) swapped_in(g, p, k);
     COUNT(g, reads, 1);
 }
 
@@ -54,7 +70,7 @@ static void write_done(struct kin *g, struct kin_space *p, unsigned k, const str
     const struct rmap_pte_format *f = g->c.world.geometry->format;
     struct kin_entry *e = &p->at[k];
     bool writable = before->kind == RMAP_PTE_PRESENT && rmap_pte_get(f, before->entry, RMAP_ATTR_WRITE);
-    bool own = writable || (before->kind == RMAP_PTE_SWAP && swapped_in(g, e, k));
+    bool own = writable || (before->kind == RMAP_PTE_SWAP && swapped_in(g, p, k));
     if (e->id > KIN_ZERO && kin_holders(g, e->id) == 1 && !pinned) own = true; /* E4: no copy for a sole owner */
     if (e->id == KIN_NOTHING)
         e->locked = false;
@@ -66,7 +82,8 @@ static void write_done(struct kin *g, struct kin_space *p, unsigned k, const str
         kin_fail(g, "a page was %s", own ? "copied that is its own" : "written that is not its own");
     if (!own) e->id = ++g->last_id;
     if (!writable) kin_check_alone(g, p, k);
-    e->home = (uint8_t)k;
+    e->home = (uint8_t)k; /* a page that is the space's alone is re-indexed by its write fault */
+    e->tracked = false;
     e->stamp = stamp;
     e->marked = true;
     COUNT(g, writes, 1);
@@ -75,7 +92,6 @@ static void write_done(struct kin *g, struct kin_space *p, unsigned k, const str
 static void access_page(struct kin *g, struct kin_space *p, bool write)
 {
     const unsigned k = kin_below(g, g->c.pages);
-    struct kin_entry *e = &p->at[k];
     const struct kin_seen before = *kin_seen(g, p, k);
     const struct rmap_page *page = before.entry ? world_page_or_cached(p->s, g->c.vpn[k]) : NULL;
     const bool pinned = page && rmap_page_pins(page);
@@ -90,12 +106,12 @@ static void access_page(struct kin *g, struct kin_space *p, bool write)
         COUNT(g, refused, 1);
     } else if (err) {
         if (!failing || (err != RMAP_ERR_NOMEM && err != RMAP_ERR_NO_FRAME)) kin_fail(g, "%s", rmap_error_name(err));
-        if (before.kind == RMAP_PTE_SWAP && world_kind(p->s, g->c.vpn[k]) != RMAP_PTE_SWAP) swapped_in(g, e, k);
+        if (before.kind == RMAP_PTE_SWAP && world_kind(p->s, g->c.vpn[k]) != RMAP_PTE_SWAP) swapped_in(g, p, k);
         COUNT(g, failed, 1);
     } else if (write) {
         write_done(g, p, k, &before, pinned, value);
     } else {
-        read_done(g, e, k, &before, value);
+        read_done(g, p, k, &before, value);
     }
     page = before.kind == RMAP_PTE_SWAP ? world_page(p->s, g->c.vpn[k]) : NULL;
     if (page && rmap_page_mapcount(page) == 1) kin_check_alone(g, p, k); /* C9: the first to swap in, or a copy */
@@ -145,6 +161,15 @@ void kin_exit(struct kin *g, struct kin_space *p)
     world_exit(p->s);
     memset(p, 0, sizeof *p);
     COUNT(g, exits, 1);
+}
+
+static void set_policy(struct kin *g, struct kin_space *p)
+{
+    const bool track = kin_below(g, 2);
+    kin_note(g, "s%u %s from now on", kin_number(g, p), track ? "tracks" : "copies");
+    if (rmap_member_set_policy(&p->s->m, track ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY))
+        kin_fail(g, "rmap_member_set_policy");
+    COUNT(g, policies, 1);
 }
 
 /* ---- pins ---- */
@@ -253,7 +278,10 @@ void kin_random(struct kin *g)
     } else if (o < 81) {
         kin_snapshot(g, p);
     } else if (o < 82) {
-        map_zero(g, p);
+        if (kin_below(g, 2))
+            map_zero(g, p);
+        else
+            set_policy(g, p);
     } else if (o < 84) {
         pin(g);
     } else {

@@ -69,7 +69,7 @@ static bool any_attr(struct kin *g, const struct rmap_page *page, enum rmap_pte_
 {
     const struct kin_frame *x = frame_of(g, page);
     for (unsigned n = 0; n < KIN_SPACES; n++)
-        if ((x->mappers >> n & 1) && world_attr(g->place[n].s, g->c.vpn[x->k], a)) return true;
+        if ((x->mappers >> n & 1) && world_attr(g->place[n].s, g->c.vpn[x->k[n]], a)) return true;
     return false;
 }
 

@@ -219,6 +219,7 @@ struct world_space *world_space(struct world *w)
 {
     struct world_space *s = world_space_blank(w);
     CHECK_OK(rmap_member_init(w->r, &s->m, &s->mmu));
+    CHECK_OK(rmap_member_set_policy(&s->m, w->o.policy));
     world_space_adopt(s);
     return s;
 }

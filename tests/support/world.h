@@ -50,6 +50,7 @@ struct world_options {
     const struct rmap_swap_ops *swap_ops; /**< NULL: the slot map's own */
     bool no_slots;     /**< entries are reached by get, set and exchange */
     size_t stride;     /**< of descriptors; 0: sizeof(struct rmap_page) */
+    enum rmap_move_policy policy; /**< of new spaces; forks inherit it */
 };
 
 struct world_frame {

@@ -122,7 +122,7 @@ static int fault_swap(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
     int err = rmap_swap_get_ops()->get_home(w->swap, entry, &home);
     if (err || (err = cached_page(w, entry, &page))) return err;
     rmap_gather_init(&g, w->r);
-    if (home.index != vpn) { /* S10: a moved entry gets its copy now */
+    if (!rmap_member_may_map(&s->m, home.index, vpn)) { /* S10: an entry that was moved untracked gets its copy now */
         if (!(err = install_new(s, vpn, e, page, &g))) rmap_gather_swap(&g, &s->m, vpn, entry);
         w->copies += !err;
     } else if (!entry_lock(s, vpn, e, &run)) {
