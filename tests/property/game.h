@@ -42,6 +42,7 @@ struct game_config {
     uint64_t frames, slots; /* slots 0: no device */
     bool lz4;
     unsigned evict_batch;
+    enum rmap_move_policy policy; /* of new spaces; it changes on the way */
     unsigned fail_alloc; /* allocations of 1,000, within operations */
     uint64_t commit_limit;
     unsigned verify_every; /* rmap_pager_verify, after so many operations */
@@ -56,6 +57,8 @@ struct game_totals {
     uint64_t forks, copies, reuses, swap_ins, swap_in_copies, evictions, shared_evictions;
     uint64_t vacated, swapoffs;
     uint64_t reindexed, copied, swap_moved, swap_shared, tightened, incomplete, last_stores;
+    uint64_t tracked, bounds; /* pages moved under a record; moves under TRACK that had to copy */
+    uint64_t records_peak;
 };
 
 struct game {
@@ -94,7 +97,7 @@ struct game {
     bool freed_nothing; /* a reclaim: then nothing must have been evictable */
 
     struct game_totals *totals; /* the caller's; may be NULL */
-    uint64_t last_stores;
+    uint64_t last_stores, bounds, records_peak;
     uint64_t failed_before; /* allocations, when the operation began */
 
     char history[GAME_HISTORY][GAME_LINE];

@@ -42,6 +42,7 @@ static void draw(struct game *g)
     c->verify_every = every[game_below(g, 3)];
     c->walk_every = every[game_below(g, 4)];
     c->walk_touched = game_chance(g, 1, 2);
+    c->policy = game_chance(g, 2, 3) ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY;
     c->fail_alloc = c->errors && game_chance(g, 1, 2) ? 10 << game_below(g, 4) : 0;
     g->o.commit_limit = c->commit_limit;
 }
@@ -132,6 +133,9 @@ static void add_totals(struct game *g)
     t->shared_evictions += p.shared_evictions;
     t->reindexed += c.moved_reindexed;
     t->copied += c.moved_copied;
+    t->tracked += c.moved_tracked;
+    t->bounds += g->bounds;
+    if (g->records_peak > t->records_peak) t->records_peak = g->records_peak;
     t->swap_moved += c.moved_swap;
     t->swap_shared += c.moved_swap_shared;
     t->tightened += c.first_lookups.walks;
@@ -146,12 +150,13 @@ void game_totals_print(const struct game_totals *t)
             "operations done %llu, refused %llu, NO_FRAME %llu, device errors %llu, failed allocations %llu\n"
             "forks %llu, COW copies %llu, reuses %llu, evictions %llu (shared %llu), swap-ins %llu, private from swap "
             "%llu\n"
-            "moved: re-indexed %llu, copied %llu, on swap %llu, shared on swap %llu; owners tightened %llu, walks "
+            "moved: re-indexed %llu, copied %llu, tracked %llu (bound met %llu times, %llu records at most), on swap %llu, shared on swap %llu; owners tightened %llu, walks "
             "incomplete %llu, "
             "last stores %llu, vacated %llu, swapoffs %llu\n",
             N(done), N(refused), N(no_frame), N(device_errors), N(failed_allocations), N(forks), N(copies), N(reuses),
-            N(evictions), N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(swap_moved),
-            N(swap_shared), N(tightened), N(incomplete), N(last_stores), N(vacated), N(swapoffs));
+            N(evictions), N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(tracked), N(bounds),
+            N(records_peak), N(swap_moved), N(swap_shared), N(tightened), N(incomplete), N(last_stores), N(vacated),
+            N(swapoffs));
 #undef N
 }
 
@@ -180,6 +185,7 @@ void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, s
         .page_shift = ORACLE_PAGE_SHIFT,
         .commit_limit = g->c.commit_limit,
         .swap = device(g),
+        .move_policy = g->c.policy,
         .evict_batch = g->c.evict_batch,
     };
     CHECK_OK(rmap_pager_create(&options, &g->p));
@@ -198,6 +204,7 @@ static void check_empty(struct game *g)
     CHECK_OK(rmap_stats_get(g->r, &core));
     if (core.members || core.nodes || core.epochs || core.mappings)
         game_fail(g, "members, nodes, epochs or mappings are left");
+    if (core.track_bytes || core.track_records) game_fail(g, "tables of tracked ranges are left");
     if (g->stats.committed) game_fail(g, "%u pages are still charged", (unsigned)g->stats.committed);
     CHECK_OK(rmap_pager_verify(g->p, NULL));
 }

@@ -10,7 +10,7 @@ static const struct {
     {2, op_dontneed},      {2, op_create}, {10, op_fork},      {1, op_exec},  {3, op_destroy}, {14, op_read},
     {40, op_write},        {8, op_fault},  {30, op_processor}, {2, op_rest},  {3, op_reclaim}, {3, op_referenced},
     {3, op_write_protect}, {3, op_wash},   {4, op_swap_out},   {3, op_pin},   {1, op_misuse},  {3, op_vacate},
-    {1, op_swapoff},
+    {1, op_swapoff},       {2, op_policy},
 };
 #define OPS (sizeof table / sizeof *table)
 

@@ -60,7 +60,7 @@ op_fn op_map, op_unmap, op_protect, op_move, op_lock, op_unlock, op_dontneed; /*
 op_fn op_create, op_fork, op_exec, op_destroy;                                /* ops_spaces.c */
 op_fn op_read, op_write, op_fault, op_processor, op_rest;                     /* ops_access.c, ops_processor.c */
 op_fn op_vacate;                                                              /* ops_frames.c */
-op_fn op_reclaim, op_referenced, op_write_protect, op_wash, op_swap_out, op_swapoff, op_pin,
-    op_misuse; /* ops_core.c, ops_swap.c */
+op_fn op_reclaim, op_referenced, op_write_protect, op_wash, op_swap_out, op_swapoff, op_pin, op_misuse,
+    op_policy; /* ops_core.c, ops_swap.c */
 
 #endif

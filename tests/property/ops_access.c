@@ -104,7 +104,8 @@ static bool must_reuse(struct game *g, unsigned s, rmap_vpn_t v)
                !rmap_page_pins(rmap_page_find(g->r, e->pfn));
     if (e->kind != RMAP_PTE_SWAP || g->scan.slot_entries[rmap_swp_slot(e->swp)] != 1) return false;
     struct rmap_slot_home home;
-    if (rmap_swap_get_ops()->get_home(g->swap, e->swp, &home) || home.index != v) return false;
+    if (rmap_swap_get_ops()->get_home(g->swap, e->swp, &home)) return false;
+    if (!rmap_member_may_map(game_member(g, s), home.index, v)) return false;
     return !home.cached || (rmap_page_mapcount(home.cached) == 0 && !rmap_page_pins(home.cached));
 }
 

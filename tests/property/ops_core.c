@@ -22,6 +22,15 @@ void op_reclaim(struct game *g)
     g->freed_nothing = freed == 0;
 }
 
+void op_policy(struct game *g)
+{
+    int s = ops_any_space(g);
+    if (s < 0) return;
+    const bool track = game_chance(g, 2, 3);
+    game_note(g, "s%d %s", s, track ? "tracks" : "copies");
+    ops_judge(g, rmap_space_set_move_policy(g->space[s], track ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY), 0, 0);
+}
+
 struct rmap_page *ops_take_page(struct game *g)
 {
     for (unsigned tries = 0; tries < 8; tries++) {

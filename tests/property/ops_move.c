@@ -1,19 +1,89 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file property/ops_move.c  move: to a fixed place or a free one, growing, shrinking, keeping the old range; and what
- * it must cost: a copy of each page that others use, a new index for each that nobody else does, nothing read from swap
- * (S8-S10, B2).
+ * it must cost: a copy of each page that others use, or under TRACK a record unless a bound is met; a new index for each
+ * that nobody else uses; nothing read from swap (S8-S10, S12, B2).
  */
 #include "property/ops.h"
 
 struct cost {
-    uint64_t reindexed, copied, swap;
-    bool pinned; /* a shared page is */
+    uint64_t reindexed, copied, tracked, swap;
+    bool pinned; /* a shared page is, that must be copied */
+    bool bound;  /* TRACK has to copy */
 };
 
-static struct cost cost_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count)
+/* ---- what TRACK may not record ---- */
+
+#define FAN_OUT 8 /* images of one index, of the space */
+#define NEEDS 16  /* distances of one move */
+
+/* The indices of what a move must record, as one hull for each distance. */
+struct needs {
+    unsigned n;
+    struct {
+        uint64_t delta;
+        rmap_vpn_t first, end;
+    } by[ORACLE_PAGES];
+};
+
+static void need(struct needs *x, rmap_vpn_t index, rmap_vpn_t place)
+{
+    unsigned i = 0;
+    if (index == place) return;
+    while (i < x->n && x->by[i].delta != place - index) i++;
+    if (i == x->n) {
+        x->by[x->n].delta = place - index;
+        x->by[x->n].end = x->by[x->n].first = index;
+        x->n++;
+    }
+    if (index < x->by[i].first) x->by[i].first = index;
+    if (index >= x->by[i].end) x->by[i].end = index + 1;
+}
+
+static struct needs needs_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count, rmap_vpn_t to)
+{
+    struct needs x = {.n = 0};
+    for (rmap_vpn_t v = from; v < from + count; v++) {
+        const struct scan_entry *e = &g->scan.entry[s][v];
+        struct rmap_slot_home home;
+        if (e->kind == RMAP_PTE_SWAP && !rmap_swap_get_ops()->get_home(g->swap, e->swp, &home) &&
+            (g->scan.slot_entries[rmap_swp_slot(e->swp)] > 1 || home.cached))
+            need(&x, home.index, v - from + to);
+        if ((e->kind == RMAP_PTE_PRESENT || e->kind == RMAP_PTE_NO_ACCESS) && scan_is_counted(g, e->pfn) &&
+            scan_users(g, e->pfn) > 1)
+            need(&x, rmap_page_index(rmap_page_find(g->r, e->pfn)), v - from + to);
+    }
+    return x;
+}
+
+/* Images of an index when the move is over: those that there are, outside source and target, and the new ones. */
+static unsigned images(struct game *g, unsigned s, const struct needs *x, rmap_vpn_t index, rmap_vpn_t from,
+                       uint64_t count, rmap_vpn_t to, uint64_t new_count)
+{
+    unsigned n = 0;
+    for (rmap_vpn_t v = 0; v < ORACLE_PAGES; v++)
+        n += v != index && v - from >= count && v - to >= new_count && rmap_member_may_map(game_member(g, s), index, v);
+    for (unsigned i = 0; i < x->n; i++) n += index >= x->by[i].first && index < x->by[i].end;
+    return n;
+}
+
+static bool meets_bound(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count, rmap_vpn_t to, uint64_t new_count)
+{
+    struct needs x = needs_of(g, s, from, count, to);
+    if (x.n > NEEDS) return true;
+    for (rmap_vpn_t index = 0; index < ORACLE_PAGES; index++) {
+        bool recorded = false;
+        for (unsigned i = 0; i < x.n; i++) recorded |= index >= x.by[i].first && index < x.by[i].end;
+        if (recorded && images(g, s, &x, index, from, count, to, new_count) > FAN_OUT) return true;
+    }
+    return false;
+}
+
+static struct cost cost_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count, rmap_vpn_t to, uint64_t new_count)
 {
     struct cost c = {0};
+    bool track = game_member(g, s)->policy == RMAP_MOVE_POLICY_TRACK;
+    if (track && (c.bound = meets_bound(g, s, from, count, to, new_count))) track = false;
     for (rmap_vpn_t v = from; v < from + count; v++) {
         const struct scan_entry *e = &g->scan.entry[s][v];
         if (e->kind == RMAP_PTE_SWAP) c.swap++;
@@ -21,6 +91,8 @@ static struct cost cost_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t
         if (!scan_is_counted(g, e->pfn)) continue;
         if (scan_users(g, e->pfn) == 1) {
             c.reindexed++;
+        } else if (track) {
+            c.tracked++;
         } else {
             c.copied++;
             c.pinned |= rmap_page_pins(rmap_page_find(g->r, e->pfn)) > 0;
@@ -38,12 +110,16 @@ static void check_cost(struct game *g, const struct cost *must, bool populates)
     if (st.evictions != b->evictions || st.reclaim_failures != b->reclaim_failures)
         return; /* reclaim changed what was there */
     uint64_t reindexed = st.moves_reindexed - b->moves_reindexed, copied = st.moves_copied - b->moves_copied,
-             swap = st.moves_swap - b->moves_swap;
-    if (reindexed != must->reindexed || copied != must->copied || swap != must->swap)
-        game_fail(g, "moved %llu, copied %llu, left %llu on swap; must be %llu, %llu, %llu",
-                  (unsigned long long)reindexed, (unsigned long long)copied, (unsigned long long)swap,
-                  (unsigned long long)must->reindexed, (unsigned long long)must->copied,
-                  (unsigned long long)must->swap);
+             swap = st.moves_swap - b->moves_swap, tracked = st.moves_tracked - b->moves_tracked;
+    if (reindexed != must->reindexed || copied != must->copied || tracked != must->tracked || swap != must->swap)
+        game_fail(g, "moved %llu, copied %llu, tracked %llu, left %llu on swap; must be %llu, %llu, %llu, %llu",
+                  (unsigned long long)reindexed, (unsigned long long)copied, (unsigned long long)tracked,
+                  (unsigned long long)swap, (unsigned long long)must->reindexed, (unsigned long long)must->copied,
+                  (unsigned long long)must->tracked, (unsigned long long)must->swap);
+    struct rmap_stats core;
+    rmap_stats_get(g->r, &core);
+    if (core.track_records > g->records_peak) g->records_peak = core.track_records;
+    g->bounds += must->bound;
 }
 
 /* What is ours alone is ours afterwards: its walk looks nowhere else, its slot is at home here (A12, C12). */
@@ -52,6 +128,9 @@ static void check_homes(struct game *g, unsigned s, rmap_vpn_t to, uint64_t coun
     for (rmap_vpn_t v = to; v < to + count; v++) {
         const struct scan_entry e = scan_entry_now(g, s, v);
         if (e.kind == RMAP_PTE_PRESENT || e.kind == RMAP_PTE_NO_ACCESS) {
+            const struct rmap_page *page = rmap_page_find(g->r, e.pfn);
+            const bool cached = rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE;
+            if (rmap_page_mapcount(page) > 1 || (cached && rmap_swap_get_ops()->count(g->swap, page->swap))) continue;
             if (scan_is_counted(g, e.pfn) && scan_visits(g, e.pfn) != 1)
                 game_fail(g, "a walk for s%u:%u looks into other spaces after the move", s, (unsigned)v);
         } else if (e.kind == RMAP_PTE_SWAP && rmap_swap_get_ops()->count(g->swap, e.swp) == 1) {
@@ -85,7 +164,7 @@ void op_move(struct game *g)
     const uint64_t kept = count < new_count ? count : new_count;
     struct cost must = {0};
     const bool populates = !expected && o->page[from].locked;
-    if (!expected && place != from) must = cost_of(g, (unsigned)s, from, kept);
+    if (!expected && place != from) must = cost_of(g, (unsigned)s, from, kept, place, new_count);
     game_note(g, "move s%d %lld+%lld to %lld+%lld flags %#x", s, (long long)from, (long long)count, (long long)hint,
               (long long)new_count, flags);
     if (populates) ops_touch(g, (unsigned)s, place, new_count); /* as in map */

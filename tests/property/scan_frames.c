@@ -26,8 +26,8 @@ static void check_frame(struct game *g, rmap_pfn_t pfn)
     if (f->mappings && !dirty)
         game_fail(g, "frame %u has no copy on swap, and nothing says that it is dirty (INV-7)", n);
     for (unsigned i = 0; i < f->mappings; i++)
-        if (f->by[i].vpn != rmap_page_index(page))
-            game_fail(g, "frame %u: mapped at s%u:%u, index %u (INV-1)", n, f->by[i].space, f->by[i].vpn,
+        if (!rmap_member_may_map(game_member(g, f->by[i].space), rmap_page_index(page), f->by[i].vpn))
+            game_fail(g, "frame %u: mapped at s%u:%u, index %u, no record (INV-1)", n, f->by[i].space, f->by[i].vpn,
                       (unsigned)rmap_page_index(page));
 }
 

@@ -43,7 +43,7 @@ static void check_totals(const struct game_totals *t, enum game_mmu mmu, bool er
                             t->copies,         t->reuses,           t->swap_ins,   t->evictions,
                             t->reindexed,      t->copied,           t->swap_moved, t->swap_shared,
                             t->swap_in_copies, t->shared_evictions, t->tightened,  t->vacated,
-                            t->swapoffs};
+                            t->swapoffs,       t->tracked};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
         if (!all[i]) TEST_FAIL("number %u of the sums is 0", i);
     CHECK(!errors || (t->device_errors > 0 && t->failed_allocations > 0));
