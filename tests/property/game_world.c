@@ -150,13 +150,14 @@ void game_totals_print(const struct game_totals *t)
             "operations done %llu, refused %llu, NO_FRAME %llu, device errors %llu, failed allocations %llu\n"
             "forks %llu, COW copies %llu, reuses %llu, evictions %llu (shared %llu), swap-ins %llu, private from swap "
             "%llu\n"
-            "moved: re-indexed %llu, copied %llu, tracked %llu (bound met %llu times, %llu records at most), on swap %llu, shared on swap %llu; owners tightened %llu, walks "
+            "moved: re-indexed %llu, copied %llu, tracked %llu (bound met %llu times, %llu records at most), on swap "
+            "%llu, shared on swap %llu; owners tightened %llu, walks "
             "incomplete %llu, "
             "last stores %llu, vacated %llu, swapoffs %llu\n",
             N(done), N(refused), N(no_frame), N(device_errors), N(failed_allocations), N(forks), N(copies), N(reuses),
-            N(evictions), N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(tracked), N(bounds),
-            N(records_peak), N(swap_moved), N(swap_shared), N(tightened), N(incomplete), N(last_stores), N(vacated),
-            N(swapoffs));
+            N(evictions), N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(tracked),
+            N(bounds), N(records_peak), N(swap_moved), N(swap_shared), N(tightened), N(incomplete), N(last_stores),
+            N(vacated), N(swapoffs));
 #undef N
 }
 

@@ -34,8 +34,8 @@ static void move_done(struct kin *g, struct kin_space *p, unsigned from, unsigne
         is->swap_shared != must->swap_shared || is->tracked != must->tracked)
         kin_fail(g, "moved %u, %u, %u, %u, %u; must be %u, %u, %u, %u, %u", (unsigned)is->reindexed,
                  (unsigned)is->copied, (unsigned)is->tracked, (unsigned)is->swap_moved, (unsigned)is->swap_shared,
-                 (unsigned)must->reindexed, (unsigned)must->copied, (unsigned)must->tracked,
-                 (unsigned)must->swap_moved, (unsigned)must->swap_shared);
+                 (unsigned)must->reindexed, (unsigned)must->copied, (unsigned)must->tracked, (unsigned)must->swap_moved,
+                 (unsigned)must->swap_shared);
     for (unsigned i = 0; i < n; i++) {
         struct kin_entry e = p->at[from + i];
         if (e.id > KIN_ZERO) {

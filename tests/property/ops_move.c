@@ -79,7 +79,8 @@ static bool meets_bound(struct game *g, unsigned s, rmap_vpn_t from, uint64_t co
     return false;
 }
 
-static struct cost cost_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count, rmap_vpn_t to, uint64_t new_count)
+static struct cost cost_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count, rmap_vpn_t to,
+                           uint64_t new_count)
 {
     struct cost c = {0};
     bool track = game_member(g, s)->policy == RMAP_MOVE_POLICY_TRACK;
