@@ -24,7 +24,7 @@ int rmap_each_mapping(struct rmap *r, struct rmap_page *const *pages, size_t n, 
 {
     if (!fn) return RMAP_ERR_NULL_ARG;
     static const struct rmap__visitor each = {
-        .verb = RMAP_WALK_EACH, .visit = each_visit, .tighten = rmap__walk_tighten_page};
+        .verb = RMAP_WALK_EACH, .visit = each_visit, .tighten = rmap__walk_tighten_page, .in_order = true};
     return rmap__walk_pages(r, &each, &(struct each){fn, ctx}, pages, n, flags, results);
 }
 
@@ -34,7 +34,7 @@ int rmap_each_mapping(struct rmap *r, struct rmap_page *const *pages, size_t n, 
 
 static struct rmap__group *cursor_group(const struct rmap_cursor *c)
 {
-    return rmap__owner_tag(rmap_page_owner(c->page))->group;
+    return rmap__owner_tag(c->visit->owner)->group; /* the page's owner may have moved down since */
 }
 
 int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor *c)
@@ -53,7 +53,8 @@ int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor 
         return 0;
     }
     if (!(c->visit = RMAP__NEW(&r->alloc, struct rmap__visit))) return RMAP_ERR_NOMEM;
-    struct rmap__group *g = cursor_group(c);
+    struct rmap__group *g = rmap__owner_tag(owner)->group;
+    rmap_owner_get(owner); /* whatever the caller's verbs do to the page's owner until close */
     pthread_rwlock_wrlock(&g->lock);
     rmap__visit_begin(g, c->visit, owner);
     pthread_rwlock_unlock(&g->lock);
@@ -125,6 +126,7 @@ void rmap_cursor_close(struct rmap_cursor *c)
     pthread_rwlock_wrlock(&g->lock);
     rmap__visit_end(c->visit);
     pthread_rwlock_unlock(&g->lock);
+    rmap_owner_put(c->visit->owner);
     RMAP__DELETE(&c->r->alloc, c->visit);
     c->visit = NULL;
     if (!c->ended && c->result.outcome == RMAP_INCOMPLETE) {

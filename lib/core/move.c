@@ -147,7 +147,8 @@ static void land_swap(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
     bool was_moved = home.index != mv->from + x->offset, is_moved;
     if (x->shared) {
         is_moved = home.index != vpn;
-        r->swap->set_home(r->swap_ctx, entry, home.owner, home.index, home.moved || is_moved);
+        /* Never back to false: another space may be marking it at this moment. */
+        if (is_moved && !home.moved) r->swap->set_home(r->swap_ctx, entry, home.owner, home.index, true);
         mv->done.swap_shared++;
     } else {
         is_moved = false;

@@ -145,7 +145,7 @@ static void visit_member(struct rmap__walk *w, struct rmap_member *m, bool lone)
 static void probe_hint(struct rmap__walk *w, struct rmap__group *g)
 {
     struct rmap_member *m = atomic_load_explicit(&g->hint, memory_order_relaxed);
-    if (!m) return;
+    if (!m || w->visitor->in_order) return;
     const uint32_t depth = w->depth, deepest = w->deepest;
     visit_member(w, m, true);
     w->depth = depth;

@@ -52,6 +52,8 @@ struct rmap__visitor {
     void (*end)(struct rmap__walk *w, struct rmap_page *page, const struct rmap_result *result);
     /** The visit takes the mapping away; its count is held by the walk's gather, so that hits are the entries taken. */
     bool takes;
+    /** The visit shows mappings to somebody: each once, source before target, so no hint is followed. */
+    bool in_order;
     /** Flush before a run is unlocked: what the visit changes is read by others to mean "not cached". */
     bool flush_in_run;
 };
