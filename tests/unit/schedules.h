@@ -7,8 +7,10 @@
  * A choice is made wherever more than one thing could happen next: which task, or the walk. Inside
  * a walk that is before its first and after every look into a space, when it holds no run lock; there only steps are
  * possible that need neither the page lock nor the exclusive group lock. A migration is two walks; between them its
- * page lock is held, so that everything is possible but a swap-in, a move and a copy-on-write fault. Each schedule
- * runs in a world of its own, from the start, and the last choice that can be changed is changed for the next one
+ * page lock is held, so that everything is possible but a swap-in, a move and a copy-on-write fault. A move is before its
+ * records (and when its page has landed), where everything is possible, the walk included, and in flight, where what needs
+ * the page lock is not. Each schedule runs in a world of its own, from the start, and the last choice that can be changed
+ * is changed for the next one
  * (model: `dfs` of explore.py, without preemption bound).
  *
  * The world: spaces S, X forked from S, Y forked from X, as many as the scenario wants, and vpn 0 written by S before.
@@ -21,21 +23,25 @@
 #include "support/choices.h"
 #include "support/world.h"
 
+#include <core/core.h>
+
 enum { S, X, Y, SPACES };
 
 enum step_op {
     STEP_END,
-    STEP_ZAP,      /* unmap vpn 0 */
+    STEP_ZAP,      /* unmap vpn 0, or 1 after a move */
     STEP_COPY,     /* fork: copy the entries … */
     STEP_COMMIT,   /* … and end it; the child is seen from here on */
     STEP_COW_DROP, /* of a copy-on-write fault: the count of the old page goes */
     STEP_IN_WALK = STEP_COW_DROP,
+    STEP_BEGIN, /* fork: into the tree */
+    STEP_IN_FLIGHT = STEP_BEGIN,
     STEP_COW_TAKE, /* of a copy-on-write fault: a private copy instead of the old entry */
-    STEP_BEGIN,    /* fork: into the tree */
     STEP_ABORT,
     STEP_READ,
     STEP_LEAVE, /* after a ZAP: exit */
     STEP_MOVE,  /* vpn 0 to vpn 1 */
+    STEP_BACK,  /* vpn 1 to vpn 0 */
 };
 struct step {
     enum step_op op;
@@ -53,6 +59,7 @@ enum first_state {
 struct scenario {
     unsigned spaces;
     enum first_state first;
+    bool track; /* the spaces' policy */
     struct step task[2][TASK_STEPS];
 };
 
@@ -65,7 +72,9 @@ struct scene {
     bool gone[SPACES][2], kid_gone[SPACES]; /* nothing at this vpn any more: zapped or moved away; kid: vpn 0 */
     bool kid_moved[SPACES];                 /* the parent's mapping lay at vpn 1 when it was copied */
     unsigned at[2];                         /* next step of each task */
-    bool walking, walk_first;
+    bool busy[2];                           /* the task is in the middle of a step: a move */
+    enum walk_kind kind;
+    bool walked, walking, walk_first;
     int (*run_find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *); /* the world's own */
     void (*run_unlock)(void *, struct rmap_mmu_run *);
 };
@@ -74,11 +83,19 @@ static struct scene *scene; /* the one that runs: MMU hooks know only their spac
 
 /* ---- steps ---- */
 
-static void cow_take(const struct scene *x, struct world_space *s, struct rmap_gather *g)
+/* Where the space has its page, if it has it. */
+static rmap_vpn_t vpn_of(const struct scene *x, unsigned who)
 {
+    return !x->gone[who][1];
+}
+
+static void cow_take(const struct scene *x, unsigned who, struct rmap_gather *g)
+{
+    struct world_space *s = x->s[who];
     struct world *w = s->w;
+    const rmap_vpn_t vpn = vpn_of(x, who);
     const struct rmap_pte_format *f = s->mmu.ops->format;
-    struct rmap_page *old = world_page(s, 0), *copy;
+    struct rmap_page *old = world_page(s, vpn), *copy;
     struct rmap_mmu_run run;
     rmap_gather_init(g, w->r);
     if (!old) return;
@@ -86,13 +103,14 @@ static void cow_take(const struct scene *x, struct world_space *s, struct rmap_g
     CHECK_OK(rmap_page_alloc(w->r, RMAP_PFN_NONE, &copy));
     rmap_pfn_t pfn = rmap_page_pfn(w->r, copy);
     memcpy(world_contents(w, pfn), world_contents(w, rmap_page_pfn(w->r, old)), (size_t)1 << WORLD_PAGE_SHIFT);
-    CHECK_OK(x->run_find(s, 0, 1, &run));
-    CHECK_OK(rmap_page_map_new(&s->m, copy, 0));
-    rmap_pte_t was = rmap_run_exchange(&s->mmu, &run, 0, 0);
-    rmap_gather_flush(g, &s->m, 0, was, RMAP_FLUSH_ALL);
+    CHECK_OK(x->run_find(s, vpn, vpn + 1, &run));
+    const uint32_t i = (uint32_t)(vpn - run.first);
+    CHECK_OK(rmap_page_map_new(&s->m, copy, vpn));
+    rmap_pte_t was = rmap_run_exchange(&s->mmu, &run, i, 0);
+    rmap_gather_flush(g, &s->m, vpn, was, RMAP_FLUSH_ALL);
     rmap_gather_flush_now(g);
     rmap_page_unmap(g, &s->m, old);
-    rmap_run_set(&s->mmu, &run, 0, rmap_pte_make(f, pfn, 0));
+    rmap_run_set(&s->mmu, &run, i, rmap_pte_make(f, pfn, 0));
     x->run_unlock(s, &run);
     rmap_page_unlock(w->r, old);
     rmap_page_put(w->r, copy);
@@ -104,8 +122,8 @@ static void step_run(struct scene *x, struct step t)
     struct rmap_fork *f = &x->fork[t.who];
     switch (t.op) {
     case STEP_ZAP:
-        world_zap(s, 0, 1);
-        x->gone[t.who][0] = true;
+        world_zap(s, vpn_of(x, t.who), 1);
+        x->gone[t.who][vpn_of(x, t.who)] = true;
         return;
     case STEP_COPY:
         CHECK_OK(rmap_fork_copy(f, 0, s->mmu.pages, RMAP_FORK_COW));
@@ -120,7 +138,7 @@ static void step_run(struct scene *x, struct step t)
         rmap_gather_finish(&x->cow[t.who]);
         return;
     case STEP_COW_TAKE:
-        cow_take(x, s, &x->cow[t.who]);
+        cow_take(x, t.who, &x->cow[t.who]);
         return;
     case STEP_BEGIN:
         x->kid[t.who] = world_space_blank(&x->w);
@@ -132,7 +150,7 @@ static void step_run(struct scene *x, struct step t)
         x->kid[t.who] = NULL;
         return;
     case STEP_READ:
-        CHECK_EQ(world_read(s, 0), 1);
+        CHECK_EQ(world_read(s, vpn_of(x, t.who)), 1);
         return;
     case STEP_LEAVE:
         world_exit(s);
@@ -143,6 +161,11 @@ static void step_run(struct scene *x, struct step t)
         x->gone[t.who][0] = true;
         x->gone[t.who][1] = false;
         return;
+    case STEP_BACK:
+        world_move(s, 1, 0, 1);
+        x->gone[t.who][0] = false;
+        x->gone[t.who][1] = true;
+        return;
     case STEP_END:
         break;
     }
@@ -150,33 +173,42 @@ static void step_run(struct scene *x, struct step t)
 
 static struct step task_step(const struct scene *x, unsigned i)
 {
-    return x->scenario->task[i][x->at[i]];
+    return x->busy[i] ? (struct step){STEP_END, 0} : x->scenario->task[i][x->at[i]];
 }
 
-static bool possible_in_walk(enum step_op op)
+static void task_run(struct scene *x, unsigned i)
 {
-    return op <= STEP_IN_WALK;
+    struct step t = task_step(x, i);
+    x->at[i]++;
+    x->busy[i] = true;
+    step_run(x, t);
+    x->busy[i] = false;
+}
+
+static bool possible_in_walk(const struct scene *x, struct step t)
+{
+    /* After a move under TRACK a zap forgets its record, in the exclusive group lock. */
+    return t.op <= STEP_IN_WALK && !(t.op == STEP_ZAP && x->s[t.who]->m.track);
 }
 /* While the page lock is held, and nothing else. */
-static bool possible_under_page_lock(enum step_op op)
+static bool possible_under_page_lock(const struct scene *x, struct step t)
 {
-    return op != STEP_COW_TAKE && op != STEP_READ && op != STEP_MOVE;
+    (void)x;
+    return t.op != STEP_COW_TAKE && t.op != STEP_READ && t.op != STEP_MOVE && t.op != STEP_BACK;
 }
 
 /* Any number of steps that are possible now. */
-static void steps_between(struct scene *x, bool (*possible)(enum step_op op))
+static void steps_between(struct scene *x, bool (*possible)(const struct scene *x, struct step t))
 {
     for (;;) {
         unsigned n = 1, task[3] = {0};
         for (unsigned i = 0; i < 2; i++) {
             struct step t = task_step(x, i);
-            if (t.op != STEP_END && possible(t.op)) task[n++] = i;
+            if (t.op != STEP_END && possible(x, t)) task[n++] = i;
         }
         unsigned c = choose(n);
         if (!c) return;
-        struct step t = task_step(x, task[c]);
-        x->at[task[c]]++;
-        step_run(x, t);
+        task_run(x, task[c]);
     }
 }
 
@@ -209,46 +241,46 @@ static void watched_unlock(void *mmu, struct rmap_mmu_run *run)
 
 /* ---- the walk ---- */
 
-/* What holds for every space that has an entry now, children that are being made included. */
-static void each_space(struct scene *x, void (*check)(struct world_space *s, void *ctx), void *ctx)
+/* What holds for every entry that there is now, children that are being made included. */
+static void each_space(struct scene *x, void (*check)(struct world_space *s, rmap_vpn_t vpn, void *ctx), void *ctx)
 {
-    for (unsigned i = 0; i < SPACES; i++) {
-        if (x->s[i]) check(x->s[i], ctx);
-        if (x->kid[i]) check(x->kid[i], ctx);
+    for (unsigned i = 0; i < 2 * SPACES; i++) {
+        if (x->s[i / 2]) check(x->s[i / 2], i % 2, ctx);
+        if (x->kid[i / 2]) check(x->kid[i / 2], i % 2, ctx);
     }
 }
-static void check_candidate(struct world_space *s, void *page)
+static void check_candidate(struct world_space *s, rmap_vpn_t vpn, void *page)
 {
-    if (world_page(s, 0) == page) CHECK(rmap_member_is_candidate(&s->m, page));
+    if (world_page(s, vpn) == page) CHECK(rmap_member_is_candidate(&s->m, page));
 }
-static void check_read_only(struct world_space *s, void *page)
+static void check_read_only(struct world_space *s, rmap_vpn_t vpn, void *page)
 {
-    if (world_page(s, 0) == page) CHECK(!world_attr(s, 0, RMAP_ATTR_WRITE) && !world_attr(s, 0, RMAP_ATTR_DIRTY));
+    if (world_page(s, vpn) == page) CHECK(!world_attr(s, vpn, RMAP_ATTR_WRITE) && !world_attr(s, vpn, RMAP_ATTR_DIRTY));
 }
-static void check_unmapped(struct world_space *s, void *page)
+static void check_unmapped(struct world_space *s, rmap_vpn_t vpn, void *page)
 {
-    CHECK(world_page(s, 0) != page);
+    CHECK(world_page(s, vpn) != page);
 }
 /* So that what the walk did to an entry can be seen in it: a copy made before that has these attributes, too. */
-static void mark_entry(struct world_space *s, void *page)
+static void mark_entry(struct world_space *s, rmap_vpn_t vpn, void *page)
 {
     const struct rmap_pte_format *f = s->mmu.ops->format;
-    rmap_pte_t e = rmap_pte_set(f, world_entry(s, 0), RMAP_ATTR_ACCESSED, true);
-    if (world_page(s, 0) == page) world_set_entry(s, 0, rmap_pte_set(f, e, RMAP_ATTR_DIRTY, true));
+    rmap_pte_t e = rmap_pte_set(f, world_entry(s, vpn), RMAP_ATTR_ACCESSED, true);
+    if (world_page(s, vpn) == page) world_set_entry(s, vpn, rmap_pte_set(f, e, RMAP_ATTR_DIRTY, true));
 }
-static void check_aged(struct world_space *s, void *page)
+static void check_aged(struct world_space *s, rmap_vpn_t vpn, void *page)
 {
-    if (world_page(s, 0) == page) CHECK(!world_attr(s, 0, RMAP_ATTR_ACCESSED));
+    if (world_page(s, vpn) == page) CHECK(!world_attr(s, vpn, RMAP_ATTR_ACCESSED));
 }
-static void find_page(struct world_space *s, void *out)
+static void find_page(struct world_space *s, rmap_vpn_t vpn, void *out)
 {
     struct rmap_page **page = out;
-    if (!*page) *page = world_page(s, 0);
+    if (!*page) *page = world_page(s, vpn);
 }
 
-static void check_arrived(struct world_space *s, void *other_page)
+static void check_arrived(struct world_space *s, rmap_vpn_t vpn, void *other_page)
 {
-    CHECK(world_kind(s, 0) != RMAP_PTE_MIGRATION && world_page(s, 0) != other_page);
+    CHECK(world_kind(s, vpn) != RMAP_PTE_MIGRATION && world_page(s, vpn) != other_page);
 }
 
 /* begin ─ walk ─ steps ─ copy ─ end ─ walk, page locked. After a begin that was not complete nothing may have changed.
@@ -281,11 +313,13 @@ static void scene_migrate(struct scene *x, struct rmap_page *page, bool back)
     rmap_page_put(w->r, target);
 }
 
-static void scene_walk(struct scene *x, enum walk_kind kind)
+static void scene_walk(struct scene *x)
 {
+    const enum walk_kind kind = x->kind;
     struct rmap_page *page = NULL;
     struct rmap_result res;
     each_space(x, find_page, &page);
+    x->walked = true;
     if (!page) return;
     rmap_page_get(page); /* the steps may zap it everywhere */
     if (kind == WALK_MIGRATE || kind == WALK_MIGRATE_BACK) {
@@ -309,13 +343,38 @@ static void scene_walk(struct scene *x, enum walk_kind kind)
     rmap_page_put(x->w.r, page);
 }
 
+/* ---- in the middle of a move ---- */
+
+static void move_point(void *ctx, enum rmap__yield_point at)
+{
+    struct scene *x = ctx;
+    const bool flight = at == RMAP__AT_MOVE_FLIGHT;
+    if (at == RMAP__AT_CANDIDATE || at == RMAP__AT_FORK_RUN || x->walking) return;
+    for (;;) {
+        unsigned n = 1, task[4] = {0};
+        for (unsigned i = 0; i < 2; i++) {
+            enum step_op op = task_step(x, i).op;
+            bool fits = !flight || op <= STEP_IN_FLIGHT || (op == STEP_READ && x->scenario->first == ALL_ON_DEVICE);
+            if (op != STEP_END && fits) task[n++] = i;
+        }
+        if (!flight && !x->walked) task[n++] = 2;
+        unsigned c = choose(n);
+        if (!c) return;
+        if (task[c] == 2)
+            scene_walk(x);
+        else
+            task_run(x, task[c]);
+    }
+}
+
 /* ---- one schedule, all schedules ---- */
 
 static void scene_open(struct scene *x, const struct scenario *sc, bool above)
 {
     memset(x, 0, sizeof *x);
     x->scenario = sc;
-    world_init(&x->w, &(struct world_options){.frames = 24, .slots = 16});
+    enum rmap_move_policy policy = sc->track ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY;
+    world_init(&x->w, &(struct world_options){.frames = 24, .slots = 16, .policy = policy});
     struct world_space *top = above ? world_space(&x->w) : NULL;
     if (above) world_write(top, 0, 1);
     for (unsigned i = 0; i < sc->spaces; i++) {
@@ -333,6 +392,8 @@ static void scene_open(struct scene *x, const struct scenario *sc, bool above)
     x->run_unlock = x->w.ops.run_unlock;
     x->w.ops.run_find = watched_find;
     x->w.ops.run_unlock = watched_unlock;
+    x->w.r->yield = move_point;
+    x->w.r->yield_ctx = x;
 }
 
 /* Every mapping is found, and by nothing but the reverse map; every value is still there. */
@@ -344,8 +405,8 @@ static void scene_close(struct scene *x)
         for (rmap_vpn_t vpn = 0; vpn < 2; vpn++) {
             struct rmap_page *page = world_page(w->spaces[i], vpn);
             uint64_t have = 0;
-            for (size_t k = 0; page && k < w->space_count; k++)
-                if (world_page(w->spaces[k], vpn) == page) have |= (uint64_t)1 << w->spaces[k]->number;
+            for (size_t k = 0; page && k < 2 * w->space_count; k++)
+                if (world_page(w->spaces[k / 2], k % 2) == page) have |= (uint64_t)1 << w->spaces[k / 2]->number;
             if (page) CHECK_EQ(world_mappers(w, page), have);
         }
     }
@@ -362,22 +423,18 @@ static void schedule_run(const struct scenario *sc, enum walk_kind kind, bool ab
     struct scene x;
     scene = &x;
     scene_open(&x, sc, above);
-    bool walked = false;
+    x.kind = kind;
     for (;;) {
         unsigned n = 0, task[3] = {0};
         for (unsigned i = 0; i < 2; i++)
             if (task_step(&x, i).op != STEP_END) task[n++] = i;
-        if (!walked) task[n++] = 2;
+        if (!x.walked) task[n++] = 2;
         if (!n) break;
         unsigned i = task[choose(n)];
-        if (i == 2) {
-            walked = true;
-            scene_walk(&x, kind);
-        } else {
-            struct step t = task_step(&x, i);
-            x.at[i]++;
-            step_run(&x, t);
-        }
+        if (i == 2)
+            scene_walk(&x);
+        else
+            task_run(&x, i);
     }
     scene_close(&x);
     scene = NULL;
@@ -394,6 +451,7 @@ static unsigned schedules_run(const struct scenario *sc, enum walk_kind kind)
             n++;
         } while (schedule_next());
     }
+    fprintf(stderr, "schedules: %u\n", n);
     return n;
 }
 
