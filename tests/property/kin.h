@@ -78,12 +78,11 @@ struct kin_scan {
 
 /** What games have done, summed: where one stays 0, less is shown than is said. X(name) */
 #define KIN_TOTALS(X)                                                                                                  \
-    X(forks) X(fork_copied)                                                                                            \
-    X(steps)                                                                                                           \
-    X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies) X(swap_ins) X(swap_in_copies)      \
-        X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged) X(protected_) X(unmaps)          \
-            X(unmaps_partial) X(migrated) X(freed) X(discarded) X(evicted) X(changed) X(snapshots) X(pins) X(refused)  \
-                X(failed) X(tightened) X(policies) X(tracked) X(swap_ins_tracked)
+    X(forks)                                                                                                           \
+    X(fork_copied) X(steps) X(meanwhile) X(aborts) X(exits) X(execs) X(reads) X(writes) X(reuses) X(copies)            \
+        X(swap_ins) X(swap_in_copies) X(zaps) X(reindexed) X(copied) X(swap_moved) X(swap_shared) X(undone) X(aged)    \
+            X(protected_) X(unmaps) X(unmaps_partial) X(migrated) X(freed) X(discarded) X(evicted) X(changed)          \
+                X(snapshots) X(pins) X(refused) X(failed) X(tightened) X(policies) X(tracked) X(swap_ins_tracked)
 struct kin_totals {
 #define KIN_TOTAL_FIELD(name) uint64_t name;
     KIN_TOTALS(KIN_TOTAL_FIELD)

@@ -3,12 +3,14 @@
 #include "property/kin.h"
 
 /* What the child has at a page: the parent's instance, or, of a pinned page, a new one with the same contents (E2). */
-static struct kin_entry inherited(struct kin *g, const struct kin_entry *e, bool pinned)
+static struct kin_entry inherited(struct kin *g, const struct kin_entry *e, unsigned k, bool pinned)
 {
     struct kin_entry child = *e;
     child.locked = false; /* D9 */
     if (!pinned) return child;
     child.id = ++g->last_id;
+    child.home = (uint8_t)k;
+    child.tracked = false;
     g->totals->fork_copied++;
     return child;
 }
@@ -53,7 +55,7 @@ static void fork_at_once(struct kin *g, struct kin_space *p, struct kin_space *c
     }
     c->s = child;
     for (unsigned k = 0; k < KIN_PAGES; k++) {
-        c->at[k] = inherited(g, &p->at[k], pinned[k]);
+        c->at[k] = inherited(g, &p->at[k], k, pinned[k]);
         check_copied(g, p, c, k, pinned[k], before[k]);
     }
     g->totals->forks++;
@@ -89,7 +91,7 @@ static void fork_in_steps(struct kin *g, struct kin_space *p, struct kin_space *
             kin_fail(g, "rmap_fork_copy: %s", rmap_error_name(err));
         abort |= err != 0;
         if (err) break;
-        c->at[k] = inherited(g, &p->at[k], pinned);
+        c->at[k] = inherited(g, &p->at[k], k, pinned);
         check_copied(g, p, c, k, pinned, before);
         kin_note_more(g, "%u; ", k);
         g->totals->steps++;

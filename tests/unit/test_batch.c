@@ -4,6 +4,7 @@
 #include "support/world.h"
 
 #include <core/walk.h>
+#include <pthread.h>
 
 /* ---- batches ---- */
 
@@ -238,6 +239,108 @@ static void flush(struct rmap_gather *g, struct world_space *s, rmap_vpn_t vpn, 
 {
     rmap_gather_flush(g, &s->m, vpn, world_entry(s, 7), kind); /* any present entry */
 }
+
+/* ---- RMAP_LOCK_PAGES ---- */
+
+/* Five pages, one of another group; the third and the last are locked by somebody else: BUSY, with everything as it was */
+RMAP_TEST(batch, pages_locked_by_others_are_busy_and_untouched_and_the_rest_is_done)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w), *q = world_space(&w);
+    struct rmap_page *page[5];
+    struct rmap_result res[5];
+    for (rmap_vpn_t v = 0; v < 4; v++) world_write(p, v, v);
+    world_write(q, 9, 9);
+    for (rmap_vpn_t v = 0; v < 4; v++) page[v] = world_page(p, v);
+    page[4] = world_page(q, 9);
+    rmap_page_lock(page[2]);
+    rmap_page_lock(page[4]);
+    CHECK_OK(rmap_referenced(w.r, page, 5, RMAP_LOCK_PAGES, res));
+    for (unsigned i = 0; i < 5; i++) {
+        const bool busy = i == 2 || i == 4;
+        CHECK_EQ(res[i].outcome, busy ? RMAP_INCOMPLETE : RMAP_DONE);
+        CHECK_EQ(res[i].reason, busy ? RMAP_REASON_BUSY : RMAP_REASON_NONE);
+        CHECK_EQ(res[i].hits, !busy);
+        CHECK_EQ(world_attr(i < 4 ? p : q, i < 4 ? i : 9, RMAP_ATTR_ACCESSED), busy);
+        CHECK_EQ((rmap_page_flags(page[i]) & RMAP_PAGE_LOCKED) != 0, busy);
+        CHECK_EQ(rmap_page_mapcount(page[i]), 1);
+    }
+    rmap_page_unlock(w.r, page[2]);
+    rmap_page_unlock(w.r, page[4]);
+    CHECK_OK(rmap_referenced(w.r, NULL, 0, RMAP_LOCK_PAGES, NULL));
+    CHECK_ERR(rmap_referenced(w.r, page, 5, 1u << 30, res), RMAP_ERR_INVALID);
+    for (unsigned i = 0; i < 5; i++) CHECK(!(rmap_page_flags(page[i]) & RMAP_PAGE_LOCKED)); /* nor are they locked then */
+    world_check(&w);
+    world_fini(&w);
+}
+
+static int see_lock(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t e)
+{
+    struct rmap_page **page = ctx;
+    (void)m, (void)e;
+    CHECK(rmap_page_flags(page[vpn]) & RMAP_PAGE_LOCKED);
+    return vpn == 1; /* and a walk that is stopped unlocks, too */
+}
+
+RMAP_TEST(batch, the_verb_holds_the_locks_while_it_looks_and_no_longer)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    struct rmap_page *page[3];
+    struct rmap_result res[3];
+    for (rmap_vpn_t v = 0; v < 3; v++) world_write(p, v, v);
+    for (rmap_vpn_t v = 0; v < 3; v++) page[v] = world_page(p, v);
+    CHECK_OK(rmap_each_mapping(w.r, page, 3, RMAP_LOCK_PAGES, see_lock, page, res));
+    CHECK_EQ(res[1].reason, RMAP_REASON_STOPPED);
+    for (unsigned i = 0; i < 3; i++) CHECK(!(rmap_page_flags(page[i]) & RMAP_PAGE_LOCKED));
+    world_fini(&w);
+}
+
+struct opposite {
+    struct rmap *r;
+    struct rmap_page *page[8];
+    unsigned long done, busy, wrong;
+};
+static void *age_again_and_again(void *arg)
+{
+    struct opposite *x = arg;
+    struct rmap_result res[8];
+    for (unsigned i = 0; i < 2000; i++) {
+        x->wrong += rmap_referenced(x->r, x->page, 8, RMAP_LOCK_PAGES | RMAP_KEEP_ACCESSED, res) != 0;
+        x->wrong += res[0].outcome != RMAP_DONE; /* the first is waited for */
+        for (unsigned k = 0; k < 8; k++) {
+            x->done += res[k].outcome == RMAP_DONE;
+            x->busy += res[k].reason == RMAP_REASON_BUSY;
+        }
+    }
+    return NULL;
+}
+
+/* Two threads, the same eight pages, in opposite order: no deadlock; every page is done or busy, the first always done */
+RMAP_TEST(batch, two_batches_in_opposite_order_do_not_wait_for_each_other)
+{
+    struct world w;
+    world_init(&w, &(struct world_options){.caps = RMAP_MMU_NO_TLB});
+    struct world_space *p = world_space(&w);
+    struct opposite x[2] = {{.r = w.r}, {.r = w.r}};
+    for (rmap_vpn_t v = 0; v < 8; v++) world_write(p, v, v);
+    for (unsigned v = 0; v < 8; v++) x[0].page[v] = x[1].page[7 - v] = world_page(p, v);
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, age_again_and_again, &x[1]), 0);
+    age_again_and_again(&x[0]);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQ(x[i].wrong, 0);
+        CHECK_EQ(x[i].done + x[i].busy, 16000);
+    }
+    for (unsigned v = 0; v < 8; v++) CHECK(!(rmap_page_flags(x[0].page[v]) & RMAP_PAGE_LOCKED));
+    world_check(&w);
+    world_fini(&w);
+}
+
+/* ---- gathers ---- */
 
 /* 10, 11, 12 all; 13 write; 14 all; 14 of another space; 20 all */
 RMAP_TEST(batch, a_gather_merges_neighbours_of_one_kind_and_calls_each_space_once)

@@ -315,6 +315,27 @@ RMAP_TEST(cursor, F4_the_top_goes_when_its_last_child_was_shown)
     }
 }
 
+/* 0: [1 2], 0 has exited, the page is 2's. At 2, which goes, and its epochs: no candidate is left, and 1 becomes the root */
+RMAP_TEST(cursor, F4_all_candidates_go_and_then_the_root)
+{
+    struct scene x;
+    scene_init(&x, RMAP_MOVE_POLICY_COPY);
+    grow(&x, 0, 1, false);
+    grow(&x, 0, 2, false);
+    rmap_page_unlock(x.w.r, x.page);
+    rmap_page_put(x.w.r, x.page);
+    x.page = tiny_write(&x.t[2], 0);
+    rmap_page_get(x.page);
+    rmap_page_lock(x.page);
+    leave(&x, 0);
+    begin(&x);
+    CHECK_EQ(next(&x), 2);
+    leave(&x, 2);
+    grow(&x, 1, 3, false);
+    REST_NONE(&x);
+    scene_fini(&x);
+}
+
 /* 8 kids of 0. Shown one, the caller ages the page: found in three of them, its owner moves down; the others leave */
 RMAP_TEST(cursor, the_owner_may_be_tightened_while_the_cursor_is_open)
 {
@@ -513,6 +534,7 @@ RMAP_TEST(cursor, F4_three_cursors_at_once_agree_with_an_oracle_while_spaces_com
 static struct {
     struct scene *x;
     struct rmap_mmu_ops ops;
+    int (*run_find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *); /* the spaces' own */
     struct tiny *crowd, *leaver, *parent, *fresh;
     pthread_t looker, thread;
     unsigned looks; /* of the looker */
@@ -525,8 +547,8 @@ static void *leave_and_come(void *arg)
     if (crowd.leaver) tiny_exit(crowd.leaver);
     if (crowd.fresh) {
         struct rmap_fork f;
-        struct rmap_mmu mmu = crowd.parent->m.mmu;
-        mmu.ctx = crowd.fresh;
+        struct rmap_mmu mmu = tiny_mmu(crowd.fresh);
+        mmu.ops = crowd.parent->m.mmu.ops;
         if (rmap_fork_begin(&crowd.parent->m, &crowd.fresh->m, &mmu, &f) || rmap_fork_copy(&f, 0, TINY_PAGES, 0))
             abort();
         rmap_fork_commit(&f);
@@ -538,7 +560,7 @@ static void *leave_and_come(void *arg)
 /* Before the step's end somebody waits for the exclusive lock; behind it he has had it. */
 static int watched_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
 {
-    if (!pthread_equal(pthread_self(), crowd.looker)) return tiny_run_find(mmu, vpn, end, run);
+    if (!pthread_equal(pthread_self(), crowd.looker)) return crowd.run_find(mmu, vpn, end, run);
     if (++crowd.looks == 256) {
         struct rmap__group *g = rmap__member_group(&crowd.crowd[0].m);
         CHECK(!crowd.done);
@@ -547,7 +569,7 @@ static int watched_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_m
     } else if (crowd.looks == 257) {
         CHECK_EQ(pthread_join(crowd.thread, NULL), 0);
     }
-    return tiny_run_find(mmu, vpn, end, run);
+    return crowd.run_find(mmu, vpn, end, run);
 }
 
 /* 0: [1 … 599], mapped by 599 alone. In the midst of one rmap_cursor_next, between two steps, 255, at the position, exits (or
@@ -562,6 +584,7 @@ RMAP_TEST(cursor, F2_F4_the_group_lock_is_given_away_in_a_long_search)
         struct tiny *t = calloc(CROWD + 1, sizeof *t);
         crowd.crowd = t;
         crowd.ops = *tiny_mmu(&t[0]).ops;
+        crowd.run_find = crowd.ops.run_find;
         crowd.ops.run_find = watched_find;
         crowd.done = false;
         crowd.leaver = fork ? NULL : &t[255];

@@ -609,6 +609,51 @@ RMAP_TEST(track, B7_a_move_that_fails_leaves_pages_and_table_as_they_were)
     CHECK_EQ(failures, 4); /* the entry that cannot move; two tables of records; the page table */
 }
 
+/* ---- what the survey cannot know ---- */
+
+static struct {
+    struct rmap_swap_ops ops;
+    const struct rmap_swap_ops *own;
+    struct world_space *reader;
+} late;
+/* Between the survey's look at the mapcount and at the slot's count the sibling swaps in: 1 + 0 says alone. */
+static uint32_t count_late(void *swap, rmap_swp_t entry)
+{
+    struct world_space *s = late.reader;
+    late.reader = NULL;
+    if (s) {
+        unsigned runs =
+            s->w->runs; /* another processor's doing, it has nothing to do with the run that is locked here */
+        s->w->runs = 0;
+        CHECK_EQ(world_read(s, 7), 1);
+        s->w->runs = runs;
+    }
+    return late.own->count(swap, entry);
+}
+
+/* P maps 7, cached; C has an entry of its slot, and swaps it in while P's move makes its survey: no record covers 700 */
+RMAP_TEST(track, what_looked_alone_to_the_survey_is_copied_and_not_lost)
+{
+    struct world w;
+    tracking(&w);
+    struct world_space *c, *p = pair(&w, &c);
+    CHECK_EQ(world_unmap(&w, world_page(p, 7), 0).outcome, RMAP_DONE);
+    CHECK_EQ(world_read(p, 7), 1);
+    struct rmap_page *page = world_page(p, 7);
+    late.own = w.r->swap;
+    late.ops = *w.r->swap;
+    late.ops.count = count_late;
+    late.reader = c;
+    w.r->swap = &late.ops;
+    CHECK_MOVED(world_move(p, 7, 700, 1), 0, 1, 0, 0);
+    w.r->swap = late.own;
+    CHECK_PLACES(&w, page, {1, 7});
+    CHECK_EQ(world_read(p, 700), 1);
+    CHECK(world_page(p, 700) != page);
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* H1, H2 */
 RMAP_TEST(track, policies_and_questions_are_checked)
 {
