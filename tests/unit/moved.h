@@ -5,6 +5,10 @@
 
 #include "support/world.h"
 
+/** The statement is done under COPY, then under TRACK. */
+#define EACH_POLICY(policy)                                                                                            \
+    for (enum rmap_move_policy policy = RMAP_MOVE_POLICY_COPY; policy <= RMAP_MOVE_POLICY_TRACK; policy++)
+
 static inline void moved__check(int line, struct rmap_moved is, struct rmap_moved must)
 {
     if (memcmp(&is, &must, sizeof is))

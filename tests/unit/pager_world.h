@@ -52,7 +52,9 @@ static inline struct rmap_pager_options world_options(struct world *w, uint64_t 
                                        .commit_limit = commit};
 }
 
-static inline void world_init(struct world *w, uint64_t frames, uint64_t slots, uint64_t commit)
+/** With `policy` for all moves. */
+static inline void world_init_moves(struct world *w, uint64_t frames, uint64_t slots, uint64_t commit,
+                                    enum rmap_move_policy policy)
 {
     memset(w, 0, sizeof *w);
     test_alloc_init(&w->alloc);
@@ -60,6 +62,7 @@ static inline void world_init(struct world *w, uint64_t frames, uint64_t slots, 
         .struct_size = sizeof ro, .geometry = &rmap_radix_soft, .alloc = &w->alloc.a, .caps = RMAP_MMU_NO_TLB};
     CHECK_OK(rmap_radix_provider_init(&ro, &w->provider));
     struct rmap_pager_options po = world_options(w, frames, commit);
+    po.move_policy = policy;
     if (slots) {
         faulty_device_init(&w->device, slots, 12);
         po.swap = &w->device.base;
@@ -67,6 +70,15 @@ static inline void world_init(struct world *w, uint64_t frames, uint64_t slots, 
     CHECK_OK(rmap_pager_create(&po, &w->p));
     w->r = rmap_pager_rmap(w->p);
 }
+
+static inline void world_init(struct world *w, uint64_t frames, uint64_t slots, uint64_t commit)
+{
+    world_init_moves(w, frames, slots, commit, RMAP_MOVE_POLICY_COPY);
+}
+
+/** The statement is done under COPY, then under TRACK. */
+#define EACH_POLICY(policy)                                                                                            \
+    for (enum rmap_move_policy policy = RMAP_MOVE_POLICY_COPY; policy <= RMAP_MOVE_POLICY_TRACK; policy++)
 
 static inline struct rmap_space *world_keep(struct world *w, struct rmap_space *s)
 {
@@ -123,7 +135,10 @@ static inline int try_put(struct rmap_space *s, rmap_vpn_t vpn, uint64_t value)
     return rc ? rc : rmap_space_write(s, vpn * PAGE + PAGE - sizeof value, &value, sizeof value, NULL);
 }
 
-static inline void put(struct rmap_space *s, rmap_vpn_t vpn, uint64_t value) { CHECK_OK(try_put(s, vpn, value)); }
+static inline void put(struct rmap_space *s, rmap_vpn_t vpn, uint64_t value)
+{
+    CHECK_OK(try_put(s, vpn, value));
+}
 
 static inline uint64_t get(struct rmap_space *s, rmap_vpn_t vpn)
 {

@@ -41,137 +41,160 @@ static struct found find_all(struct rmap_page *page)
 /* P: [10,14) = 100…; a child came and went; moved to [600,604) */
 RMAP_TEST(pager_move, S8_own_pages_are_reindexed_whatever_was_shared_in_the_past)
 {
-    world_init(&w, 32, 0, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 10, 4, RW);
-    fill(p, 10, 4, 100);
-    struct rmap_page *page = page_at(&w, p, 11);
-    space_end(&w, space_fork(&w, p));
-    move_to(p, 10, 4, 600);
-    CHECK(page_at(&w, p, 601) == page);
-    CHECK_EQ(rmap_page_index(page), 601);
-    CHECK_EQ(kind(p, 11), RMAP_PTE_NONE);
-    CHECK_ERR(rmap_space_fault(p, 11, RMAP_READ), RMAP_ERR_ABSENT);
-    struct found f = find_all(page); /* B1: found at the new address, and only there */
-    CHECK_EQ(f.n, 1);
-    CHECK_EQ(f.vpn, 601);
-    expect(p, 600, 4, 100);
-    CHECK_EQ(stats(&w).moves_reindexed, 4);
-    CHECK_EQ(stats(&w).moves_copied, 0);
-    CHECK_EQ(stats(&w).frames_used, 5);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 0, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 10, 4, RW);
+        fill(p, 10, 4, 100);
+        struct rmap_page *page = page_at(&w, p, 11);
+        space_end(&w, space_fork(&w, p));
+        move_to(p, 10, 4, 600);
+        CHECK(page_at(&w, p, 601) == page);
+        CHECK_EQ(rmap_page_index(page), 601);
+        CHECK_EQ(kind(p, 11), RMAP_PTE_NONE);
+        CHECK_ERR(rmap_space_fault(p, 11, RMAP_READ), RMAP_ERR_ABSENT);
+        struct found f = find_all(page); /* B1: found at the new address, and only there */
+        CHECK_EQ(f.n, 1);
+        CHECK_EQ(f.vpn, 601);
+        expect(p, 600, 4, 100);
+        CHECK_EQ(stats(&w).moves_reindexed, 4);
+        CHECK_EQ(stats(&w).moves_copied, 0);
+        CHECK_EQ(stats(&w).frames_used, 5);
+        world_fini(&w);
+    }
 }
 
 /* P: [10,14), C inherits all, has its own page 12; C moves: 3 shared pages are copied, 1 own is re-indexed */
-RMAP_TEST(pager_move, S9_shared_pages_are_copied_early_and_the_sibling_keeps_its_place)
+RMAP_TEST(pager_move, S9_S12_shared_pages_are_copied_early_or_tracked_and_the_sibling_keeps_its_place)
 {
-    world_init(&w, 32, 0, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 10, 8, RW);
-    fill(p, 10, 4, 100); /* 14-17 untouched: nothing to copy there */
-    struct rmap_space *c = space_fork(&w, p);
-    put(c, 12, 212);
-    struct rmap_page *shared = page_at(&w, p, 11), *own = page_at(&w, c, 12);
-    move_to(c, 10, 8, 600);
-    CHECK_EQ(stats(&w).moves_copied, 3); /* B2: present shared pages only */
-    CHECK_EQ(stats(&w).moves_reindexed, 1);
-    CHECK(page_at(&w, c, 601) != shared);
-    CHECK(page_at(&w, c, 602) == own);
-    CHECK(page_at(&w, p, 11) == shared);
-    CHECK_EQ(rmap_page_index(shared), 11);
-    CHECK_EQ(rmap_page_mapcount(shared), 1);
-    CHECK_EQ(get(c, 600), 100);
-    CHECK_EQ(get(c, 601), 101);
-    CHECK_EQ(get(c, 602), 212);
-    CHECK_EQ(get(c, 603), 103);
-    CHECK_EQ(get(c, 604), 0);
-    expect(p, 10, 4, 100);
-    put(c, 601, 999);
-    CHECK_EQ(get(p, 11), 101);
-    put(p, 11, 888); /* alone again: in place */
-    CHECK(page_at(&w, p, 11) == shared);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 0, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 10, 8, RW);
+        fill(p, 10, 4, 100); /* 14-17 untouched: nothing to copy there */
+        struct rmap_space *c = space_fork(&w, p);
+        put(c, 12, 212);
+        struct rmap_page *shared = page_at(&w, p, 11), *own = page_at(&w, c, 12);
+        move_to(c, 10, 8, 600);
+        const bool track = policy == RMAP_MOVE_POLICY_TRACK;
+        CHECK_EQ(stats(&w).moves_copied, track ? 0 : 3); /* B2: present shared pages only */
+        CHECK_EQ(stats(&w).moves_tracked, track ? 3 : 0);
+        CHECK_EQ(stats(&w).moves_reindexed, 1);
+        CHECK((page_at(&w, c, 601) == shared) == track);
+        CHECK_EQ(find_all(shared).n, 1 + track);
+        CHECK(page_at(&w, c, 602) == own);
+        CHECK(page_at(&w, p, 11) == shared);
+        CHECK_EQ(rmap_page_index(shared), 11);
+        CHECK_EQ(rmap_page_mapcount(shared), 1 + track);
+        CHECK_EQ(get(c, 600), 100);
+        CHECK_EQ(get(c, 601), 101);
+        CHECK_EQ(get(c, 602), 212);
+        CHECK_EQ(get(c, 603), 103);
+        CHECK_EQ(get(c, 604), 0);
+        expect(p, 10, 4, 100);
+        put(c, 601, 999);
+        CHECK_EQ(get(p, 11), 101);
+        put(p, 11, 888); /* alone again: in place */
+        CHECK(page_at(&w, p, 11) == shared);
+        world_fini(&w);
+    }
 }
 
 /* P and two children share [0,4); the whole area belongs to one of them after the others ended: no copy */
 RMAP_TEST(pager_move, B9_what_was_shared_and_is_not_any_more_is_not_copied)
 {
-    world_init(&w, 32, 0, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 0, 4, RW);
-    fill(p, 0, 4, 5);
-    struct rmap_space *c = space_fork(&w, p), *d = space_fork(&w, c);
-    space_end(&w, p);
-    space_end(&w, c);
-    move_to(d, 0, 4, 50);
-    CHECK_EQ(stats(&w).moves_copied, 0);
-    CHECK_EQ(stats(&w).moves_reindexed, 4);
-    expect(d, 50, 4, 5);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 0, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 0, 4, RW);
+        fill(p, 0, 4, 5);
+        struct rmap_space *c = space_fork(&w, p), *d = space_fork(&w, c);
+        space_end(&w, p);
+        space_end(&w, c);
+        move_to(d, 0, 4, 50);
+        CHECK_EQ(stats(&w).moves_copied, 0);
+        CHECK_EQ(stats(&w).moves_reindexed, 4);
+        expect(d, 50, 4, 5);
+        world_fini(&w);
+    }
 }
 
 /* P moves [0,2) to 40 and back while its child faults in between */
 RMAP_TEST(pager_move, B10_there_and_back_with_the_child_faulting_between)
 {
-    world_init(&w, 32, 0, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 0, 2, RW);
-    fill(p, 0, 2, 70);
-    struct rmap_space *c = space_fork(&w, p);
-    move_to(p, 0, 2, 40);
-    put(c, 0, 170);
-    expect(p, 40, 2, 70);
-    move_to(p, 40, 2, 0);
-    CHECK_EQ(stats(&w).moves_copied, 2); /* the first way; the second finds them its own */
-    CHECK_EQ(stats(&w).moves_reindexed, 2);
-    expect(p, 0, 2, 70);
-    CHECK_EQ(get(c, 0), 170);
-    CHECK_EQ(get(c, 1), 71);
-    put(p, 1, 1);
-    CHECK_EQ(get(c, 1), 71);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 0, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 0, 2, RW);
+        fill(p, 0, 2, 70);
+        struct rmap_space *c = space_fork(&w, p);
+        move_to(p, 0, 2, 40);
+        put(c, 0, 170);
+        expect(p, 40, 2, 70);
+        move_to(p, 40, 2, 0);
+        const bool track = policy == RMAP_MOVE_POLICY_TRACK;
+        CHECK_EQ(stats(&w).moves_copied, track ? 0 : 2);  /* the first way; the second finds them its own */
+        CHECK_EQ(stats(&w).moves_tracked, track ? 3 : 0); /* both ways, but for the page that the child has replaced */
+        CHECK_EQ(stats(&w).moves_reindexed, track ? 1 : 2);
+        expect(p, 0, 2, 70);
+        CHECK_EQ(get(c, 0), 170);
+        CHECK_EQ(get(c, 1), 71);
+        put(p, 1, 1);
+        CHECK_EQ(get(c, 1), 71);
+        world_fini(&w);
+    }
 }
 
 /* P moves [0,3) to 40, then forks: C shares the pages at 40, none is copied */
 RMAP_TEST(pager_move, B12_a_fork_after_the_move_shares_the_new_place)
 {
-    world_init(&w, 32, 0, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 0, 3, RW);
-    fill(p, 0, 3, 30);
-    move_to(p, 0, 3, 40);
-    struct rmap_space *c = space_fork(&w, p);
-    struct rmap_page *page = page_at(&w, p, 41);
-    CHECK(page_at(&w, c, 41) == page);
-    CHECK_EQ(find_all(page).n, 2);
-    expect(c, 40, 3, 30);
-    CHECK_EQ(stats(&w).moves_copied, 0);
-    CHECK_EQ(stats(&w).cow_copies, 0);
-    CHECK_EQ(stats(&w).frames_used, 4);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 0, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 0, 3, RW);
+        fill(p, 0, 3, 30);
+        move_to(p, 0, 3, 40);
+        struct rmap_space *c = space_fork(&w, p);
+        struct rmap_page *page = page_at(&w, p, 41);
+        CHECK(page_at(&w, c, 41) == page);
+        CHECK_EQ(find_all(page).n, 2);
+        expect(c, 40, 3, 30);
+        CHECK_EQ(stats(&w).moves_copied, 0);
+        CHECK_EQ(stats(&w).cow_copies, 0);
+        CHECK_EQ(stats(&w).frames_used, 4);
+        world_fini(&w);
+    }
 }
 
 /* S: pages 0, 1, 2 rotated by moves through 9: frames sit at each other's old numbers */
 RMAP_TEST(pager_move, B13_a_permutation_does_not_confuse_walks)
 {
-    world_init(&w, 32, 0, 0);
-    struct rmap_space *s = space_new(&w);
-    struct rmap_page *page[3];
-    map_at(s, 0, 3, RW);
-    fill(s, 0, 3, 0);
-    for (unsigned i = 0; i < 3; i++) page[i] = page_at(&w, s, i);
-    move_to(s, 0, 1, 9);
-    move_to(s, 1, 1, 0);
-    move_to(s, 2, 1, 1);
-    move_to(s, 9, 1, 2);
-    for (unsigned i = 0; i < 3; i++) {
-        struct found f = find_all(page[i]);
-        CHECK_EQ(f.n, 1);
-        CHECK_EQ(f.vpn, (i + 2) % 3);
-        CHECK_EQ(get(s, i), (i + 1) % 3);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 0, 0, policy);
+        struct rmap_space *s = space_new(&w);
+        struct rmap_page *page[3];
+        map_at(s, 0, 3, RW);
+        fill(s, 0, 3, 0);
+        for (unsigned i = 0; i < 3; i++) page[i] = page_at(&w, s, i);
+        move_to(s, 0, 1, 9);
+        move_to(s, 1, 1, 0);
+        move_to(s, 2, 1, 1);
+        move_to(s, 9, 1, 2);
+        for (unsigned i = 0; i < 3; i++) {
+            struct found f = find_all(page[i]);
+            CHECK_EQ(f.n, 1);
+            CHECK_EQ(f.vpn, (i + 2) % 3);
+            CHECK_EQ(get(s, i), (i + 1) % 3);
+        }
+        CHECK_EQ(space_stats(s).regions, 1);
+        world_fini(&w);
     }
-    CHECK_EQ(space_stats(s).regions, 1);
-    world_fini(&w);
 }
 
 /* P: [0,8) all shared with C, which moves with 3 frames left: the fourth copy fails, everything is back at 0 */
@@ -376,32 +399,80 @@ RMAP_TEST(pager_move, growth_of_a_locked_range_that_does_not_fit_is_undone)
  * beyond 20 */
 RMAP_TEST(pager_move, S11_charges_follow_moves_and_what_cannot_be_charged_fails_before_anything_moved)
 {
-    world_init(&w, 64, 0, 20);
-    struct rmap_space *p = space_new(&w);
-    rmap_vpn_t to = 100;
-    map_at(p, 0, 8, RW);
-    fill(p, 0, 8, 60);
-    CHECK_OK(rmap_space_protect(p, 0, 8, RMAP_READ));
-    CHECK_EQ(stats(&w).committed, 8); /* once writable: stays charged (B8) */
-    struct rmap_space *c = space_fork(&w, p);
-    CHECK_EQ(stats(&w).committed, 16);
-    CHECK_OK(rmap_space_move(c, 0, 8, 8, RMAP_MOVE_FIXED, &to)); /* copies eight shared pages, which it has paid for */
-    CHECK_EQ(stats(&w).moves_copied, 8);
-    CHECK_EQ(stats(&w).committed, 16);
-    to = 200;
-    CHECK_ERR(rmap_space_move(c, 100, 8, 13, RMAP_MOVE_FIXED, &to), RMAP_ERR_COMMIT);
-    CHECK_ERR(rmap_space_move(c, 100, 8, 13, 0, &to), RMAP_ERR_COMMIT);
-    CHECK_ERR(rmap_space_move(c, 100, 8, 8, RMAP_MOVE_FIXED | RMAP_MOVE_KEEP_OLD, &to), RMAP_ERR_COMMIT);
-    expect(c, 100, 8, 60);
-    CHECK_OK(rmap_space_move(c, 100, 8, 12, RMAP_MOVE_FIXED, &to));
-    CHECK_EQ(stats(&w).committed, 20);
-    to = 0;
-    map_at(c, 0, 8, RMAP_READ); /* never writable: free of charge */
-    CHECK_OK(rmap_space_move(c, 0, 8, 30, RMAP_MOVE_MAYMOVE, &to));
-    CHECK_EQ(stats(&w).committed, 20);
-    CHECK_OK(rmap_space_move(c, 200, 12, 2, 0, &to));
-    CHECK_EQ(stats(&w).committed, 10);
-    space_end(&w, p);
-    CHECK_EQ(stats(&w).committed, 2);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 64, 0, 20, policy);
+        struct rmap_space *p = space_new(&w);
+        rmap_vpn_t to = 100;
+        map_at(p, 0, 8, RW);
+        fill(p, 0, 8, 60);
+        CHECK_OK(rmap_space_protect(p, 0, 8, RMAP_READ));
+        CHECK_EQ(stats(&w).committed, 8); /* once writable: stays charged (B8) */
+        struct rmap_space *c = space_fork(&w, p);
+        CHECK_EQ(stats(&w).committed, 16);
+        CHECK_OK(
+            rmap_space_move(c, 0, 8, 8, RMAP_MOVE_FIXED, &to)); /* copies eight shared pages, which it has paid for */
+        CHECK_EQ(stats(&w).moves_copied, policy == RMAP_MOVE_POLICY_TRACK ? 0 : 8);
+        CHECK_EQ(stats(&w).committed, 16);
+        to = 200;
+        CHECK_ERR(rmap_space_move(c, 100, 8, 13, RMAP_MOVE_FIXED, &to), RMAP_ERR_COMMIT);
+        CHECK_ERR(rmap_space_move(c, 100, 8, 13, 0, &to), RMAP_ERR_COMMIT);
+        CHECK_ERR(rmap_space_move(c, 100, 8, 8, RMAP_MOVE_FIXED | RMAP_MOVE_KEEP_OLD, &to), RMAP_ERR_COMMIT);
+        expect(c, 100, 8, 60);
+        CHECK_OK(rmap_space_move(c, 100, 8, 12, RMAP_MOVE_FIXED, &to));
+        CHECK_EQ(stats(&w).committed, 20);
+        to = 0;
+        map_at(c, 0, 8, RMAP_READ); /* never writable: free of charge */
+        CHECK_OK(rmap_space_move(c, 0, 8, 30, RMAP_MOVE_MAYMOVE, &to));
+        CHECK_EQ(stats(&w).committed, 20);
+        CHECK_OK(rmap_space_move(c, 200, 12, 2, 0, &to));
+        CHECK_EQ(stats(&w).committed, 10);
+        space_end(&w, p);
+        CHECK_EQ(stats(&w).committed, 2);
+        world_fini(&w);
+    }
+}
+
+/* B14. 24 frames, 200 slots, 96 pages may be charged. N: [0,8). P: [0,8) rw, forks a child and moves, again and again, until
+ * it is refused: every copy was charged to P's family by its forks before it was made, N's charge and pages are as they were */
+RMAP_TEST(pager_move, B14_a_loop_of_moves_that_forces_copies_is_charged_to_the_mover)
+{
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 24, 200, 96, policy);
+        struct rmap_space *n = space_new(&w), *p = space_new(&w);
+        const uint64_t limit = 96, neighbours = 8, copies_per_move = policy == RMAP_MOVE_POLICY_COPY ? 8 : 0;
+        rmap_vpn_t at = 0;
+        uint64_t rounds = 0;
+        map_at(n, 0, 8, RW);
+        fill(n, 0, 8, 500);
+        map_at(p, 0, 8, RW);
+        fill(p, 0, 8, 100);
+        for (struct rmap_space *child = NULL; rmap_space_fork(p, &child) == 0; rounds++) {
+            world_keep(&w, child);
+            expect(p, at, 8, 100); /* present, so that the move has to copy what is shared */
+            const struct rmap_pager_stats before = stats(&w);
+            rmap_vpn_t to = 100 * (rounds + 1);
+            move_to(p, at, 8, to);
+            at = to;
+            const struct rmap_pager_stats after = stats(&w);
+            CHECK_EQ(after.moves_copied + after.moves_tracked + after.moves_swap, 8 * (rounds + 1));
+            CHECK_EQ(after.committed, before.committed); /* by the fork: the mover has paid for copies, made or not */
+            CHECK_EQ(space_stats(n).committed, neighbours);
+            CHECK_LE(after.frames_used - 1 + swap_stats(&w).slots_used,
+                     after.committed + 24); /* and a clean copy each */
+            if (!copies_per_move) CHECK_EQ(after.moves_copied, 0);
+        }
+        struct rmap_space *none = NULL;
+        CHECK_ERR(rmap_space_fork(p, &none), RMAP_ERR_COMMIT);
+        CHECK_EQ(rounds, (limit - neighbours) / 8 - 1);
+        CHECK_EQ(stats(&w).committed, limit);
+        /* The frames of the copies were taken by direct reclaim; under TRACK none was needed. */
+        CHECK_EQ(stats(&w).evictions > 0, copies_per_move > 0);
+        expect(n, 0, 8, 500);
+        expect(p, at, 8, 100);
+        fill(n, 0, 8, 600); /* what N has paid for it gets */
+        expect(n, 0, 8, 600);
+        world_fini(&w);
+    }
 }

@@ -14,7 +14,10 @@ static void move_to(struct rmap_space *s, rmap_vpn_t from, uint64_t count, rmap_
     CHECK_OK(rmap_space_move(s, from, count, count, RMAP_MOVE_FIXED, &to));
 }
 
-static uint64_t moved_entries(struct rmap_space *s) { return rmap_space_member(s)->moved; }
+static uint64_t moved_entries(struct rmap_space *s)
+{
+    return rmap_space_member(s)->moved;
+}
 
 /* S: [0,4) = 10… on swap, read back, evicted again: read twice, written once */
 RMAP_TEST(pager_swap, a_clean_page_is_written_only_once)
@@ -159,9 +162,10 @@ RMAP_TEST(pager_swap, C12_a_sole_swap_entry_moved_then_forked_is_shared)
 }
 
 /* P page 5, C forked, both on swap; C moves 5 → 50. first: who faults first */
-static void moved_shared_entry(bool mover_first)
+static void moved_shared_entry(bool mover_first, enum rmap_move_policy policy)
 {
-    world_init(&w, 32, 100, 0);
+    const bool track = policy == RMAP_MOVE_POLICY_TRACK;
+    world_init_moves(&w, 32, 100, 0, policy);
     struct rmap_space *p = space_new(&w);
     map_at(p, 5, 1, RW);
     put(p, 5, 55);
@@ -179,9 +183,11 @@ static void moved_shared_entry(bool mover_first)
         put(p, 5, 56);
         CHECK_EQ(get(c, 50), 55);
     }
-    CHECK_EQ(stats(&w).swap_in_copies, 1);
+    CHECK_EQ(stats(&w).swap_in_copies, track ? 0 : 1);
     CHECK_EQ(moved_entries(c), 0);
-    CHECK_EQ(rmap_page_index(page_at(&w, c, 50)), 50);
+    CHECK_EQ(page_at(&w, c, 50) == page_at(&w, p, 5),
+             track && mover_first); /* P's write has parted them in the other case */
+    CHECK_EQ(rmap_page_index(page_at(&w, c, 50)), track ? 5 : 50);
     CHECK_EQ(rmap_page_index(page_at(&w, p, 5)), 5);
     world_verify(&w);
     put(c, 50, 57);
@@ -191,88 +197,108 @@ static void moved_shared_entry(bool mover_first)
     CHECK_EQ(get(p, 5), mover_first ? 55 : 56);
     world_fini(&w);
 }
-RMAP_TEST(pager_swap, S10_a_moved_shared_swap_entry_is_copied_at_swap_in) { moved_shared_entry(true); }
-RMAP_TEST(pager_swap, B4_the_other_side_faults_first) { moved_shared_entry(false); }
+RMAP_TEST(pager_swap, S10_S12_a_moved_shared_swap_entry_is_copied_at_swap_in_or_mapped_where_it_is_recorded)
+{
+    EACH_POLICY(policy) moved_shared_entry(true, policy);
+}
+RMAP_TEST(pager_swap, B4_the_other_side_faults_first)
+{
+    EACH_POLICY(policy) moved_shared_entry(false, policy);
+}
 
 /* as above; C ends without faulting: the slot is P's alone */
 RMAP_TEST(pager_swap, B4_the_mover_exits_without_faulting)
 {
-    world_init(&w, 32, 100, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 5, 1, RW);
-    put(p, 5, 55);
-    struct rmap_space *c = space_fork(&w, p);
-    evict_all(&w);
-    move_to(c, 5, 1, 50);
-    space_end(&w, c);
-    CHECK_EQ(swap_stats(&w).entries, 1);
-    put(p, 5, 56);
-    CHECK_EQ(stats(&w).cow_copies, 0);
-    CHECK_EQ(w.device.reads, 1);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 100, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 5, 1, RW);
+        put(p, 5, 55);
+        struct rmap_space *c = space_fork(&w, p);
+        evict_all(&w);
+        move_to(c, 5, 1, 50);
+        space_end(&w, c);
+        CHECK_EQ(swap_stats(&w).entries, 1);
+        put(p, 5, 56);
+        CHECK_EQ(stats(&w).cow_copies, 0);
+        CHECK_EQ(w.device.reads, 1);
+        world_fini(&w);
+    }
 }
 
 /* S alone moves 5 → 50 → 5 while a child that has ended shared it: back at its slot's index, mapped without a copy */
 RMAP_TEST(pager_swap, a_shared_entry_moved_there_and_back_is_not_copied)
 {
-    world_init(&w, 32, 100, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 5, 1, RW);
-    put(p, 5, 55);
-    struct rmap_space *c = space_fork(&w, p);
-    evict_all(&w);
-    move_to(c, 5, 1, 50);
-    move_to(c, 50, 1, 5);
-    CHECK_EQ(moved_entries(c), 0);
-    CHECK_EQ(get(c, 5), 55);
-    CHECK_EQ(get(p, 5), 55);
-    CHECK(page_at(&w, p, 5) == page_at(&w, c, 5));
-    CHECK_EQ(stats(&w).swap_in_copies, 0);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 100, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 5, 1, RW);
+        put(p, 5, 55);
+        struct rmap_space *c = space_fork(&w, p);
+        evict_all(&w);
+        move_to(c, 5, 1, 50);
+        move_to(c, 50, 1, 5);
+        CHECK_EQ(moved_entries(c), 0);
+        CHECK_EQ(get(c, 5), 55);
+        CHECK_EQ(get(p, 5), 55);
+        CHECK(page_at(&w, p, 5) == page_at(&w, c, 5));
+        CHECK_EQ(stats(&w).swap_in_copies, 0);
+        world_fini(&w);
+    }
 }
 
 /* P has page 5 present from the cache, C a swap entry of its slot, which it moves to 50 and then touches */
 RMAP_TEST(pager_swap, B5_the_sibling_maps_the_cached_page_of_a_moved_entry)
 {
-    world_init(&w, 32, 100, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 5, 1, RW);
-    put(p, 5, 55);
-    struct rmap_space *c = space_fork(&w, p);
-    evict_all(&w);
-    CHECK_EQ(get(p, 5), 55);
-    struct rmap_page *page = page_at(&w, p, 5);
-    move_to(c, 5, 1, 50);
-    CHECK_EQ(rmap_page_index(page), 5);
-    put(p, 5, 56); /* not exclusive: C's entry still means the old contents */
-    CHECK(page_at(&w, p, 5) != page);
-    CHECK_EQ(get(c, 50), 55);
-    CHECK_EQ(w.device.reads, 1);
-    CHECK_EQ(get(p, 5), 56);
-    CHECK_EQ(swap_stats(&w).slots_used, 0);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 100, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 5, 1, RW);
+        put(p, 5, 55);
+        struct rmap_space *c = space_fork(&w, p);
+        evict_all(&w);
+        CHECK_EQ(get(p, 5), 55);
+        struct rmap_page *page = page_at(&w, p, 5);
+        move_to(c, 5, 1, 50);
+        CHECK_EQ(rmap_page_index(page), 5);
+        put(p, 5, 56); /* not exclusive: C's entry still means the old contents */
+        CHECK(page_at(&w, p, 5) != page);
+        CHECK_EQ(get(c, 50), 55);
+        CHECK_EQ(w.device.reads, 1);
+        CHECK_EQ(get(p, 5), 56);
+        /* Under TRACK C maps the cached page itself, and the slot is its clean copy. */
+        CHECK_EQ(swap_stats(&w).slots_used, policy == RMAP_MOVE_POLICY_TRACK);
+        world_fini(&w);
+    }
 }
 
 /* P maps page 5 alone (mapcount 1), but its slot has C's entry: a write copies, a move copies */
 RMAP_TEST(pager_swap, B6_one_mapping_and_a_swap_entry_are_two_users)
 {
-    world_init(&w, 32, 100, 0);
-    struct rmap_space *p = space_new(&w);
-    map_at(p, 5, 2, RW);
-    fill(p, 5, 2, 55);
-    struct rmap_space *c = space_fork(&w, p);
-    evict_all(&w);
-    expect(p, 5, 2, 55);
-    CHECK_EQ(rmap_page_mapcount(page_at(&w, p, 5)), 1);
-    put(p, 5, 155);
-    CHECK_EQ(stats(&w).cow_copies, 1);
-    move_to(p, 5, 2, 50);
-    CHECK_EQ(stats(&w).moves_copied, 1);    /* page 6 */
-    CHECK_EQ(stats(&w).moves_reindexed, 1); /* page 5, a private copy by now */
-    expect(c, 5, 2, 55);
-    CHECK_EQ(get(p, 50), 155);
-    CHECK_EQ(get(p, 51), 56);
-    world_fini(&w);
+    EACH_POLICY(policy)
+    {
+        world_init_moves(&w, 32, 100, 0, policy);
+        struct rmap_space *p = space_new(&w);
+        map_at(p, 5, 2, RW);
+        fill(p, 5, 2, 55);
+        struct rmap_space *c = space_fork(&w, p);
+        evict_all(&w);
+        expect(p, 5, 2, 55);
+        CHECK_EQ(rmap_page_mapcount(page_at(&w, p, 5)), 1);
+        put(p, 5, 155);
+        CHECK_EQ(stats(&w).cow_copies, 1);
+        move_to(p, 5, 2, 50);
+        CHECK_EQ(stats(&w).moves_copied + stats(&w).moves_tracked, 1); /* page 6 */
+        CHECK_EQ(stats(&w).moves_tracked, policy == RMAP_MOVE_POLICY_TRACK);
+        CHECK_EQ(stats(&w).moves_reindexed, 1); /* page 5, a private copy by now */
+        expect(c, 5, 2, 55);
+        CHECK_EQ(get(p, 50), 155);
+        CHECK_EQ(get(p, 51), 56);
+        world_fini(&w);
+    }
 }
 
 /* P, C: page 5 on swap; C writes at once: one private copy, the slot's page stays P's */
