@@ -43,7 +43,7 @@ struct game_config {
     bool lz4;
     unsigned evict_batch;
     enum rmap_move_policy policy; /* of new spaces; it changes on the way */
-    unsigned fail_alloc; /* allocations of 1,000, within operations */
+    unsigned fail_alloc;          /* allocations of 1,000, within operations */
     uint64_t commit_limit;
     unsigned verify_every; /* rmap_pager_verify, after so many operations */
     unsigned walk_every; /* all pages by rmap_each_mapping; in between only those at the operation's page numbers … */
@@ -57,8 +57,7 @@ struct game_totals {
     uint64_t forks, copies, reuses, swap_ins, swap_in_copies, evictions, shared_evictions;
     uint64_t vacated, swapoffs;
     uint64_t reindexed, copied, swap_moved, swap_shared, tightened, incomplete, last_stores;
-    uint64_t tracked, bounds; /* pages moved under a record; moves under TRACK that had to copy */
-    uint64_t records_peak;
+    uint64_t tracked, records_peak; /* pages moved under a record; records at a time */
 };
 
 struct game {
@@ -97,7 +96,7 @@ struct game {
     bool freed_nothing; /* a reclaim: then nothing must have been evictable */
 
     struct game_totals *totals; /* the caller's; may be NULL */
-    uint64_t last_stores, bounds, records_peak;
+    uint64_t last_stores, records_peak;
     uint64_t failed_before; /* allocations, when the operation began */
 
     char history[GAME_HISTORY][GAME_LINE];

@@ -134,7 +134,6 @@ static void add_totals(struct game *g)
     t->reindexed += c.moved_reindexed;
     t->copied += c.moved_copied;
     t->tracked += c.moved_tracked;
-    t->bounds += g->bounds;
     if (g->records_peak > t->records_peak) t->records_peak = g->records_peak;
     t->swap_moved += c.moved_swap;
     t->swap_shared += c.moved_swap_shared;
@@ -150,14 +149,14 @@ void game_totals_print(const struct game_totals *t)
             "operations done %llu, refused %llu, NO_FRAME %llu, device errors %llu, failed allocations %llu\n"
             "forks %llu, COW copies %llu, reuses %llu, evictions %llu (shared %llu), swap-ins %llu, private from swap "
             "%llu\n"
-            "moved: re-indexed %llu, copied %llu, tracked %llu (bound met %llu times, %llu records at most), on swap "
+            "moved: re-indexed %llu, copied %llu, tracked %llu (%llu records at most), on swap "
             "%llu, shared on swap %llu; owners tightened %llu, walks "
             "incomplete %llu, "
             "last stores %llu, vacated %llu, swapoffs %llu\n",
             N(done), N(refused), N(no_frame), N(device_errors), N(failed_allocations), N(forks), N(copies), N(reuses),
             N(evictions), N(shared_evictions), N(swap_ins), N(swap_in_copies), N(reindexed), N(copied), N(tracked),
-            N(bounds), N(records_peak), N(swap_moved), N(swap_shared), N(tightened), N(incomplete), N(last_stores),
-            N(vacated), N(swapoffs));
+            N(records_peak), N(swap_moved), N(swap_shared), N(tightened), N(incomplete), N(last_stores), N(vacated),
+            N(swapoffs));
 #undef N
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file property/ops_move.c  move: to a fixed place or a free one, growing, shrinking, keeping the old range; and what
- * it must cost: a copy of each page that others use, or under TRACK a record unless a bound is met; a new index for each
+ * it must cost: a copy of each page that others use, or under TRACK a record; a new index for each
  * that nobody else uses; nothing read from swap (S8-S10, S12, B2).
  */
 #include "property/ops.h"
@@ -9,82 +9,13 @@
 struct cost {
     uint64_t reindexed, copied, tracked, swap;
     bool pinned; /* a shared page is, that must be copied */
-    bool bound;  /* TRACK has to copy */
 };
 
-/* ---- what TRACK may not record ---- */
-
-#define FAN_OUT 8 /* images of one index, of the space */
-#define NEEDS 16  /* distances of one move */
-
-/* The indices of what a move must record, as one hull for each distance. */
-struct needs {
-    unsigned n;
-    struct {
-        uint64_t delta;
-        rmap_vpn_t first, end;
-    } by[ORACLE_PAGES];
-};
-
-static void need(struct needs *x, rmap_vpn_t index, rmap_vpn_t place)
-{
-    unsigned i = 0;
-    if (index == place) return;
-    while (i < x->n && x->by[i].delta != place - index) i++;
-    if (i == x->n) {
-        x->by[x->n].delta = place - index;
-        x->by[x->n].end = x->by[x->n].first = index;
-        x->n++;
-    }
-    if (index < x->by[i].first) x->by[i].first = index;
-    if (index >= x->by[i].end) x->by[i].end = index + 1;
-}
-
-static struct needs needs_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count, rmap_vpn_t to)
-{
-    struct needs x = {.n = 0};
-    for (rmap_vpn_t v = from; v < from + count; v++) {
-        const struct scan_entry *e = &g->scan.entry[s][v];
-        struct rmap_slot_home home;
-        if (e->kind == RMAP_PTE_SWAP && !rmap_swap_get_ops()->get_home(g->swap, e->swp, &home) &&
-            (g->scan.slot_entries[rmap_swp_slot(e->swp)] > 1 || home.cached))
-            need(&x, home.index, v - from + to);
-        if ((e->kind == RMAP_PTE_PRESENT || e->kind == RMAP_PTE_NO_ACCESS) && scan_is_counted(g, e->pfn) &&
-            scan_users(g, e->pfn) > 1)
-            need(&x, rmap_page_index(rmap_page_find(g->r, e->pfn)), v - from + to);
-    }
-    return x;
-}
-
-/* Images of an index when the move is over: those that there are, outside source and target, and the new ones. */
-static unsigned images(struct game *g, unsigned s, const struct needs *x, rmap_vpn_t index, rmap_vpn_t from,
-                       uint64_t count, rmap_vpn_t to, uint64_t new_count)
-{
-    unsigned n = 0;
-    for (rmap_vpn_t v = 0; v < ORACLE_PAGES; v++)
-        n += v != index && v - from >= count && v - to >= new_count && rmap_member_may_map(game_member(g, s), index, v);
-    for (unsigned i = 0; i < x->n; i++) n += index >= x->by[i].first && index < x->by[i].end;
-    return n;
-}
-
-static bool meets_bound(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count, rmap_vpn_t to, uint64_t new_count)
-{
-    struct needs x = needs_of(g, s, from, count, to);
-    if (x.n > NEEDS) return true;
-    for (rmap_vpn_t index = 0; index < ORACLE_PAGES; index++) {
-        bool recorded = false;
-        for (unsigned i = 0; i < x.n; i++) recorded |= index >= x.by[i].first && index < x.by[i].end;
-        if (recorded && images(g, s, &x, index, from, count, to, new_count) > FAN_OUT) return true;
-    }
-    return false;
-}
-
-static struct cost cost_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count, rmap_vpn_t to,
-                           uint64_t new_count)
+/* In 64 pages, moved so seldom, no index ever has the nine images at which TRACK would copy. */
+static struct cost cost_of(struct game *g, unsigned s, rmap_vpn_t from, uint64_t count)
 {
     struct cost c = {0};
-    bool track = game_member(g, s)->policy == RMAP_MOVE_POLICY_TRACK;
-    if (track && (c.bound = meets_bound(g, s, from, count, to, new_count))) track = false;
+    const bool track = game_member(g, s)->policy == RMAP_MOVE_POLICY_TRACK;
     for (rmap_vpn_t v = from; v < from + count; v++) {
         const struct scan_entry *e = &g->scan.entry[s][v];
         if (e->kind == RMAP_PTE_SWAP) c.swap++;
@@ -120,7 +51,6 @@ static void check_cost(struct game *g, const struct cost *must, bool populates)
     struct rmap_stats core;
     rmap_stats_get(g->r, &core);
     if (core.track_records > g->records_peak) g->records_peak = core.track_records;
-    g->bounds += must->bound;
 }
 
 /* What is ours alone is ours afterwards: its walk looks nowhere else, its slot is at home here (A12, C12). */
@@ -165,7 +95,7 @@ void op_move(struct game *g)
     const uint64_t kept = count < new_count ? count : new_count;
     struct cost must = {0};
     const bool populates = !expected && o->page[from].locked;
-    if (!expected && place != from) must = cost_of(g, (unsigned)s, from, kept, place, new_count);
+    if (!expected && place != from) must = cost_of(g, (unsigned)s, from, kept);
     game_note(g, "move s%d %lld+%lld to %lld+%lld flags %#x", s, (long long)from, (long long)count, (long long)hint,
               (long long)new_count, flags);
     if (populates) ops_touch(g, (unsigned)s, place, new_count); /* as in map */
