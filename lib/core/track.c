@@ -198,6 +198,7 @@ int rmap__track_plan(struct rmap_member *m, const struct rmap__track_needs *need
     if (!err) return 0;
     rmap__track_put(r, out->during);
     rmap__track_put(r, out->after);
+    out->during = out->after = NULL; /* the move goes on without */
     return err;
 }
 

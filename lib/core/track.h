@@ -61,7 +61,8 @@ struct rmap__track_plan {
 };
 /**
  * Make both, for a move of [from, from + count) to `to` in m; the destination is empty, so images there are dead already.
- * Space lock held exclusively. @return 0: references, one each (NULL: no records); NOMEM; OVERFLOW: copy instead.
+ * Space lock held exclusively. @return 0: references, one each (NULL: no records); NOMEM; OVERFLOW: copy
+ * instead. After an error both are NULL.
  */
 int rmap__track_plan(struct rmap_member *m, const struct rmap__track_needs *needs, rmap_vpn_t from, rmap_vpn_t to,
                      uint64_t count, struct rmap__track_plan *out);
