@@ -209,7 +209,10 @@ void rmap__track_get(struct rmap__track *t)
 
 void rmap__track_put(struct rmap *r, struct rmap__track *t)
 {
-    if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!t) return;
+    uint32_t before = atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel);
+    RMAP_ASSERT(before > 0);
+    if (before != 1) return;
     RMAP__UNCOUNT(r, track_bytes, track_bytes(t->room));
     RMAP__UNCOUNT(r, track_records, t->count);
     rmap__free(&r->alloc, t, track_bytes(t->room));
