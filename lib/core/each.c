@@ -61,39 +61,16 @@ int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor 
     return 0;
 }
 
-/* Does m map the page at `vpn`? */
-static bool look_at(const struct rmap_cursor *c, struct rmap_member *m, rmap_vpn_t vpn, struct rmap_mapping *out)
-{
-    const struct rmap_mmu_ops *o = m->mmu.ops;
-    struct rmap_mmu_run run;
-    if (o->run_find(m->mmu.ctx, vpn, vpn + 1, &run)) return false;
-    rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(vpn - run.first));
-    o->run_unlock(m->mmu.ctx, &run);
-    if (!rmap_pte_maps(o->format, e) || rmap_pte_pfn(o->format, e) != rmap_page_pfn(c->r, c->page)) return false;
-    *out = (struct rmap_mapping){.member = m, .vpn = vpn, .entry = e};
-    return true;
-}
-
-/* The same at every place where m may map it: once at most. */
-static bool look_into(const struct rmap_cursor *c, struct rmap_member *m, struct rmap_mapping *out)
-{
-    const rmap_vpn_t index = rmap_page_index(c->page);
-    const struct rmap__track *t = m->track;
-    const struct rmap__track_record *x;
-    if (look_at(c, m, index, out)) return true;
-    for (uint32_t at = 0; t && (x = rmap__track_next(t, index, index + 1, &at));)
-        if (look_at(c, m, index + x->delta, out)) return true;
-    return false;
-}
-
 /* At most STEP_VISITS candidates, under the group lock. @return 1: a mapping; 0: look on; -1: no candidate is left. */
 static int cursor_step(struct rmap_cursor *c, struct rmap__group *g, struct rmap_mapping *out)
 {
+    const rmap_vpn_t index = rmap_page_index(c->page);
+    const rmap_pfn_t pfn = rmap_page_pfn(c->r, c->page);
     struct rmap_member *m;
     for (unsigned k = 0; k < STEP_VISITS; k++) {
         if (!(m = rmap__visit_next(g, c->visit))) return -1;
         c->result.visits++;
-        if (look_into(c, m, out)) return 1;
+        if (rmap__member_maps(m, index, pfn, out)) return 1;
     }
     return 0;
 }

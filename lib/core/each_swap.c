@@ -75,7 +75,7 @@ static void visit_away(struct seek *s, struct rmap_member *m)
     if (!m->moved) return;
     s->result->visits++;
     for (rmap_vpn_t at = 0; at < m->mmu.pages && !s->ended && !o->run_find(m->mmu.ctx, at, m->mmu.pages, &run);) {
-        for (at = run.first; at < run.first + run.count; at++)
+        for (at = run.first; at < run.first + run.count && !s->ended; at++)
             if (holds(s, m, &run, at, &e) && !rmap__track_covers(m->track, s->home.index, at)) show(s, m, at, e);
         o->run_unlock(m->mmu.ctx, &run);
     }

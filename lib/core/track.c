@@ -44,6 +44,27 @@ bool rmap_member_may_map(struct rmap_member *m, rmap_vpn_t index, rmap_vpn_t vpn
     return yes;
 }
 
+static bool maps_at(struct rmap_member *m, rmap_vpn_t vpn, rmap_pfn_t pfn, struct rmap_mapping *out)
+{
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    struct rmap_mmu_run run;
+    if (o->run_find(m->mmu.ctx, vpn, vpn + 1, &run)) return false;
+    rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(vpn - run.first));
+    o->run_unlock(m->mmu.ctx, &run);
+    *out = (struct rmap_mapping){.member = m, .vpn = vpn, .entry = e};
+    return rmap_pte_maps(o->format, e) && rmap_pte_pfn(o->format, e) == pfn;
+}
+
+bool rmap__member_maps(struct rmap_member *m, rmap_vpn_t index, rmap_pfn_t pfn, struct rmap_mapping *out)
+{
+    const struct rmap__track *t = m->track;
+    const struct rmap__track_record *x;
+    if (maps_at(m, index, pfn, out)) return true;
+    for (uint32_t at = 0; t && (x = rmap__track_next(t, index, index + 1, &at));)
+        if (maps_at(m, index + x->delta, pfn, out)) return true;
+    return false;
+}
+
 /* ---- making a table ---- */
 
 void rmap__track_need(struct rmap__track_needs *n, rmap_vpn_t index, rmap_vpn_t place)

@@ -37,6 +37,10 @@ struct rmap__track {
     struct rmap__track_record record[];
 };
 
+/** Where m maps frame `pfn`, of a page of `index`: there or at an image, once at most. Group lock held, takes run locks.
+ *  @return false: nowhere; else *out. */
+bool rmap__member_maps(struct rmap_member *m, rmap_vpn_t index, rmap_pfn_t pfn, struct rmap_mapping *out);
+
 /** What a move must record: a hull of indices for each delta. */
 struct rmap__track_needs {
     unsigned count;

@@ -151,27 +151,6 @@ int rmap_verify(struct rmap *r, struct rmap_verify_report *report)
     return v.err;
 }
 
-static bool maps_at(struct rmap_member *m, rmap_vpn_t vpn, rmap_pfn_t pfn)
-{
-    struct rmap_mmu_run run;
-    if (m->mmu.ops->run_find(m->mmu.ctx, vpn, vpn + 1, &run)) return false;
-    rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(vpn - run.first));
-    m->mmu.ops->run_unlock(m->mmu.ctx, &run);
-    return rmap_pte_maps(m->mmu.ops->format, e) && rmap_pte_pfn(m->mmu.ops->format, e) == pfn;
-}
-
-/* At the page's index, or where a tracked move may have brought it. */
-static bool maps_somewhere(struct rmap_member *m, const struct rmap_page *page, rmap_pfn_t pfn)
-{
-    const rmap_vpn_t index = rmap_page_index(page);
-    const struct rmap__track *t = m->track;
-    const struct rmap__track_record *x;
-    if (maps_at(m, index, pfn)) return true;
-    for (uint32_t at = 0; t && (x = rmap__track_next(t, index, index + 1, &at));)
-        if (maps_at(m, index + x->delta, pfn)) return true;
-    return false;
-}
-
 int rmap_verify_page(struct rmap *r, struct rmap_page *page, struct rmap_verify_report *report)
 {
     if (!r || !page) return RMAP_ERR_NULL_ARG;
@@ -183,7 +162,8 @@ int rmap_verify_page(struct rmap *r, struct rmap_page *page, struct rmap_verify_
     uint32_t found = 0;
     struct rmap__group *g = owner ? rmap__owner_tag(owner)->group : NULL;
     for (struct rmap__node *n = g ? g->root : NULL; n && !v.err; n = rmap__verify_next_node(n)) {
-        if (!n->member || !maps_somewhere(n->member, page, pfn)) continue;
+        struct rmap_mapping at;
+        if (!n->member || !rmap__member_maps(n->member, rmap_page_index(page), pfn, &at)) continue;
         found++;
         if (!rmap__epoch_covers(rmap__tag_find(rmap__owner_tag(owner))->epoch, n))
             rmap__verify_broken(&v, "INV-1", "member %p maps frame %#llx and is no candidate", (void *)n->member,
