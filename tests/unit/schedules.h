@@ -343,9 +343,9 @@ static void scene_walk(struct scene *x)
     rmap_page_put(x->w.r, page);
 }
 
-/* ---- in the middle of a move ---- */
+/* ---- in the middle of a move: in debug builds only ---- */
 
-static void move_point(void *ctx, enum rmap__yield_point at)
+static void __attribute__((unused)) move_point(void *ctx, enum rmap__yield_point at)
 {
     struct scene *x = ctx;
     const bool flight = at == RMAP__AT_MOVE_FLIGHT;
@@ -392,8 +392,10 @@ static void scene_open(struct scene *x, const struct scenario *sc, bool above)
     x->run_unlock = x->w.ops.run_unlock;
     x->w.ops.run_find = watched_find;
     x->w.ops.run_unlock = watched_unlock;
+#ifdef RMAP_DEBUG
     x->w.r->yield = move_point;
     x->w.r->yield_ctx = x;
+#endif
 }
 
 /* Every mapping is found, and by nothing but the reverse map; every value is still there. */
