@@ -153,7 +153,6 @@ static void probe_hint(struct rmap__walk *w, struct rmap__group *g)
     for (unsigned i = 0; i < w->pages; i++) {
         struct rmap__walk_page *p = &w->page[i];
         if (!p->lone || !p->low || p->low->member != m) continue;
-        p->probed = !p->open;
         if (!p->open) continue;
         if (!w->visitor->takes) p->result->hits = 0;
         p->loose = true;
@@ -168,8 +167,7 @@ static void leave_hint(const struct rmap__walk *w, struct rmap__group *g)
     for (unsigned i = w->pages; i--;) {
         const struct rmap__walk_page *p = &w->page[i];
         const struct rmap_result *res = p->result;
-        if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER || p->probed || !p->low->member)
-            continue;
+        if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER || !p->low->member) continue;
         atomic_store_explicit(&g->hint, p->low->member, memory_order_relaxed);
         return;
     }
@@ -226,8 +224,7 @@ static void page_end(struct rmap__walk *w, struct rmap__walk_page *p)
         bool all = rmap_page_mapcount(p->page) == res->hits;
         page_close(w, p, all ? RMAP_DONE : RMAP_INCOMPLETE, RMAP_REASON_NONE);
     }
-    const bool wasted = res->nodes > res->hits || p->probed;
-    if (res->outcome == RMAP_DONE && p->low && !p->loose && wasted && w->visitor->tighten) {
+    if (res->outcome == RMAP_DONE && p->low && !p->loose && res->nodes > res->hits && w->visitor->tighten) {
         struct rmap__epoch *to = p->low_ep ? p->low_ep : rmap__member_epoch(p->low->member, p->seen_forking);
         res->tightened = w->visitor->tighten(w, p, to);
     }

@@ -15,9 +15,8 @@ struct rmap__walk_page {
     rmap_vpn_t index;
     struct rmap_result *result;
     bool open;
-    bool lone;   /* one mapping when the walk began: the hint may find it */
-    bool probed; /* found by the hint */
-    bool loose;  /* hits of a hint and of the ordered walk do not make a bound: no tightening */
+    bool lone;  /* one mapping when the walk began: the hint may find it */
+    bool loose; /* hits of a hint and of the ordered walk do not make a bound: no tightening */
     /* Lowest bound of the hits so far, kept while the pre-order walk climbs (model rule 8). */
     bool fresh_slot;            /* unmap: the slot had no entry when the walk began */
     bool seen_forking;          /* the single hit's forking mark, sampled there and then */
