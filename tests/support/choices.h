@@ -14,7 +14,7 @@
 #include "support/test.h"
 
 static struct {
-    unsigned char chosen[64], options[64];
+    unsigned char chosen[256], options[256];
     unsigned length, depth;
 } schedule;
 

@@ -53,6 +53,8 @@ struct world_options {
     enum rmap_move_policy policy; /**< of new spaces; forks inherit it */
 };
 
+struct world_space;
+
 struct world_frame {
     bool used;
     uint32_t cached; /* translations to it in all TLBs */
@@ -65,6 +67,7 @@ struct world {
     void (*on_free)(struct world *w); /* after memory was given back: what another thread might do just then. NULL: nothing */
     void (*on_frame)(struct world *w); /* a frame is asked for: what reclaim may do then. NULL: nothing */
     void (*on_copy)(struct world *w);  /* a frame is about to be copied. NULL: nothing */
+    void (*on_look)(struct world_space *s, rmap_vpn_t vpn); /* a fault has looked at the entry or the cache, and locked nothing. NULL: nothing */
     struct rmap *r;
     struct rmap_swap *swap; /* NULL: none */
     struct faulty_device device;

@@ -77,7 +77,8 @@ static int fault_cow(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
         rmap_gather_finish(&g);
         return err;
     }
-    rmap_page_get(page);
+    if (w->on_look) w->on_look(s, vpn);
+    if (!rmap_page_try_get(page)) return RMAP_ERR_BUSY; /* unmapped and freed since the look */
     rmap_page_lock(page);
     bool lost = rmap_page_flags(page) & RMAP_PAGE_POISON;
     int err = lost ? RMAP_ERR_POISON : reuse(s, vpn, e, page) ? 0 : install_new(s, vpn, e, page, &g);
@@ -90,10 +91,12 @@ static int fault_cow(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
 /* ---- swap-in ---- */
 
 /* The page that caches the entry, locked and referenced; read in if need be. */
-static int cached_page(struct world *w, rmap_swp_t entry, struct rmap_page **out)
+static int cached_page(struct world_space *s, rmap_vpn_t vpn, rmap_swp_t entry, struct rmap_page **out)
 {
+    struct world *w = s->w;
     struct rmap_page *page = rmap_swap_cache_find(w->swap, entry);
     int err = 0;
+    if (w->on_look) w->on_look(s, vpn);
     if (!page) {
         if ((err = rmap_page_alloc(w->r, RMAP_PFN_NONE, &page))) return err;
         rmap_page_lock(page);
@@ -120,7 +123,7 @@ static int fault_swap(struct world_space *s, rmap_vpn_t vpn, rmap_pte_t e)
     struct rmap_gather g;
     struct rmap_mmu_run run;
     int err = rmap_swap_get_ops()->get_home(w->swap, entry, &home);
-    if (err || (err = cached_page(w, entry, &page))) return err;
+    if (err || (err = cached_page(s, vpn, entry, &page))) return err;
     rmap_gather_init(&g, w->r);
     if (!rmap_member_may_map(&s->m, home.index, vpn)) { /* S10: an entry that was moved untracked gets its copy now */
         if (!(err = install_new(s, vpn, e, page, &g))) rmap_gather_swap(&g, &s->m, vpn, entry);
