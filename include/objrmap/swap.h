@@ -19,6 +19,7 @@ struct rmap_slot_home {
     rmap_vpn_t index;
     bool moved;               /**< an entry may lie at another page number: INV-1's exception */
     struct rmap_page *cached; /**< page in the swap cache, or NULL; no reference */
+    uint32_t count;           /**< swap entries at the same moment: with 1 and no page, who has that entry is alone */
 };
 
 struct rmap_swap_ops {

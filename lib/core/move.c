@@ -76,7 +76,8 @@ static bool take_swap(struct move *mv, struct flyer *x)
     rmap_swp_t entry = rmap_pte_swp(mv->m->mmu.ops->format, x->entry);
     struct rmap_slot_home home;
     if (!r->swap || r->swap->get_home(r->swap_ctx, entry, &home)) return true;
-    if (home.cached && rmap_page_try_get(home.cached)) {
+    if (home.cached && !rmap_page_try_get(home.cached)) return false; /* evicted since: look again */
+    if (home.cached) {
         bool locked = rmap_page_try_lock(home.cached);
         bool still = locked && (rmap_page_flags(home.cached) & RMAP_PAGE_SWAPCACHE) && home.cached->swap == entry;
         if (!still) { /* taken, or it left the cache while we reached for it: look again later */
@@ -86,7 +87,9 @@ static bool take_swap(struct move *mv, struct flyer *x)
         }
         x->page = home.cached;
     }
-    x->shared = r->swap->count(r->swap_ctx, entry) != 1 || (x->page && rmap_page_mapcount(x->page));
+    /* Under the page lock nobody swaps in or out, so the two counts may be read in turn. Without a page nothing is
+     * held: count and "not cached" must be of one moment, or a sibling that swaps in between them is missed. */
+    x->shared = x->page ? r->swap->count(r->swap_ctx, entry) != 1 || rmap_page_mapcount(x->page) : home.count != 1;
     return true;
 }
 
@@ -357,8 +360,7 @@ static int survey_entry(const struct move *mv, rmap_vpn_t at, rmap_pte_t e, stru
     }
     if (rmap_pte_kind(f, e) != RMAP_PTE_SWAP || !r->swap || r->swap->get_home(r->swap_ctx, rmap_pte_swp(f, e), &home))
         return 0;
-    bool own = r->swap->count(r->swap_ctx, rmap_pte_swp(f, e)) == 1 && !home.cached;
-    if (!own) rmap__track_need(needs, home.index, place);
+    if (home.count != 1 || home.cached) rmap__track_need(needs, home.index, place);
     return 0;
 }
 

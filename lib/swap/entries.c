@@ -74,6 +74,7 @@ static int entry_get_home(void *ctx, rmap_swp_t entry, struct rmap_slot_home *ho
         home->index = rmap__slot_index(slot);
         home->moved = rmap__slot_state(slot) & RMAP__SLOT_MOVED;
         home->cached = slot->cached;
+        home->count = slot->count;
     }
     pthread_mutex_unlock(&s->lock);
     return slot ? 0 : RMAP_ERR_ABSENT;
