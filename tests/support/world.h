@@ -68,6 +68,7 @@ struct world {
     void (*on_frame)(struct world *w); /* a frame is asked for: what reclaim may do then. NULL: nothing */
     void (*on_copy)(struct world *w);  /* a frame is about to be copied. NULL: nothing */
     void (*on_look)(struct world_space *s, rmap_vpn_t vpn); /* a fault has looked at the entry or the cache, and locked nothing. NULL: nothing */
+    bool hardware; /* a processor is at the tables: no moment for others */
     struct rmap *r;
     struct rmap_swap *swap; /* NULL: none */
     struct faulty_device device;

@@ -180,7 +180,9 @@ static int translate(struct world_space *s, rmap_vpn_t vpn, bool write, rmap_pfn
         if (rmap_pte_present(f, e) && (!write || rmap_pte_get(f, e, RMAP_ATTR_WRITE))) {
             e = rmap_pte_set(f, e, RMAP_ATTR_ACCESSED, true);
             if (write) e = rmap_pte_set(f, rmap_pte_set(f, e, RMAP_ATTR_DIRTY, true), RMAP_ATTR_SOFT_DIRTY, true);
+            s->w->hardware = true; /* look, bits, translation and access are one step */
             world_set_entry(s, vpn, e);
+            s->w->hardware = false;
             *out = rmap_pte_pfn(f, e);
             world_tlb_load(s, vpn, *out, write);
             return 0;

@@ -230,7 +230,7 @@ static void task_run(struct scene *x, unsigned i)
 static void point(void)
 {
     struct scene *x = scene;
-    if (!x || !x->depth || x->depth > x->limit) return;
+    if (!x || !x->depth || x->depth > x->limit || x->w.hardware) return;
     x->points++;
     for (;;) {
         unsigned n = 1, task[3] = {0};
