@@ -30,13 +30,14 @@ struct act {
 };
 enum start { PRESENT, CACHED, DEVICE, S_READ_BACK }; /* CACHED: swap entries, page in memory; S_READ_BACK: but not S */
 
+struct scene;
 struct script {
     unsigned spaces;
     enum start start;
     struct act main, task[2][3];
     bool nested;                      /* an act of a task is stopped at its points, too */
     bool track;                       /* moves record what is shared instead of copying it */
-    void (*prepare)(struct world *w); /* at the start, before anybody is watched. NULL: nothing */
+    void (*prepare)(struct scene *x); /* at the start, before anybody is watched. NULL: nothing */
     uint32_t slot_max;                /* the slot's count overflows there; 0: no limit */
 };
 
@@ -48,12 +49,14 @@ struct scene {
     rmap_vpn_t at[SPACES];                 /* where the space's page is */
     uint64_t value[SPACES], other[SPACES]; /* what it says; either, if two acts of one space met */
     unsigned changes[SPACES];
+    uint64_t history[SPACES][8]; /* what it said after each change */
     bool excl[SPACES];
     unsigned shared[SPACES]; /* acts under way: fork, move, exit; others */
     bool running[2];         /* tasks in the middle of an act */
-    unsigned next[2], depth, limit, pins;
+    unsigned next[2], depth, limit, held; /* held: runs of acts that are stopped */
     uint64_t version, points;
     struct rmap_page *pinned;
+    bool was_pinned;
     int (*find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *);
     void (*unlock)(void *, struct rmap_mmu_run *);
     struct rmap_swap_ops swap;
@@ -88,13 +91,13 @@ static bool act_possible(const struct scene *x, struct act a)
     case UNPIN:
         return true;
     case FORK:
-        return !x->shared[a.who] && s->runs == 0 && x->w.runs == 0 && group_is_free(s, true) && x->spaces < SPACES;
+        return !x->shared[a.who] && s->runs == 0 && x->w.runs + x->held == 0 && group_is_free(s, true) && x->spaces < SPACES;
     case MOVE:
         return !x->shared[a.who] && s->runs == 0 && page_free && group_is_free(s, true);
     case EXIT:
         return !x->shared[a.who] && s->runs == 0 && group_is_free(s, true);
     default: /* walks; those of an unmapped page look into no space */
-        return (x->w.runs == 0 || (page && !rmap_page_mapcount(page))) && page_free && group_is_free(s, false);
+        return (x->w.runs + x->held == 0 || (page && !rmap_page_mapcount(page))) && page_free && group_is_free(s, false);
     }
 }
 
@@ -124,6 +127,7 @@ static void act_pin(struct scene *x, struct act a)
     if (page && !x->pinned) {
         CHECK_OK(rmap_page_pin(x->w.r, page));
         x->pinned = page;
+        x->was_pinned = true;
     } else if (a.kind == UNPIN && x->pinned) {
         rmap_page_unpin(x->w.r, x->pinned);
         x->pinned = NULL;
@@ -133,13 +137,16 @@ static void act_pin(struct scene *x, struct act a)
 static void act_read(const struct scene *x, unsigned who)
 {
     const uint64_t value = x->value[who], other = x->other[who];
+    const unsigned changes = x->changes[who];
     uint64_t got;
     unsigned round = 0;
     int err;
     while (again(err = world_load(x->s[who], x->at[who], &got), &round)) {
     }
     CHECK_OK(err);
-    CHECK(got == value || got == other || got == x->value[who] || got == x->other[who]);
+    bool fits = got == value || got == other || got == x->value[who] || got == x->other[who];
+    for (unsigned i = changes; i < x->changes[who]; i++) fits |= got == x->history[who][i];
+    CHECK(fits);
 }
 
 static void act_fork(struct scene *x, unsigned who)
@@ -173,7 +180,7 @@ static void act_body(struct scene *x, struct act a, uint64_t version)
         break;
     case MOVE:
         err = rmap_move(&s->m, x->at[a.who], x->at[a.who] + 1, 1, NULL);
-        if (err != RMAP_ERR_BUSY || !x->pinned) CHECK_OK(err);
+        if (err != RMAP_ERR_BUSY || !x->was_pinned) CHECK_OK(err); /* not while it is shared and pinned */
         if (!err) x->at[a.who]++;
         break;
     case FORK:
@@ -199,6 +206,7 @@ static void act_run(struct scene *x, struct act a)
     const uint64_t version = a.kind == WRITE ? ++x->version : 0;
     const unsigned changes = x->changes[a.who], runs = x->w.runs;
     x->w.runs = 0; /* another thread: what is held is not its */
+    x->held += runs;
     x->depth++;
     if (excl)
         x->excl[a.who] = true;
@@ -212,10 +220,11 @@ static void act_run(struct scene *x, struct act a)
         x->shared[a.who]--;
     x->depth--;
     x->w.runs = runs;
+    x->held -= runs;
     if (!writes) return;
     x->other[a.who] = x->changes[a.who] == changes ? version : x->value[a.who];
     x->value[a.who] = version;
-    x->changes[a.who]++;
+    x->history[a.who][x->changes[a.who]++] = version;
 }
 
 static void task_run(struct scene *x, unsigned i)
@@ -357,7 +366,7 @@ static void scene_open(struct scene *x, const struct script *sc)
         CHECK_EQ(world_unmap(&x->w, world_page(x->s[S], 0), 0).outcome, RMAP_DONE);
     if (sc->start == S_READ_BACK) CHECK_EQ(world_read(x->s[S], 0), 1);
     if (sc->slot_max) rmap__swap_set_count_max(x->w.swap, sc->slot_max);
-    if (sc->prepare) sc->prepare(&x->w);
+    if (sc->prepare) sc->prepare(x);
     scene_watch(x);
 }
 
