@@ -17,9 +17,9 @@ SCRIPT(interleave_swap, C1_an_eviction_is_stopped_while_both_swap_in, 4, .spaces
        .main = {EVICT, S}, .task = {{{READ, S}}, {{READ, X}}})
 SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_others_swap_in, 9, .spaces = 3, .start = S_READ_BACK,
        .main = {UNMAP, S}, .task = {{{READ, X}, {WRITE, X}}, {{READ, Y}}})
-SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_mappers_and_entries_go, 264, .spaces = 3, .start = S_READ_BACK,
+SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_mappers_and_entries_go, 209, .spaces = 3, .start = S_READ_BACK,
        .main = {UNMAP, S}, .task = {{{ZAP, S}}, {{ZAP, X}, {EXIT, Y}}})
-SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_its_mapper_writes, 19, .spaces = 2,
+SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_its_mapper_writes, 21, .spaces = 2,
        .main = {UNMAP, S}, .task = {{{WRITE, S}}, {{READ, X}}})
 /* on the device: the load is stopped, too, in the middle of its read */
 SCRIPT(interleave_swap, C1_two_load_at_once, 4, .spaces = 2, .start = DEVICE, .main = {READ, S}, .task = {{{READ, X}}})
@@ -31,8 +31,8 @@ SCRIPT(interleave_swap, C1_the_entry_goes_while_it_is_loaded, 33, .spaces = 2, .
        .main = {READ, S}, .task = {{{ZAP, S}}, {{READ, X}}})
 SCRIPT(interleave_swap, C1_the_slots_last_entries_go_while_it_is_loaded, 49, .spaces = 2, .start = DEVICE,
        .main = {READ, S}, .task = {{{ZAP, S}}, {{ZAP, X}}})
-SCRIPT(interleave_swap, C1_the_slot_is_freed_and_used_again_while_it_is_loaded, 1186, .spaces = 2, .start = DEVICE,
-       .main = {READ, S}, .task = {{{ZAP, S}, {WRITE, S}, {EVICT, S}}, {{EXIT, X}}})
+SCRIPT(interleave_swap, C1_the_slot_is_freed_and_used_again_while_it_is_loaded, 153, .spaces = 2, .start = DEVICE,
+       .slots = 1, .main = {READ, S}, .task = {{{EXIT, X}, {ZAP, S}, {WRITE, S}, {EVICT, S}}})
 SCRIPT(interleave_swap, C1_a_write_fault_while_the_others_load_and_leave, 1001, .spaces = 3, .start = DEVICE,
        .main = {WRITE, S}, .task = {{{READ, X}, {ZAP, X}}, {{EXIT, Y}}})
 SCRIPT(interleave_swap, C1_two_write_faults_on_the_device_both_stopped, 264, .spaces = 2, .start = DEVICE, .nested = true,
