@@ -47,6 +47,15 @@ static int find_cached(struct rmap__fault_state *f, struct swapin *in)
     return still ? RMAP_ERR_POISON : RMAP__FAULT_AGAIN;
 }
 
+/* The slot is dead. If the entry has gone with it, somebody dropped it while we looked; if not, it names nothing. */
+static int slot_is_dead(struct rmap__fault_state *f)
+{
+    struct rmap_mmu_run run;
+    if (!rmap__fault_recheck(f, &run)) return RMAP__FAULT_AGAIN;
+    f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
+    return RMAP_ERR_BAD_FRAME;
+}
+
 /* Read the slot into a frame in hand. Readahead would fill neighbouring slots here. */
 static int load(struct rmap__fault_state *f, struct swapin *in)
 {
@@ -55,6 +64,7 @@ static int load(struct rmap__fault_state *f, struct swapin *in)
     int rc = rmap_swap_cache_load(f->s->p->swap, in->entry, page);
     if (rc) {
         rmap_page_unlock(f->m->r, page);
+        if (rc == RMAP_ERR_ABSENT) return slot_is_dead(f);
         return rc == RMAP_ERR_EXISTS ? RMAP__FAULT_AGAIN : rc;
     }
     in->page = rmap__fault_take(f);
@@ -116,7 +126,7 @@ int rmap__fault_swap(struct rmap__fault_state *f)
 {
     struct swapin in = {.entry = rmap_pte_swp(f->format, f->entry)};
     struct rmap_slot_home home;
-    if (rmap_swap_get_ops()->get_home(f->s->p->swap, in.entry, &home)) return RMAP_ERR_BAD_FRAME;
+    if (rmap_swap_get_ops()->get_home(f->s->p->swap, in.entry, &home)) return slot_is_dead(f);
     in.index = home.index;
     int rc = find_cached(f, &in);
     if (rc) return rc;
