@@ -4,7 +4,7 @@
  *
  * Every function that can fail returns `int`: 0, or one of these negative codes. There is no errno and no thread-local
  * last error. A function that returns an error has changed nothing that can be observed, unless its comment says
- * PARTIAL. Numbers are part of the ABI: new codes are appended.
+ * what is left (PARTIAL; done up to …; only … is allowed). Numbers are part of the ABI: new codes are appended.
  */
 #ifndef OBJRMAP_ERROR_H
 #define OBJRMAP_ERROR_H
@@ -35,7 +35,7 @@
     X(UNSUPPORTED, 19, "not supported by this version or by this MMU")                      \
     X(BLOCK, 20, "a huge (block) entry is in the way")                                      \
     X(DEAD, 21, "the address space has exited")                                             \
-    X(PINNED, 22, "a page is pinned")                                                       \
+    X(PINNED, 22, "a page is pinned (reserved: no function returns it yet)")                \
     X(SYSTEM, 23, "the operating system refused a mapping or a file")                       \
     X(VERIFY, 24, "an invariant does not hold")                                             \
     X(POISON, 25, "the page is poisoned")                                                   \

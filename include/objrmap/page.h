@@ -85,7 +85,7 @@ struct rmap_frame_section {
     uint64_t count; /**< frames, >= 1 */
 };
 
-/** What the core needs from whoever owns the frames. All hooks are leaf calls: they take no rmap lock. */
+/** What the core needs from whoever owns the frames. All hooks but alloc are leaf calls: they take no rmap lock. */
 struct rmap_frame_ops {
     size_t struct_size;
     /**
@@ -133,7 +133,8 @@ RMAP_API void *rmap_page_address(struct rmap *r, const struct rmap_page *page);
  * Allocate a frame by frame_ops->alloc and give its only reference to the caller. Contents are unspecified: clear or
  * overwrite them before another space can see the page.
  * => May block (frame_ops->alloc). No lock may be held.
- * @return 0; NULL_ARG; NO_FRAME; UNKNOWN_PAGE (the hook handed out a frame without descriptor, or one in use); POISON.
+ * @return 0; NULL_ARG; NO_FRAME; UNKNOWN_PAGE (the hook handed out a frame without descriptor, or one in use); POISON;
+ *   or what the hook answered.
  */
 RMAP_API int rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page **out);
 
@@ -204,7 +205,7 @@ RMAP_API void rmap_page_unmap(struct rmap_gather *g, struct rmap_member *m, stru
 /**
  * May the sole mapper write in place? Page lock held, entry re-checked by the caller under its run lock. Exclusive means
  * mapped once, no swap entry of its slot, no pins, not POISON (model rule 10). If so the clean swap copy is given up, a
- * lazily freed page is one no more, and the page is re-homed to the member's open epoch, with `vpn`, where the entry is,
+ * lazily freed page is one no more, and the page is re-homed to the member's home, with `vpn`, where the entry is,
  * as its index.
  * @return true if exclusive (and re-homed). Callable under a run lock; does not block.
  */

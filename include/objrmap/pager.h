@@ -70,9 +70,10 @@ struct rmap_swapoff {
 
 RMAP_BEGIN_DECLS
 
-/** @return 0; NULL_ARG; STRUCT_SIZE; RANGE (frames, page_shift, evict_batch); INVALID (move_policy); NOMEM; SYSTEM. Allocates. */
+/** @return 0; NULL_ARG; STRUCT_SIZE; RANGE (frames, page_shift, evict_batch); INVALID (move_policy; the
+ *  provider shows another memory than `memory`); NOMEM; SYSTEM; as rmap_swap_add for `swap`. Allocates. */
 RMAP_API int rmap_pager_create(const struct rmap_pager_options *options, struct rmap_pager **out);
-/** @return 0; NULL_ARG; BUSY (a space is left). */
+/** @return 0; NULL_ARG; BUSY (a space, a pin or another page reference is left; this thread is inside a call). */
 RMAP_API int rmap_pager_destroy(struct rmap_pager *p);
 
 /** The core instance beneath, for verbs, verify and statistics. Valid as long as the pager. */
@@ -101,7 +102,8 @@ RMAP_API int rmap_pager_remove_swap(struct rmap_pager *p, struct rmap_device *de
 /**
  * Reclaim up to n frames now. Ages, unmaps from every space, writes to swap, frees. Lazily freed pages go without being
  * written; without a swap device they alone go.
- * => May block (I/O). @return number of frames freed, or a negative error (NULL_ARG).
+ * => May block (I/O). @return number of frames freed, or a negative error (NULL_ARG; BUSY: this thread is
+ *    inside a call of the pager).
  */
 RMAP_API int64_t rmap_reclaim(struct rmap_pager *p, uint64_t n);
 
@@ -127,9 +129,11 @@ RMAP_API int64_t rmap_pager_vacate(struct rmap_pager *p, rmap_pfn_t first, uint6
  */
 RMAP_API int rmap_pager_poison(struct rmap_pager *p, rmap_pfn_t pfn, rmap_mapping_fn *fn, void *ctx);
 
+/** Counters, and gauges counted now: O(frames + regions) under the pager mutex. @return 0; NULL_ARG; BUSY. */
 RMAP_API int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out);
 
-/** rmap_verify, rmap_swap_verify and the pager's own books (frames, lists, regions, charges). Quiet point. */
+/** rmap_verify, rmap_swap_verify and the pager's own books (frames, lists, regions, charges). Quiet point.
+ *  `report` may be NULL. @return 0; NULL_ARG; BUSY; NOMEM; VERIFY. */
 struct rmap_verify_report;
 RMAP_API int rmap_pager_verify(struct rmap_pager *p, struct rmap_verify_report *report);
 

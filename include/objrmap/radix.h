@@ -67,7 +67,8 @@ struct rmap_radix_options {
 struct rmap_radix;
 
 /**
- * Make empty tables; the result is a complete MMU. @return 0; NULL_ARG; STRUCT_SIZE; INVALID (geometry, format); NOMEM.
+ * Make empty tables; the result is a complete MMU. @return 0; NULL_ARG; STRUCT_SIZE; INVALID (geometry, format, unknown caps);
+ * NOMEM.
  */
 RMAP_API int rmap_radix_create(const struct rmap_radix_options *options, struct rmap_mmu *out);
 /** Free all tables, whatever entries they hold. Nobody may use the MMU any more. NULL ctx is allowed. */

@@ -76,7 +76,9 @@ RMAP_API int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, siz
                              struct rmap_result *results);
 
 /**
- * Replace every mapping by a swap entry (the page must be in the swap cache: else PARTIAL, NO_SLOT). Dirty attributes go to the DIRTY flag. Locked mappings stop the page's walk (PARTIAL, LOCKED):
+ * Replace every mapping by a swap entry (the page must be in the swap cache: else PARTIAL, NO_SLOT). Dirty attributes go to
+ * the DIRTY flag. Locked mappings stop the page's walk (PARTIAL, LOCKED), as do pins (PINNED), a migration under way
+ * (MIGRATING) and, with RMAP_SPARE_YOUNG, accessed ones (YOUNG):
  * what was unmapped before stays unmapped and correct. Flushes are done and mapcount lowered on return (INV-6).
  * DONE: no mapping is left. After anything else a slot that got no entry should be given back (rmap_swap_cache_del): a page
  * that may be written again must not keep a copy on swap.

@@ -169,8 +169,9 @@ RMAP_API int rmap_space_snapshot(struct rmap_space *s, rmap_vpn_t first, uint64_
 RMAP_API int rmap_space_written(struct rmap_space *s, rmap_vpn_t first, uint64_t count, uint64_t *bitmap,
                                 uint64_t *written);
 
-/** List regions in order: at most `max`, returns how many there are. */
+/** List regions in order: at most `max`, returns how many there are; 0 also for a space that is NULL, dead or busy. */
 RMAP_API size_t rmap_space_regions(struct rmap_space *s, struct rmap_region_info *out, size_t max);
+/** @return 0; NULL_ARG; DEAD; BUSY. Cost: O(regions) under the pager mutex. */
 RMAP_API int rmap_space_get_stats(struct rmap_space *s, struct rmap_space_stats *out);
 /**
  * What the space has of frames and swap, exclusively, shared and in proportion; and what all spaces related to it by fork
