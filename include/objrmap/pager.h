@@ -58,6 +58,7 @@ struct rmap_pager_stats {
     uint64_t pagetable_bytes; /**< of all spaces' tables */
     uint64_t shared_pages,
         exclusive_pages; /**< resident mapped pages by mapcount > 1, = 1 (counted by this call: O(frames)) */
+    uint64_t space_waits, reclaim_waits; /**< how often a thread found a space's lock, or the reclaim lock, taken */
 };
 
 /** How far rmap_pager_remove_swap() came. */

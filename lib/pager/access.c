@@ -2,7 +2,7 @@
 /**
  * @file pager/access.c  read and write: bytes between a space and the caller's buffer, in pieces of at most 4 KiB.
  *
- * The buffer may be projected memory, whose touch faults and wants the mutex. So each piece goes through a bounce
+ * The buffer may be projected memory, whose touch faults and wants a space lock. So each piece goes through a bounce
  * buffer on the stack: between it and the caller's buffer without any lock, between it and the frame under the entry's
  * run lock.
  */
@@ -20,10 +20,11 @@ static int range_check(const struct rmap_space *s, uint64_t addr, size_t bytes)
 
 static int touch(struct rmap_space *s, rmap_vpn_t vpn, const struct rmap__touch *t)
 {
-    int rc = rmap__space_enter(s);
+    struct rmap__call c;
+    int rc = rmap__space_enter_shared(&c, s);
     if (rc) return rc;
     rc = rmap__fault(s, vpn, t->write ? RMAP_WRITE : RMAP_READ, t);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }
 

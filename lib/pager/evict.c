@@ -17,7 +17,7 @@ static void put_back(struct rmap_pager *p, struct rmap_page *page)
 
 static void fail(struct rmap_pager *p, struct rmap_page *page)
 {
-    p->stats.reclaim_failures++;
+    RMAP__STAT(p, reclaim_failures, 1);
     put_back(p, page);
 }
 
@@ -43,7 +43,8 @@ static size_t gather_batch(struct rmap_pager *p, size_t n, uint64_t *scanned)
     for (size_t i = 0; i < got; i++) {
         struct rmap_page *page = b->page[i];
         if (!rmap_page_try_lock(page)) {
-            p->stats.reclaim_failures++;
+            RMAP__STAT(p, reclaim_failures, 1);
+            p->saw_busy = true;
             rmap__list_put(p, page, RMAP__LIST_ACTIVE);
             rmap_page_put(p->r, page);
             continue;
@@ -70,7 +71,7 @@ static size_t look(struct rmap_pager *p, size_t n, bool spare_young)
         if (b->result[i].locked || rmap_page_pins(page)) {
             fail(p, page);
         } else if (b->result[i].young && spare_young) {
-            p->stats.activated++;
+            RMAP__STAT(p, activated, 1);
             put_back(p, page);
         } else {
             b->page[kept++] = page;
@@ -122,7 +123,7 @@ static void write_dirty(struct rmap_pager *p, size_t n)
     for (size_t i = 0; i < n; i++)
         if (rmap_page_flags(b->page[i]) & RMAP_PAGE_DIRTY) b->dirty[dirty++] = b->page[i];
     if (!dirty || rmap_swap_write(p->swap, b->dirty, dirty, b->written)) return;
-    for (size_t i = 0; i < dirty; i++) p->stats.swap_outs += b->written[i] == 0;
+    for (size_t i = 0; i < dirty; i++) RMAP__STAT(p, swap_outs, b->written[i] == 0);
 }
 
 /* Neither mapped nor cached any more: our reference is the last, or somebody's is. @return true if the frame is free.
@@ -133,8 +134,8 @@ static bool release(struct rmap_pager *p, struct rmap_page *page, const struct r
     if (!last) rmap__list_put(p, page, RMAP__LIST_INACTIVE); /* in use until that reference goes, too */
     rmap_page_unlock(p->r, page);
     rmap_page_put(p->r, page);
-    p->stats.evictions += last;
-    p->stats.shared_evictions += last && result->mapcount >= 2;
+    RMAP__STAT(p, evictions, last);
+    RMAP__STAT(p, shared_evictions, last && result->mapcount >= 2);
     return last;
 }
 
@@ -165,7 +166,7 @@ static size_t discard_batch(struct rmap_pager *p, size_t n, unsigned flags, uint
         if (b->result[i].outcome != RMAP_DONE) {
             fail(p, b->dirty[i]);
         } else if (release(p, b->dirty[i], &b->result[i])) {
-            p->stats.discards++;
+            RMAP__STAT(p, discards, 1);
             ++*freed;
         }
     }

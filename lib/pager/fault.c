@@ -160,7 +160,7 @@ static int rounds(struct rmap__fault_state *f)
 {
     for (unsigned round = 0; round < ROUNDS_MAX; round++) {
         int rc = look(f);
-        if (rc == RMAP__FAULT_DONE && round == 0 && f->access) f->s->p->stats.faults_minor++;
+        if (rc == RMAP__FAULT_DONE && round == 0 && f->access) RMAP__STAT(f->s->p, faults_minor, 1);
         if (rc == RMAP__FAULT_AGAIN) rc = step(f);
         if (f->page) rmap_page_put(f->m->r, f->page);
         f->page = NULL;
@@ -170,10 +170,10 @@ static int rounds(struct rmap__fault_state *f)
     return RMAP_ERR_BUSY;
 }
 
-static int resolve(struct rmap_space *s, const struct rmap__region *r, rmap_vpn_t vpn, unsigned access,
-                   const struct rmap__touch *touch)
+static int resolve(struct rmap__fault_state *f, struct rmap_space *s, const struct rmap__region *r, rmap_vpn_t vpn,
+                   unsigned access, const struct rmap__touch *touch)
 {
-    struct rmap__fault_state f = {
+    *f = (struct rmap__fault_state){
         .s = s,
         .m = rmap__space_member(s),
         .format = s->mmu.ops->format,
@@ -184,33 +184,41 @@ static int resolve(struct rmap_space *s, const struct rmap__region *r, rmap_vpn_
         .attrs =
             (access ? ATTR(ACCESSED) : 0) | (r->prot & RMAP_EXEC ? ATTR(EXEC) : 0) | (r->locked ? ATTR(LOCKED) : 0),
     };
-    int rc = rounds(&f);
-    while (f.spares) rmap_page_put(f.m->r, rmap__fault_take(&f));
+    int rc = rounds(f);
+    while (f->spares) rmap_page_put(f->m->r, rmap__fault_take(f));
     return rc;
 }
 
 int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch)
 {
-    s->p->stats.faults++;
+    RMAP__STAT(s->p, faults, 1);
     const struct rmap__region *r = rmap__region_find(&s->regions, vpn);
     if (!r) return RMAP_ERR_ABSENT;
     if (access & ~r->prot) return RMAP_ERR_ACCESS;
-    return resolve(s, r, vpn, access, touch);
+    struct rmap__fault_state f;
+    return resolve(&f, s, r, vpn, access, touch);
 }
 
-int rmap__fault_swapin(struct rmap_space *s, rmap_vpn_t vpn)
+int rmap__fault_swapin(struct rmap_space *s, rmap_vpn_t vpn, unsigned *read, unsigned *copied)
 {
     const struct rmap__region *r = rmap__region_find(&s->regions, vpn);
-    return r ? resolve(s, r, vpn, 0, NULL) : RMAP_ERR_ABSENT;
+    struct rmap__fault_state f;
+    *read = *copied = 0;
+    if (!r) return RMAP_ERR_ABSENT;
+    int rc = resolve(&f, s, r, vpn, 0, NULL);
+    *read = f.read;
+    *copied = f.copied;
+    return rc;
 }
 
 int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access)
 {
     if (!s) return RMAP_ERR_NULL_ARG;
     if (!access || (access & ~(unsigned)(RMAP_READ | RMAP_WRITE | RMAP_EXEC))) return RMAP_ERR_INVALID;
+    struct rmap__call c;
     int rc = rmap__space_range(s, vpn, 1);
-    if (rc || (rc = rmap__space_enter(s))) return rc;
+    if (rc || (rc = rmap__space_enter_shared(&c, s))) return rc;
     rc = rmap__fault(s, vpn, access, NULL);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }

@@ -69,7 +69,8 @@ static int load(struct rmap__fault_state *f, struct swapin *in)
     }
     in->page = rmap__fault_take(f);
     in->loaded = true;
-    f->s->p->stats.swap_ins++;
+    RMAP__STAT(f->s->p, swap_ins, 1);
+    f->read++;
     return 0;
 }
 
@@ -77,7 +78,7 @@ static int load(struct rmap__fault_state *f, struct swapin *in)
 static void drop_entry(struct rmap__fault_state *f, const struct swapin *in, struct rmap_gather *g)
 {
     rmap_gather_swap(g, f->m, f->vpn, in->entry);
-    if (!in->loaded) f->s->p->stats.swap_in_cached++;
+    if (!in->loaded) RMAP__STAT(f->s->p, swap_in_cached, 1);
 }
 
 /* Private copy of the cached page. */
@@ -93,10 +94,12 @@ static int take_copy(struct rmap__fault_state *f, struct swapin *in, struct rmap
     rmap__fault_install(f, &run, own, g);
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
     rmap_page_put(r, own); /* ours; the mapping has its own */
-    if (!rmap_member_may_map(f->m, in->index, f->vpn))
-        f->s->p->stats.swap_in_copies++;
-    else
-        f->s->p->stats.cow_copies++;
+    if (!rmap_member_may_map(f->m, in->index, f->vpn)) {
+        RMAP__STAT(f->s->p, swap_in_copies, 1);
+        f->copied++;
+    } else {
+        RMAP__STAT(f->s->p, cow_copies, 1);
+    }
     return RMAP__FAULT_DONE;
 }
 

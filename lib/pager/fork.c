@@ -2,7 +2,7 @@
 /** @file pager/fork.c  Fork: regions are cloned and charged before the core's transaction copies the entries. */
 #include <pager/pager_internal.h>
 
-/* The core's transaction. Mutex held. On failure the child is in no group and holds no entry. */
+/* The core's transaction. Both locked. On failure the child is in no group and holds no entry. */
 static int copy_entries(struct rmap_space *parent, struct rmap_space *child)
 {
     struct rmap_fork f;
@@ -20,13 +20,16 @@ static int copy_entries(struct rmap_space *parent, struct rmap_space *child)
 
 static int fork_locked(struct rmap_space *parent, struct rmap_space *child)
 {
-    int rc = rmap__commit_check(parent->p, parent->charged, 0);
-    if (rc) return rc;
-    if ((rc = rmap__regions_clone(&parent->regions, &child->regions))) return rc;
-    if ((rc = copy_entries(parent, child))) return rc;
-    rmap__commit_add(child, parent->charged);
-    rmap__space_list(child);
-    return 0;
+    int rc = rmap__regions_clone(&parent->regions, &child->regions);
+    if (rc || (rc = rmap__commit_reserve(parent->p, parent->charged, 0))) return rc;
+    rmap__space_list(child); /* its entries can be found from the first one on: whoever finds one waits for our lock */
+    if ((rc = copy_entries(parent, child))) {
+        child->dead = true;
+        rmap__commit_unreserve(parent->p, parent->charged);
+    } else {
+        rmap__commit_charge(child, parent->charged);
+    }
+    return rc;
 }
 
 int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out)
@@ -35,10 +38,14 @@ int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out)
     struct rmap_space *child;
     int rc = rmap__space_alloc(parent->p, &child);
     if (rc) return rc;
-    if (!(rc = rmap__space_enter(parent))) {
+    struct rmap__call c;
+    if (!(rc = rmap__space_enter_exclusive(&c, parent))) {
+        rmap__space_lock_exclusive(child); /* nobody knows it yet */
         rc = fork_locked(parent, child);
-        rmap__space_leave(parent);
+        rmap__space_unlock(child);
+        rmap__space_leave(&c);
     }
+    if (child->dead) rmap__space_unlist(child);
     if (rc)
         rmap__space_free(child);
     else

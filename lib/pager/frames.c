@@ -10,6 +10,7 @@
  */
 #include <pager/pager_internal.h>
 
+#define BUSY_ROUNDS 16 /* reclaims in a row that found others at work and freed nothing, before there is no frame */
 #define CLUSTER_MASK (((uint64_t)1 << RMAP__CLUSTER) - 1)
 
 /* Is the cluster of `pfn` wholly free? [F] held. */
@@ -94,32 +95,46 @@ static int pick(struct rmap_pager *p, rmap_pfn_t near, rmap_pfn_t *out)
     return 0;
 }
 
-/* Direct reclaim, in the thread that needs a frame. Below the low mark it is worth a try; without any free frame a
- * must. */
-static void refill(struct rmap_pager *p)
+/* Below the low mark reclaim is worth a try; without any free frame a must. @return frames wanted, 0: none. */
+static uint64_t shortage(struct rmap_pager *p)
 {
     pthread_mutex_lock(&p->frames.lock);
-    uint64_t free = p->frames.free;
-    bool needed = free == 0 || (free < p->low_frames && !p->frames.stuck);
+    const uint64_t free = p->frames.free;
+    const bool needed = free == 0 || (free < p->low_frames && !p->frames.stuck);
     pthread_mutex_unlock(&p->frames.lock);
-    if (!needed) return;
-    uint64_t freed = rmap__reclaim(p, p->low_frames - free + p->evict_batch);
-    pthread_mutex_lock(&p->frames.lock);
-    p->frames.stuck = freed == 0;
-    pthread_mutex_unlock(&p->frames.lock);
+    return needed ? p->low_frames - free + p->evict_batch : 0;
+}
+
+/* Direct reclaim, in the thread that needs a frame. @return true if frames came free, by us or while we waited. */
+static bool refill(struct rmap_pager *p)
+{
+    if (!shortage(p) || !rmap__reclaim_begin(p)) return false;
+    const uint64_t wanted = shortage(p);
+    uint64_t freed = 0;
+    for (unsigned i = 0; wanted && !freed && i < BUSY_ROUNDS; i++) {
+        freed = rmap__reclaim(p, wanted);
+        if (!p->saw_busy) break;
+        if (!freed) sched_yield(); /* pages that other threads have locked now may be had in a moment */
+    }
+    if (wanted) {
+        pthread_mutex_lock(&p->frames.lock);
+        p->frames.stuck = freed == 0;
+        pthread_mutex_unlock(&p->frames.lock);
+    }
+    rmap__reclaim_end(p);
+    return freed || !wanted;
 }
 
 static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
 {
     struct rmap_pager *p = ctx;
-    /* From inside a pager call the mutex is held already; the core's other callers come without it. */
-    int nested = rmap__pager_lock(p);
-    if (!p->reclaiming) refill(p);
-    pthread_mutex_lock(&p->frames.lock);
-    int rc = pick(p, near, out);
-    pthread_mutex_unlock(&p->frames.lock);
-    if (!nested) rmap__pager_unlock(p);
-    return rc;
+    for (;;) {
+        const bool again = refill(p);
+        pthread_mutex_lock(&p->frames.lock);
+        int rc = pick(p, near, out);
+        pthread_mutex_unlock(&p->frames.lock);
+        if (rc != RMAP_ERR_NO_FRAME || !again) return rc; /* else other threads were quicker to take what came free */
+    }
 }
 
 /* [F] held. */

@@ -40,12 +40,13 @@ void rmap__list_take_place(struct rmap_pager *p, struct rmap_page *page, struct 
     struct rmap__frames *fs = &p->frames;
     struct rmap__frame *old = (struct rmap__frame *)page, *f = (struct rmap__frame *)target;
     pthread_mutex_lock(&fs->lock);
-    RMAP_ASSERT(old->list != RMAP__LIST_NONE && f->list != RMAP__LIST_NONE);
-    TAILQ_REMOVE(&fs->list[f->list], f, link);
-    fs->listed[f->list]--;
-    f->list = old->list;
-    TAILQ_INSERT_AFTER(&fs->list[f->list], old, f, link);
-    fs->listed[f->list]++;
+    if (old->list != RMAP__LIST_NONE && f->list != RMAP__LIST_NONE) {
+        TAILQ_REMOVE(&fs->list[f->list], f, link);
+        fs->listed[f->list]--;
+        f->list = old->list;
+        TAILQ_INSERT_AFTER(&fs->list[f->list], old, f, link);
+        fs->listed[f->list]++;
+    }
     pthread_mutex_unlock(&fs->lock);
 }
 

@@ -19,7 +19,7 @@ void rmap__unmap_range(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end, s
     const struct rmap__region *r = rmap__region_from(&s->regions, first);
     if (!r || r->first >= end) return;
     rmap_zap(rmap__space_member(s), first, end - first, NULL);
-    rmap__commit_sub(s, rmap__regions_pages(&s->regions, first, end, true));
+    rmap__commit_uncharge(s, rmap__regions_pages(&s->regions, first, end, true));
     rmap__regions_cut(&s->regions, first, end, stock);
     rmap__regions_remove(&s->regions, first, end);
     rmap__trim(s, first, end);
@@ -37,12 +37,12 @@ static int map_locked(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsi
     struct rmap__region_stock stock = {.count = 0};
     if ((rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, end) + 1))) return rc;
     const uint64_t charge = prot & RMAP_WRITE ? count : 0;
-    if (!(rc = rmap__commit_check(s->p, charge, rmap__regions_pages(&s->regions, first, end, true)))) {
+    if (!(rc = rmap__commit_reserve(s->p, charge, rmap__regions_pages(&s->regions, first, end, true)))) {
         rmap__unmap_range(s, first, end, &stock);
         struct rmap__region *r = rmap__region_add(&s->regions, first, count, prot, &stock);
         r->accounted = charge != 0;
         r->locked = flags & RMAP_MAP_LOCKED;
-        rmap__commit_add(s, charge);
+        rmap__commit_charge(s, charge);
         if (r->locked && (rc = rmap__populate(s, first, end))) rmap__unmap_range(s, first, end, &stock);
         rmap__regions_merge(&s->regions, first, end);
     }
@@ -58,23 +58,25 @@ int rmap_space_map(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsigne
     if (flags & RMAP_MAP_SHARED) return RMAP_ERR_UNSUPPORTED;
     if ((flags & RMAP_MAP_NOREPLACE) && !(flags & RMAP_MAP_FIXED)) return RMAP_ERR_INVALID;
     if ((flags & RMAP_MAP_LOCKED) && prot == RMAP_NONE) return RMAP_ERR_INVALID;
+    struct rmap__call c;
     int rc = rmap__space_range(s, flags & RMAP_MAP_FIXED ? *at : 0, count);
-    if (rc || (rc = rmap__space_enter(s))) return rc;
+    if (rc || (rc = rmap__space_enter_exclusive(&c, s))) return rc;
     rc = map_locked(s, at, count, prot, flags);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }
 
 int rmap_space_unmap(struct rmap_space *s, rmap_vpn_t first, uint64_t count)
 {
     if (!s) return RMAP_ERR_NULL_ARG;
+    struct rmap__call c;
     int rc = rmap__space_range(s, first, count);
-    if (rc || (rc = rmap__space_enter(s))) return rc;
+    if (rc || (rc = rmap__space_enter_exclusive(&c, s))) return rc;
     struct rmap__region_stock stock = {.count = 0};
     rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, first + count));
     if (!rc) rmap__unmap_range(s, first, first + count, &stock);
     rmap__stock_drop(&s->regions, &stock);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }
 
@@ -85,8 +87,8 @@ static int free_lazily(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
     struct rmap_freed freed;
     int rc = rmap_free_lazily(rmap__space_member(s), first, end - first, &freed);
     if (!freed.marked) return rc;
-    p->stats.lazily_freed += freed.marked;
-    p->may_discard = true;
+    RMAP__STAT(p, lazily_freed, freed.marked);
+    p->lazy_marks++;
     pthread_mutex_lock(&p->frames.lock);
     p->frames.stuck = false;
     pthread_mutex_unlock(&p->frames.lock);
@@ -107,9 +109,10 @@ int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t count, en
 {
     if (!s) return RMAP_ERR_NULL_ARG;
     if (advice != RMAP_ADVISE_DONTNEED && advice != RMAP_ADVISE_FREE) return RMAP_ERR_INVALID;
+    struct rmap__call c;
     int rc = rmap__space_range(s, first, count);
-    if (rc || (rc = rmap__space_enter(s))) return rc;
+    if (rc || (rc = rmap__space_enter_exclusive(&c, s))) return rc;
     rc = advise_locked(s, first, first + count, advice);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }

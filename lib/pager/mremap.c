@@ -29,10 +29,10 @@ static void add_region(struct move *mv, rmap_vpn_t first, uint64_t count)
     struct rmap__region *r = rmap__region_add(&mv->s->regions, first, count, mv->prot, &mv->stock);
     r->locked = mv->locked;
     r->accounted = mv->accounted;
-    if (mv->accounted) rmap__commit_add(mv->s, count);
+    if (mv->accounted) rmap__commit_charge(mv->s, count);
 }
 
-/* Map [first, first + count) like the source. Not merged yet, so that it can be undone without a cut. */
+/* Map [first, first + count), whose charge is reserved, like the source. Not merged yet, so that it can be undone without a cut. */
 static int grow(struct move *mv, rmap_vpn_t first, uint64_t count)
 {
     add_region(mv, first, count);
@@ -63,8 +63,9 @@ static int grow_in_place(struct move *mv)
     struct rmap__regions *rs = &mv->s->regions;
     const rmap_vpn_t end = mv->from + mv->count;
     const uint64_t more = mv->new_count - mv->count;
-    int rc = rmap__commit_check(mv->s->p, mv->accounted ? more : 0, 0);
-    if (rc || (rc = rmap__stock_fill(rs, &mv->stock, 1)) || (rc = grow(mv, end, more))) return rc;
+    int rc = rmap__stock_fill(rs, &mv->stock, 1);
+    if (rc || (rc = rmap__commit_reserve(mv->s->p, mv->accounted ? more : 0, 0)) || (rc = grow(mv, end, more)))
+        return rc;
     rmap__regions_merge(rs, end, end + more);
     return 0;
 }
@@ -90,28 +91,30 @@ static int relocate(struct move *mv)
     const rmap_vpn_t to_end = mv->to + mv->new_count;
     const uint64_t kept = mv->count < mv->new_count ? mv->count : mv->new_count, grown = mv->new_count - kept;
 
+    unsigned cuts = rmap__regions_cuts(rs, mv->from, mv->from + mv->count) + rmap__regions_cuts(rs, mv->to, to_end);
+    int rc = rmap__stock_fill(rs, &mv->stock, cuts + 2);
     uint64_t add = mv->accounted ? mv->new_count : 0, sub = rmap__regions_pages(rs, mv->to, to_end, true);
     if (mv->accounted && !mv->keep_old) sub += mv->count;
-    int rc = rmap__commit_check(s->p, add, sub);
-    if (rc) return rc;
-    unsigned cuts = rmap__regions_cuts(rs, mv->from, mv->from + mv->count) + rmap__regions_cuts(rs, mv->to, to_end);
-    if ((rc = rmap__stock_fill(rs, &mv->stock, cuts + 2))) return rc;
+    if (rc || (rc = rmap__commit_reserve(s->p, add, sub))) return rc;
 
     rmap__unmap_range(s, mv->to, to_end, &mv->stock);
-    if (grown && (rc = grow(mv, mv->to + kept, grown))) return rc;
     struct rmap_moved moved;
-    if ((rc = rmap_move(rmap__space_member(s), mv->from, mv->to, kept, &moved))) {
-        if (grown) rmap__unmap_range(s, mv->to + kept, to_end, &mv->stock);
+    if (!grown || !(rc = grow(mv, mv->to + kept, grown))) {
+        rc = rmap_move(rmap__space_member(s), mv->from, mv->to, kept, &moved);
+        if (rc && grown) rmap__unmap_range(s, mv->to + kept, to_end, &mv->stock);
+    }
+    if (rc) {
+        if (mv->accounted) rmap__commit_unreserve(s->p, kept);
         rmap__trim(s, mv->to, to_end);
         return rc;
     }
     add_region(mv, mv->to, kept);
     settle_source(mv);
     rmap__regions_merge(rs, mv->to, to_end);
-    s->p->stats.moves_reindexed += moved.reindexed;
-    s->p->stats.moves_copied += moved.copied;
-    s->p->stats.moves_tracked += moved.tracked;
-    s->p->stats.moves_swap += moved.swap_moved + moved.swap_shared;
+    RMAP__STAT(s->p, moves_reindexed, moved.reindexed);
+    RMAP__STAT(s->p, moves_copied, moved.copied);
+    RMAP__STAT(s->p, moves_tracked, moved.tracked);
+    RMAP__STAT(s->p, moves_swap, moved.swap_moved + moved.swap_shared);
     return 0;
 }
 
@@ -139,7 +142,7 @@ static int move_locked(struct move *mv, unsigned flags, rmap_vpn_t *to)
         rc = relocate(mv);
     }
     if (rc) return rc;
-    mv->s->p->stats.moves++;
+    RMAP__STAT(mv->s->p, moves, 1);
     *to = mv->to;
     return 0;
 }
@@ -153,11 +156,12 @@ int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t count, uint6
     if (rc || (rc = rmap__space_range(s, flags & RMAP_MOVE_FIXED ? *to : 0, new_count))) return rc;
     if ((flags & RMAP_MOVE_KEEP_OLD) && count != new_count) return RMAP_ERR_INVALID;
     if ((flags & RMAP_MOVE_FIXED) && *to < from + count && from < *to + new_count) return RMAP_ERR_INVALID;
-    if ((rc = rmap__space_enter(s))) return rc;
+    struct rmap__call c;
+    if ((rc = rmap__space_enter_exclusive(&c, s))) return rc;
     struct move mv = {.s = s, .from = from, .count = count, .new_count = new_count};
     mv.keep_old = flags & RMAP_MOVE_KEEP_OLD;
     rc = move_locked(&mv, flags, to);
     rmap__stock_drop(&s->regions, &mv.stock);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }

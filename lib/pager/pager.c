@@ -2,18 +2,6 @@
 /** @file pager/pager.c  The pager as an object: what it is made of, in which order it comes and goes. */
 #include <pager/pager_internal.h>
 
-#include <errno.h>
-
-int rmap__pager_lock(struct rmap_pager *p)
-{
-    return pthread_mutex_lock(&p->lock) == EDEADLK ? RMAP_ERR_BUSY : 0;
-}
-
-void rmap__pager_unlock(struct rmap_pager *p)
-{
-    pthread_mutex_unlock(&p->lock);
-}
-
 static int options_check(const struct rmap_pager_options *o)
 {
     if (o->struct_size != sizeof *o) return RMAP_ERR_STRUCT_SIZE;
@@ -30,14 +18,25 @@ static int options_check(const struct rmap_pager_options *o)
     return 0;
 }
 
-static int lock_init(struct rmap_pager *p)
+/* None of these can fail with what Linux's C libraries put into them. */
+static void locks_init(struct rmap_pager *p)
 {
     pthread_mutexattr_t attr;
-    if (pthread_mutexattr_init(&attr)) return RMAP_ERR_NOMEM;
+    pthread_mutexattr_init(&attr);
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
-    int err = pthread_mutex_init(&p->lock, &attr);
+    pthread_mutex_init(&p->reclaim_lock, &attr);
     pthread_mutexattr_destroy(&attr);
-    return err ? RMAP_ERR_NOMEM : 0;
+    pthread_mutex_init(&p->vacate_lock, NULL);
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->unheld, NULL);
+}
+
+static void locks_fini(struct rmap_pager *p)
+{
+    pthread_cond_destroy(&p->unheld);
+    pthread_mutex_destroy(&p->lock);
+    pthread_mutex_destroy(&p->vacate_lock);
+    pthread_mutex_destroy(&p->reclaim_lock);
 }
 
 /* Slot map, instance, frame section, zero page. Each step is undone by core_fini as far as it came. */
@@ -108,7 +107,7 @@ int rmap_pager_create(const struct rmap_pager_options *options, struct rmap_page
     p->move_policy = options->move_policy;
     LIST_INIT(&p->spaces);
 
-    if ((rc = lock_init(p))) goto no_lock;
+    locks_init(p);
     p->memory = options->memory ? options->memory : &p->own_memory;
     if (!options->memory && (rc = rmap_memory_init(&p->own_memory, options->frames, p->page_shift))) goto no_memory;
     if ((rc = rmap__frames_init(p, options->frames))) goto no_frames;
@@ -125,8 +124,7 @@ no_core:
 no_frames:
     if (!options->memory) rmap_memory_fini(&p->own_memory);
 no_memory:
-    pthread_mutex_destroy(&p->lock);
-no_lock:
+    locks_fini(p);
     RMAP__DELETE(&alloc, p);
     return rc;
 }
@@ -134,17 +132,17 @@ no_lock:
 int rmap_pager_destroy(struct rmap_pager *p)
 {
     if (!p) return RMAP_ERR_NULL_ARG;
-    int rc = rmap__pager_lock(p);
+    struct rmap__call c;
+    int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
-    bool used = !LIST_EMPTY(&p->spaces) || rmap__frames_used(p) > 1;
-    rmap__pager_unlock(p);
-    if (used) return RMAP_ERR_BUSY;
+    rmap__call_end(&c);
+    if (!LIST_EMPTY(&p->spaces) || rmap__frames_used(p) > 1) return RMAP_ERR_BUSY; /* the last call: nobody else's */
 
     const struct rmap_allocator alloc = p->alloc;
     core_fini(p);
     rmap__frames_fini(p);
     if (p->memory == &p->own_memory) rmap_memory_fini(&p->own_memory);
-    pthread_mutex_destroy(&p->lock);
+    locks_fini(p);
     RMAP__DELETE(&alloc, p);
     return 0;
 }
@@ -162,20 +160,28 @@ struct rmap_swap *rmap_pager_swap(struct rmap_pager *p)
 int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *device)
 {
     if (!p || !device) return RMAP_ERR_NULL_ARG;
-    int rc = rmap__pager_lock(p);
+    struct rmap__call c;
+    int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
+    pthread_mutex_lock(&p->lock);
     rc = rmap_swap_add(p->swap, device);
     if (!rc) p->has_swap = true;
-    rmap__pager_unlock(p);
+    pthread_mutex_unlock(&p->lock);
+    rmap__call_end(&c);
     return rc;
 }
 
 int64_t rmap_reclaim(struct rmap_pager *p, uint64_t n)
 {
     if (!p) return RMAP_ERR_NULL_ARG;
-    int rc = rmap__pager_lock(p);
+    struct rmap__call c;
+    int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
-    uint64_t freed = rmap__reclaim(p, n);
-    rmap__pager_unlock(p);
+    uint64_t freed = 0;
+    if (rmap__reclaim_begin(p)) {
+        freed = rmap__reclaim(p, n);
+        rmap__reclaim_end(p);
+    }
+    rmap__call_end(&c);
     return (int64_t)freed;
 }

@@ -6,10 +6,16 @@
  *         │
  *         └─frames──▶ rmap__frame[n]: descriptor of frame n, then its place in a reclaim list
  *
- * Locks. [S] the pager's mutex: it stands for every space lock, so it comes before page, group and run locks. It is
- * taken by public calls; internal functions expect it held unless they say otherwise. [F] the frame lock: a leaf, for
- * the free map and the lists, because frames come back from wherever the last reference is dropped. [c] constant after
- * creation.
+ * Locks, outermost first; docs/locking.md has the reasons.
+ *   [S] the space lock, a rwlock that prefers writers: faults, reads and writes of the space shared, everything that
+ *       changes its regions or many entries at once (fork, move, unmap, protect, exec, exit) exclusive. Taken by public
+ *       calls; internal functions on a space expect it held unless they say otherwise.
+ *   [V] one vacate at a time.
+ *   [R] the reclaim lock: one reclaim at a time, whoever's need it is. No space lock is taken inside it.
+ *   page, group and run locks of the core
+ *   [L] the pager's own mutex, a leaf: the list of spaces, charges, the devices. [F] the frame lock, a leaf: the free map
+ *       and the lists, because frames come back from wherever the last reference is dropped.
+ * [a] atomic, [c] constant after creation.
  */
 #ifndef RMAP_PAGER_PAGER_INTERNAL_H
 #define RMAP_PAGER_PAGER_INTERNAL_H
@@ -22,6 +28,7 @@
 #include <objrmap/space.h>
 #include <pager/region.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -66,14 +73,17 @@ RB_HEAD(rmap__space_tree, rmap_space);
 
 struct rmap_pager {
     struct rmap_allocator alloc;       /* [c] */
-    pthread_mutex_t lock;              /* S itself */
+    pthread_mutex_t lock;              /* L itself */
+    pthread_cond_t unheld;             /* a space's last hold went */
+    pthread_mutex_t reclaim_lock;      /* R itself; knows its owner, since reclaim must not begin inside itself */
+    pthread_mutex_t vacate_lock;       /* V itself */
     struct rmap_mmu_provider provider; /* [c] */
     struct rmap_memory *memory;        /* [c] */
     struct rmap_memory own_memory;     /* [c] used when the options gave none */
     unsigned page_shift;               /* [c] */
     struct rmap *r;                    /* [c] */
     struct rmap_swap *swap;            /* [c] never NULL; without devices it has no slots */
-    _Atomic bool has_swap;             /* there is a device */
+    _Atomic bool has_swap;             /* [L][a] there is a device */
     struct rmap__frames frames;
     struct rmap_page *zero;             /* [c] SPECIAL, mapped read-only wherever nothing was written yet */
     rmap_pfn_t zero_pfn;                /* [c] */
@@ -81,22 +91,26 @@ struct rmap_pager {
     uint64_t commit_limit;              /* [c] 0: none */
     unsigned evict_batch;               /* [c] */
     uint64_t low_frames;                /* [c] below this many free frames an allocation reclaims */
-    bool reclaiming;                    /* [S] */
-    bool may_discard;                   /* [S] lazily freed pages may be about */
-    bool saw_discardable;               /* [S] by this reclaim */
-    struct rmap__batch batch;           /* [S] */
-    LIST_HEAD(, rmap_space) spaces;     /* [S] */
-    struct rmap__space_tree by_address; /* [S] the same spaces, to find the one that a member belongs to */
-    struct rmap_pager_stats stats;      /* [S] counters; gauges are filled by rmap_pager_get_stats */
+    bool reclaiming;                    /* [R] */
+    bool saw_discardable, saw_busy;     /* [R] by this reclaim: lazily freed pages; pages that others had locked */
+    _Atomic uint64_t lazy_marks;        /* [a] raised after pages were lazily freed … */
+    _Atomic uint64_t lazy_done;         /* [R][a] … and its value when reclaim last found none of them */
+    struct rmap__batch batch;           /* [R] */
+    LIST_HEAD(, rmap_space) spaces;     /* [L] */
+    struct rmap__space_tree by_address; /* [L] the same spaces, to find the one that a member belongs to */
+    struct rmap_pager_stats
+        stats; /* counters [a], see RMAP__STAT; committed, spaces [L]; the rest is counted on demand */
 };
 
 struct rmap_space {
     struct rmap_pager *p;         /* [c] */
-    LIST_ENTRY(rmap_space) link;  /* [S] */
-    RB_ENTRY(rmap_space) node;    /* [S] in by_address */
+    pthread_rwlock_t lock;        /* S itself */
+    LIST_ENTRY(rmap_space) link;  /* [L] */
+    RB_ENTRY(rmap_space) node;    /* [L] in by_address */
+    unsigned holds;               /* [L] by swapoff: keeps the object, not the space, from going */
     struct rmap_mmu mmu;          /* [c] */
     struct rmap_member member[2]; /* [S] exec joins with one before it leaves with the other */
-    unsigned current;             /* [S] index of the member in use */
+    _Atomic unsigned current;     /* [S] index of the member in use */
     struct rmap__regions regions; /* [S] */
     uint64_t charged;             /* [S] pages of accounted regions */
     bool dead;                    /* [S] being destroyed: faults from its MMU find nothing */
@@ -108,13 +122,30 @@ static inline struct rmap_member *rmap__space_member(struct rmap_space *s)
     return &s->member[s->current];
 }
 
-/* ---- pager.c ---- */
+/** Counters are raised by any thread. */
+#define RMAP__STAT(p, field, n) __atomic_fetch_add(&(p)->stats.field, (n), __ATOMIC_RELAXED)
+
+/* ---- call.c ---- */
+/** A public call under way: lies on the stack, in a list that its thread keeps. */
+struct rmap__call {
+    struct rmap_pager *p;
+    struct rmap_space *s; /* locked, or NULL */
+    struct rmap__call *outer;
+};
 /**
- * Take the pager mutex. @return 0; BUSY: this thread holds it already (a fault on projected memory inside a call, or a
- * call from inside a hook), which would otherwise hang.
+ * Begin a public call. @return 0; BUSY: this thread is inside one of this pager's already (a fault on projected memory
+ * inside a call, or a call from inside a hook), which could wait for itself.
  */
-int rmap__pager_lock(struct rmap_pager *p);
-void rmap__pager_unlock(struct rmap_pager *p);
+int rmap__call_begin(struct rmap__call *c, struct rmap_pager *p);
+void rmap__call_end(struct rmap__call *c);
+/** Begin a call on a space: its lock is taken, and it lives. @return 0; NULL_ARG; BUSY; DEAD. */
+int rmap__space_enter_shared(struct rmap__call *c, struct rmap_space *s);
+int rmap__space_enter_exclusive(struct rmap__call *c, struct rmap_space *s);
+void rmap__space_leave(struct rmap__call *c);
+/** The lock alone, for swapoff and fork, which are inside a call. */
+void rmap__space_lock_shared(struct rmap_space *s);
+void rmap__space_lock_exclusive(struct rmap_space *s);
+void rmap__space_unlock(struct rmap_space *s);
 
 /* ---- frames.c ---- */
 int rmap__frames_init(struct rmap_pager *p, uint64_t frames);
@@ -143,38 +174,50 @@ void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end);
 size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struct rmap_page **out, size_t max);
 /** Put an isolated page at the young end of a list. The caller still holds its reference, and drops it afterwards. */
 void rmap__list_put(struct rmap_pager *p, struct rmap_page *page, enum rmap__list_name list);
-/** `target` gets a place beside `page`, in the same list. Both are listed. */
+/** `target` gets a place beside `page`, in the same list; unless reclaim has one of them in hand. */
 void rmap__list_take_place(struct rmap_pager *p, struct rmap_page *page, struct rmap_page *target);
 uint64_t rmap__list_count(struct rmap_pager *p, enum rmap__list_name list);
 
 /* ---- reclaim.c, evict.c ---- */
-/** Free up to `target` frames. @return how many were freed; 0 at once when called from inside itself. */
+/** Take [R]. @return false: this thread has it already. */
+bool rmap__reclaim_begin(struct rmap_pager *p);
+void rmap__reclaim_end(struct rmap_pager *p);
+/** Free up to `target` frames. [R] held. @return how many were freed. */
 uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target);
 /**
- * Try to evict up to `n` pages (<= RMAP__EVICT_MAX) from the inactive end. *scanned += pages looked at.
+ * [R] held. Try to evict up to `n` pages (<= RMAP__EVICT_MAX) from the inactive end. *scanned += pages looked at.
  * @return frames freed.
  */
 uint64_t rmap__evict(struct rmap_pager *p, size_t n, bool spare_young, uint64_t *scanned);
 
 /* ---- commit.c ---- */
-/** Would `add` more and `sub` fewer charged pages fit the limit? @return 0; COMMIT. */
-int rmap__commit_check(const struct rmap_pager *p, uint64_t add, uint64_t sub);
-void rmap__commit_add(struct rmap_space *s, uint64_t pages);
-void rmap__commit_sub(struct rmap_space *s, uint64_t pages);
+/**
+ * Set `add` charged pages aside, if they and what all spaces are charged fit the limit once the caller has given back
+ * `sub`, which it will. @return 0; COMMIT.
+ */
+int rmap__commit_reserve(struct rmap_pager *p, uint64_t add, uint64_t sub);
+void rmap__commit_unreserve(struct rmap_pager *p, uint64_t pages);
+/** Charge the space pages that were reserved. */
+void rmap__commit_charge(struct rmap_space *s, uint64_t pages);
+void rmap__commit_uncharge(struct rmap_space *s, uint64_t pages);
 
 /* ---- space.c ---- */
-/** Begin a public call: lock, and check that the space lives. @return 0 (locked); NULL_ARG; BUSY; DEAD. */
-int rmap__space_enter(struct rmap_space *s);
-void rmap__space_leave(struct rmap_space *s);
 /** @return 0; RANGE unless [first, first + count) is not empty and inside the space. */
 int rmap__space_range(const struct rmap_space *s, rmap_vpn_t first, uint64_t count);
 /** A space with an MMU, neither member nor listed yet. Takes no lock: the provider may block. */
 int rmap__space_alloc(struct rmap_pager *p, struct rmap_space **out);
 /** Undo rmap__space_alloc: no entry may be left. Takes no lock. */
 void rmap__space_free(struct rmap_space *s);
+/** From here on swapoff finds it. Its lock keeps others from looking into one that is half made. */
 void rmap__space_list(struct rmap_space *s);
-/** The listed space that a member belongs to, or NULL (a member of the embedder's own). Cost: O(log spaces). */
-struct rmap_space *rmap__space_of(struct rmap_pager *p, const struct rmap_member *m);
+/** No longer; waits until nobody holds it. Space lock not held, `dead` set under it. */
+void rmap__space_unlist(struct rmap_space *s);
+/**
+ * The listed space that a member belongs to, held, or NULL (a member of the embedder's own). The caller knows that the
+ * member has not left (by the group lock). Cost: O(log spaces).
+ */
+struct rmap_space *rmap__space_hold(struct rmap_pager *p, const struct rmap_member *m);
+void rmap__space_let_go(struct rmap_space *s);
 /** Drop all regions, entries and charges. */
 void rmap__space_clear(struct rmap_space *s);
 
@@ -191,14 +234,14 @@ struct rmap__touch {
     size_t offset, bytes; /* within the page */
     bool write;
 };
-/** rmap_space_fault with the mutex held. With `touch`: copies, and leaves the MMU's translations alone. */
+/** rmap_space_fault with the space lock held. With `touch`: copies, and leaves the MMU's translations alone. */
 int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch);
 /**
  * Bring in what is on swap at `vpn`, whatever the region allows, as a fault would, but for no access: the entry is
  * not marked accessed, and not present where nothing may be accessed. Anything else than a swap entry is left alone.
- * @return 0; ABSENT (no region); a fault's error.
+ * @return 0; ABSENT (no region); a fault's error. *read, *copied: pages read from a device, private copies made.
  */
-int rmap__fault_swapin(struct rmap_space *s, rmap_vpn_t vpn);
+int rmap__fault_swapin(struct rmap_space *s, rmap_vpn_t vpn, unsigned *read, unsigned *copied);
 /** Make every page of a locked range resident, for writing where the region allows it. @return 0 or a fault's error. */
 int rmap__populate(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end);
 

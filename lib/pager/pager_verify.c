@@ -132,10 +132,11 @@ static int verify_locked(struct rmap_pager *p, struct rmap_verify_report *report
 int rmap_pager_verify(struct rmap_pager *p, struct rmap_verify_report *report)
 {
     if (!p) return RMAP_ERR_NULL_ARG;
-    int rc = rmap__pager_lock(p);
+    struct rmap__call c;
+    int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
     if (report) *report = (struct rmap_verify_report){.invariant = NULL};
     rc = verify_locked(p, report);
-    rmap__pager_unlock(p);
+    rmap__call_end(&c);
     return rc;
 }

@@ -43,10 +43,11 @@ static int try_pin(struct rmap_space *s, rmap_vpn_t vpn, struct rmap_page **out)
 int rmap_space_pin(struct rmap_space *s, rmap_vpn_t vpn, struct rmap_page **out)
 {
     if (!s || !out) return RMAP_ERR_NULL_ARG;
+    struct rmap__call c;
     int rc = rmap__space_range(s, vpn, 1);
-    if (rc || (rc = rmap__space_enter(s))) return rc;
+    if (rc || (rc = rmap__space_enter_shared(&c, s))) return rc;
     rc = 1;
     for (unsigned i = 0; rc == 1 && i < TRIES_MAX; i++) rc = try_pin(s, vpn, out);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc == 1 ? RMAP_ERR_BUSY : rc;
 }

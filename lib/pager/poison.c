@@ -41,9 +41,10 @@ int rmap_pager_poison(struct rmap_pager *p, rmap_pfn_t pfn, rmap_mapping_fn *fn,
 {
     if (!p) return RMAP_ERR_NULL_ARG;
     if (pfn >= p->frames.total) return RMAP_ERR_RANGE;
-    int rc = rmap__pager_lock(p);
+    struct rmap__call c;
+    int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
     rc = poison_frame(p, pfn, fn, ctx);
-    rmap__pager_unlock(p);
+    rmap__call_end(&c);
     return rc;
 }

@@ -22,11 +22,11 @@ static int protect_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end
     int rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, end));
     if (rc) return rc;
     const uint64_t charge = prot & RMAP_WRITE ? rmap__regions_pages(&s->regions, first, end, false) : 0;
-    if ((rc = rmap__commit_check(s->p, charge, 0))) {
+    if ((rc = rmap__commit_reserve(s->p, charge, 0))) {
         rmap__stock_drop(&s->regions, &stock);
         return rc;
     }
-    rmap__commit_add(s, charge);
+    rmap__commit_charge(s, charge);
     rmap__regions_cut(&s->regions, first, end, &stock);
     struct rmap__region *r;
     RMAP__REGIONS_IN(r, &s->regions, first, end)
@@ -44,10 +44,11 @@ int rmap_space_protect(struct rmap_space *s, rmap_vpn_t first, uint64_t count, u
 {
     if (!s) return RMAP_ERR_NULL_ARG;
     if (prot & ~PROT_ALL) return RMAP_ERR_INVALID;
+    struct rmap__call c;
     int rc = rmap__space_range(s, first, count);
-    if (rc || (rc = rmap__space_enter(s))) return rc;
+    if (rc || (rc = rmap__space_enter_exclusive(&c, s))) return rc;
     rc = protect_locked(s, first, first + count, prot);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }
 
@@ -102,10 +103,11 @@ static int lock_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 int rmap_space_lock(struct rmap_space *s, rmap_vpn_t first, uint64_t count)
 {
     if (!s) return RMAP_ERR_NULL_ARG;
+    struct rmap__call c;
     int rc = rmap__space_range(s, first, count);
-    if (rc || (rc = rmap__space_enter(s))) return rc;
+    if (rc || (rc = rmap__space_enter_exclusive(&c, s))) return rc;
     rc = lock_locked(s, first, first + count);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }
 
@@ -130,9 +132,10 @@ static int unlock_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 int rmap_space_unlock(struct rmap_space *s, rmap_vpn_t first, uint64_t count)
 {
     if (!s) return RMAP_ERR_NULL_ARG;
+    struct rmap__call c;
     int rc = rmap__space_range(s, first, count);
-    if (rc || (rc = rmap__space_enter(s))) return rc;
+    if (rc || (rc = rmap__space_enter_exclusive(&c, s))) return rc;
     rc = unlock_locked(s, first, first + count);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }

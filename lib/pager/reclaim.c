@@ -13,6 +13,8 @@
  */
 #include <pager/pager_internal.h>
 
+#include <errno.h>
+
 #define INACTIVE_SHARE 4 /* 1 / share of the listed frames */
 #define SPARING_SCANS 2  /* look at every frame so often before young pages are evicted, too … */
 #define SCANS_MAX 4      /* … and so often before it is given up */
@@ -28,6 +30,7 @@ static size_t deactivate(struct rmap_pager *p, size_t n)
             b->page[kept++] = page;
             continue;
         }
+        p->saw_busy = true;
         rmap__list_put(p, page, RMAP__LIST_ACTIVE);
         rmap_page_put(p->r, page);
     }
@@ -38,15 +41,31 @@ static size_t deactivate(struct rmap_pager *p, size_t n)
         rmap_page_unlock(p->r, b->page[i]);
         rmap_page_put(p->r, b->page[i]);
     }
-    p->stats.aged += kept;
+    RMAP__STAT(p, aged, kept);
     return kept;
+}
+
+bool rmap__reclaim_begin(struct rmap_pager *p)
+{
+    if (pthread_mutex_trylock(&p->reclaim_lock)) {
+        if (pthread_mutex_lock(&p->reclaim_lock) == EDEADLK) return false;
+        RMAP__STAT(p, reclaim_waits, 1);
+    }
+    p->reclaiming = true;
+    return true;
+}
+
+void rmap__reclaim_end(struct rmap_pager *p)
+{
+    p->reclaiming = false;
+    pthread_mutex_unlock(&p->reclaim_lock);
 }
 
 uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target)
 {
-    if (p->reclaiming || !(p->has_swap || p->may_discard) || target == 0) return 0;
-    p->reclaiming = true;
-    p->saw_discardable = false;
+    const uint64_t marks = p->lazy_marks;
+    p->saw_discardable = p->saw_busy = false;
+    if (!(p->has_swap || marks != p->lazy_done) || target == 0) return 0;
     const uint64_t all = rmap__list_count(p, RMAP__LIST_ACTIVE) + rmap__list_count(p, RMAP__LIST_INACTIVE);
     const size_t down = 2 * p->evict_batch < RMAP__EVICT_MAX ? 2 * p->evict_batch : RMAP__EVICT_MAX;
     uint64_t freed = 0, scanned = 0, before;
@@ -57,7 +76,7 @@ uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target)
         uint64_t wanted = target - freed < p->evict_batch ? target - freed : p->evict_batch;
         freed += rmap__evict(p, wanted, scanned < SPARING_SCANS * all, &scanned);
     } while (freed < target && scanned > before && scanned < SCANS_MAX * all);
-    p->reclaiming = false;
-    if (!p->saw_discardable && freed < target) p->may_discard = false; /* all were looked at: there is none */
+    /* All were looked at: of what had been marked when we began, nothing is left. */
+    if (!p->saw_discardable && !p->saw_busy && freed < target) p->lazy_done = marks;
     return freed;
 }

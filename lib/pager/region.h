@@ -8,7 +8,7 @@
  *
  * The red-black tree is libbsd's <bsd/sys/tree.h>, ordered by first page. Nothing here knows spaces or the reverse map.
  * Memory: whoever is about to cut or insert fills a *stock* of regions first; from then on nothing can fail.
- * Lock: the owner's (the pager mutex).
+ * Lock: the space's: look-ups shared, changes exclusive. `count` may be read without.
  */
 #ifndef RMAP_PAGER_REGION_H
 #define RMAP_PAGER_REGION_H
@@ -31,7 +31,8 @@ RB_HEAD(rmap__region_tree, rmap__region);
 struct rmap__regions {
     struct rmap__region_tree tree;
     const struct rmap_allocator *alloc;
-    rmap_vpn_t end; /* one past the last page that can be mapped */
+    rmap_vpn_t end;         /* one past the last page that can be mapped */
+    _Atomic uint64_t count; /* of regions */
 };
 
 /** Regions allocated ahead. A move needs the most: two cuts at the source, two at the target, two new regions. */

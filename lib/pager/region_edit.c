@@ -13,8 +13,15 @@ void rmap__regions_init(struct rmap__regions *rs, const struct rmap_allocator *a
     rs->end = end;
 }
 
+static void insert(struct rmap__regions *rs, struct rmap__region *r)
+{
+    RB_INSERT(rmap__region_tree, &rs->tree, r);
+    rs->count++;
+}
+
 static void drop(struct rmap__regions *rs, struct rmap__region *r)
 {
+    rs->count--;
     RB_REMOVE(rmap__region_tree, &rs->tree, r);
     RMAP__DELETE(rs->alloc, r);
 }
@@ -67,7 +74,7 @@ static void cut_at(struct rmap__regions *rs, rmap_vpn_t at, struct rmap__region_
     struct rmap__region *high = take(stock);
     set_range(high, low, at, rmap__region_end(low) - at);
     low->count = at - low->first;
-    RB_INSERT(rmap__region_tree, &rs->tree, high);
+    insert(rs, high);
 }
 
 void rmap__regions_cut(struct rmap__regions *rs, rmap_vpn_t first, rmap_vpn_t end, struct rmap__region_stock *stock)
@@ -83,7 +90,7 @@ struct rmap__region *rmap__region_add(struct rmap__regions *rs, rmap_vpn_t first
     r->first = first;
     r->count = count;
     r->prot = prot;
-    RB_INSERT(rmap__region_tree, &rs->tree, r);
+    insert(rs, r);
     return r;
 }
 
@@ -118,7 +125,7 @@ int rmap__regions_clone(const struct rmap__regions *from, struct rmap__regions *
         }
         set_range(copy, r, r->first, r->count);
         copy->locked = false;
-        RB_INSERT(rmap__region_tree, &to->tree, copy);
+        insert(to, copy);
     }
     rmap__regions_merge(to, 0, to->end);
     return 0;

@@ -2,25 +2,10 @@
 /**
  * @file pager/space.c  The lives of spaces: create, exec, destroy.
  *
- * The provider is called without the pager mutex: making a window may block, and a fault that another thread resolves
- * for the provider wants the mutex.
+ * The provider is called with nothing locked: making a window may block, and a fault that another thread resolves for the
+ * provider wants a space lock.
  */
 #include <pager/pager_internal.h>
-
-int rmap__space_enter(struct rmap_space *s)
-{
-    if (!s) return RMAP_ERR_NULL_ARG;
-    int rc = rmap__pager_lock(s->p);
-    if (rc) return rc;
-    if (!s->dead) return 0;
-    rmap__pager_unlock(s->p);
-    return RMAP_ERR_DEAD;
-}
-
-void rmap__space_leave(struct rmap_space *s)
-{
-    rmap__pager_unlock(s->p);
-}
 
 int rmap__space_range(const struct rmap_space *s, rmap_vpn_t first, uint64_t count)
 {
@@ -37,9 +22,15 @@ int rmap__space_alloc(struct rmap_pager *p, struct rmap_space **out)
     struct rmap_space *s = RMAP__NEW(&p->alloc, struct rmap_space);
     if (!s) return RMAP_ERR_NOMEM;
     s->p = p;
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&s->lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
     const struct rmap_mmu_client client = {.ctx = s, .fault = client_fault};
     int rc = p->provider.create(p->provider.ctx, &client, &s->mmu);
     if (rc) {
+        pthread_rwlock_destroy(&s->lock);
         RMAP__DELETE(&p->alloc, s);
         return rc;
     }
@@ -57,6 +48,7 @@ void rmap__space_free(struct rmap_space *s)
     const struct rmap_allocator *alloc = &s->p->alloc;
     s->p->provider.destroy(s->p->provider.ctx, &s->mmu);
     rmap__regions_clear(&s->regions);
+    pthread_rwlock_destroy(&s->lock);
     RMAP__DELETE(alloc, s);
 }
 
@@ -66,27 +58,51 @@ static int by_address(const struct rmap_space *a, const struct rmap_space *b)
 }
 RB_GENERATE_INTERNAL(rmap__space_tree, rmap_space, node, by_address, static __attribute__((unused)))
 
-struct rmap_space *rmap__space_of(struct rmap_pager *p, const struct rmap_member *m)
+struct rmap_space *rmap__space_hold(struct rmap_pager *p, const struct rmap_member *m)
 {
     /* A space's members lie inside it: look for the space that contains their address. */
+    pthread_mutex_lock(&p->lock);
     struct rmap_space *s = RB_ROOT(&p->by_address);
     while (s && ((const char *)m < (const char *)s || (const char *)m >= (const char *)(s + 1)))
         s = (const char *)m < (const char *)s ? RB_LEFT(s, node) : RB_RIGHT(s, node);
+    if (s) s->holds++;
+    pthread_mutex_unlock(&p->lock);
     return s;
+}
+
+void rmap__space_let_go(struct rmap_space *s)
+{
+    struct rmap_pager *p = s->p;
+    pthread_mutex_lock(&p->lock);
+    if (--s->holds == 0) pthread_cond_broadcast(&p->unheld);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void rmap__space_list(struct rmap_space *s)
 {
-    struct rmap_pager_stats *stats = &s->p->stats;
-    LIST_INSERT_HEAD(&s->p->spaces, s, link);
-    RB_INSERT(rmap__space_tree, &s->p->by_address, s);
-    if (++stats->spaces > stats->spaces_peak) stats->spaces_peak = stats->spaces;
+    struct rmap_pager *p = s->p;
+    pthread_mutex_lock(&p->lock);
+    LIST_INSERT_HEAD(&p->spaces, s, link);
+    RB_INSERT(rmap__space_tree, &p->by_address, s);
+    if (++p->stats.spaces > p->stats.spaces_peak) p->stats.spaces_peak = p->stats.spaces;
+    pthread_mutex_unlock(&p->lock);
+}
+
+void rmap__space_unlist(struct rmap_space *s)
+{
+    struct rmap_pager *p = s->p;
+    pthread_mutex_lock(&p->lock);
+    LIST_REMOVE(s, link);
+    RB_REMOVE(rmap__space_tree, &p->by_address, s);
+    p->stats.spaces--;
+    while (s->holds) pthread_cond_wait(&p->unheld, &p->lock);
+    pthread_mutex_unlock(&p->lock);
 }
 
 void rmap__space_clear(struct rmap_space *s)
 {
     rmap_zap(rmap__space_member(s), 0, s->mmu.pages, NULL);
-    rmap__commit_sub(s, s->charged);
+    rmap__commit_uncharge(s, s->charged);
     rmap__regions_clear(&s->regions);
 }
 
@@ -104,9 +120,10 @@ int rmap_space_create(struct rmap_pager *p, struct rmap_space **out)
     struct rmap_space *s;
     int rc = rmap__space_alloc(p, &s);
     if (rc) return rc;
-    if (!(rc = rmap__pager_lock(p))) {
+    struct rmap__call c;
+    if (!(rc = rmap__call_begin(&c, p))) {
         if (!(rc = join(s, rmap__space_member(s)))) rmap__space_list(s);
-        rmap__pager_unlock(p);
+        rmap__call_end(&c);
     }
     if (rc)
         rmap__space_free(s);
@@ -117,7 +134,8 @@ int rmap_space_create(struct rmap_pager *p, struct rmap_space **out)
 
 int rmap_space_exec(struct rmap_space *s)
 {
-    int rc = rmap__space_enter(s);
+    struct rmap__call c;
+    int rc = rmap__space_enter_exclusive(&c, s);
     if (rc) return rc;
     /* The new group is joined first, since that may fail. Until the old one is left both members name the same tables,
      * but no page belongs to the new group yet, so no walk comes here through it. */
@@ -130,34 +148,32 @@ int rmap_space_exec(struct rmap_space *s)
         RMAP_ASSERT(rc == 0);
         s->current = !s->current;
     }
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }
 
 int rmap_space_destroy(struct rmap_space *s)
 {
-    int rc = rmap__space_enter(s);
+    struct rmap__call c;
+    int rc = rmap__space_enter_exclusive(&c, s);
     if (rc) return rc;
     rmap__space_clear(s);
-    if ((rc = rmap_member_leave(rmap__space_member(s)))) { /* a huge entry that is none of ours: the space must stay */
-        rmap__space_leave(s);
-        return rc;
-    }
-    LIST_REMOVE(s, link);
-    RB_REMOVE(rmap__space_tree, &s->p->by_address, s);
-    s->p->stats.spaces--;
-    s->dead = true;
-    rmap__space_leave(s);
+    rc = rmap_member_leave(rmap__space_member(s)); /* refused for a huge entry that is none of ours: the space stays */
+    s->dead = rc == 0;
+    rmap__space_leave(&c);
+    if (rc) return rc;
+    rmap__space_unlist(s);
     rmap__space_free(s);
     return 0;
 }
 
 int rmap_space_set_move_policy(struct rmap_space *s, enum rmap_move_policy policy)
 {
-    int rc = rmap__space_enter(s);
+    struct rmap__call c;
+    int rc = rmap__space_enter_exclusive(&c, s);
     if (rc) return rc;
     rc = rmap_member_set_policy(rmap__space_member(s), policy);
-    rmap__space_leave(s);
+    rmap__space_leave(&c);
     return rc;
 }
 

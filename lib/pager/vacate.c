@@ -20,8 +20,11 @@ static bool movable(const struct rmap_pager *p, const struct rmap_page *page)
 static bool move_to(struct rmap_pager *p, struct rmap_page *page, struct rmap_page *target)
 {
     struct rmap_result res = {.outcome = RMAP_INCOMPLETE};
-    if (!rmap_page_try_lock(page)) return false;
-    rmap_page_lock(target);
+    rmap_page_lock(target); /* reclaim alone may have it, for a moment: it waits for no page */
+    if (!rmap_page_try_lock(page)) {
+        rmap_page_unlock(p->r, target);
+        return false;
+    }
     if (movable(p, page)) rmap_migrate(p->r, &page, &target, 1, 0, &res);
     if (res.outcome == RMAP_DONE) rmap__list_take_place(p, page, target);
     rmap_page_unlock(p->r, target);
@@ -48,14 +51,17 @@ int64_t rmap_pager_vacate(struct rmap_pager *p, rmap_pfn_t first, uint64_t count
 {
     if (!p) return RMAP_ERR_NULL_ARG;
     if (!count || first >= p->frames.total || count > p->frames.total - first) return RMAP_ERR_RANGE;
-    int rc = rmap__pager_lock(p);
+    struct rmap__call c;
+    int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
     int64_t moved = 0;
+    pthread_mutex_lock(&p->vacate_lock);
     rmap__frames_shut(p, first, first + count);
     for (rmap_pfn_t pfn = first; pfn < first + count && rc >= 0; pfn++)
         if ((rc = vacate_frame(p, pfn)) > 0) moved++;
     rmap__frames_shut(p, 0, 0);
-    p->stats.migrations += (uint64_t)moved;
-    rmap__pager_unlock(p);
+    pthread_mutex_unlock(&p->vacate_lock);
+    RMAP__STAT(p, migrations, (uint64_t)moved);
+    rmap__call_end(&c);
     return moved;
 }

@@ -112,8 +112,10 @@ static void act(struct act a, bool main)
     case RECLAIM:
         if (main)
             CHECK(rmap_reclaim(x.w.p, 8) >= 0);
-        else
+        else if (rmap__reclaim_begin(x.w.p)) {
             rmap__reclaim(x.w.p, 8);
+            rmap__reclaim_end(x.w.p);
+        }
         return;
     case NOTHING:
         return;

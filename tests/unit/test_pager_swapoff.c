@@ -531,18 +531,21 @@ RMAP_TEST(pager_swapoff, only_what_is_on_swap_is_brought_in)
     CHECK_OK(rmap_space_protect(s, 2, 1, RMAP_NONE));
     static const rmap_vpn_t others[] = {0, 1, 2, 600};
     const struct rmap_pager_stats before = stats(&w);
-    CHECK_OK(rmap__pager_lock(w.p));
+    unsigned read, copied;
+    rmap__space_lock_shared(s);
     updates = 0;
     for (unsigned i = 0; i < 4; i++) {
         const rmap_pte_t e = entry(s, others[i]);
-        CHECK_OK(rmap__fault_swapin(s, others[i]));
+        CHECK_OK(rmap__fault_swapin(s, others[i], &read, &copied));
+        CHECK(!read && !copied);
         CHECK_EQ(entry(s, others[i]), e);
     }
-    CHECK_ERR(rmap__fault_swapin(s, 1000), RMAP_ERR_ABSENT);
-    CHECK_OK(rmap__fault_swapin(s, 3));
+    CHECK_ERR(rmap__fault_swapin(s, 1000, &read, &copied), RMAP_ERR_ABSENT);
+    CHECK_OK(rmap__fault_swapin(s, 3, &read, &copied));
+    CHECK(read == 1 && !copied);
     CHECK_EQ(kind(s, 3), RMAP_PTE_PRESENT);
     CHECK_EQ(updates, 0);
-    rmap__pager_unlock(w.p);
+    rmap__space_unlock(s);
     CHECK_EQ(stats(&w).faults_minor, before.faults_minor);
     CHECK_EQ(stats(&w).faults, before.faults);
     CHECK_OK(rmap_space_fault(s, 3, RMAP_READ));
@@ -592,10 +595,12 @@ RMAP_TEST(pager_swapoff, a_member_leads_to_its_space)
     for (unsigned i = 0; i < 100; i += 3) space_end(&w, s[i]);
     for (unsigned i = 0; i < 100; i++) {
         if (i % 3 == 0) continue;
-        CHECK(rmap__space_of(w.p, rmap_space_member(s[i])) == s[i]);
-        CHECK_OK(rmap_space_exec(s[i]));
-        CHECK(rmap__space_of(w.p, rmap_space_member(s[i])) == s[i]);
+        for (unsigned k = 0; k < 2; k++) {
+            if (k) CHECK_OK(rmap_space_exec(s[i]));
+            CHECK(rmap__space_hold(w.p, rmap_space_member(s[i])) == s[i]);
+            rmap__space_let_go(s[i]);
+        }
     }
-    CHECK_EQ(rmap__space_of(w.p, &stranger), NULL);
+    CHECK_EQ(rmap__space_hold(w.p, &stranger), NULL);
     world_fini(&w);
 }
