@@ -132,6 +132,7 @@ static bool release(struct rmap_pager *p, struct rmap_page *page, const struct r
 {
     const bool last = page->refcount == 1;
     if (!last) rmap__list_put(p, page, RMAP__LIST_INACTIVE); /* in use until that reference goes, too */
+    p->saw_busy |= !last;
     rmap_page_unlock(p->r, page);
     rmap_page_put(p->r, page);
     RMAP__STAT(p, evictions, last);

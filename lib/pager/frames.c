@@ -105,36 +105,66 @@ static uint64_t shortage(struct rmap_pager *p)
     return needed ? p->low_frames - free + p->evict_batch : 0;
 }
 
-/* Direct reclaim, in the thread that needs a frame. @return true if frames came free, by us or while we waited. */
-static bool refill(struct rmap_pager *p)
+/* *returned: frames that had come back by the time of this look. */
+static int take(struct rmap_pager *p, rmap_pfn_t near, rmap_pfn_t *out, uint64_t *returned)
 {
-    if (!shortage(p) || !rmap__reclaim_begin(p)) return false;
-    const uint64_t wanted = shortage(p);
+    pthread_mutex_lock(&p->frames.lock);
+    int rc = pick(p, near, out);
+    *returned = p->frames.returned;
+    pthread_mutex_unlock(&p->frames.lock);
+    return rc;
+}
+
+static bool any_returned(struct rmap_pager *p, uint64_t since)
+{
+    pthread_mutex_lock(&p->frames.lock);
+    bool any = p->frames.returned != since;
+    pthread_mutex_unlock(&p->frames.lock);
+    return any;
+}
+
+/* Pages that other threads have locked now may be had in a moment. */
+static void reclaim(struct rmap_pager *p, uint64_t wanted)
+{
     uint64_t freed = 0;
-    for (unsigned i = 0; wanted && !freed && i < BUSY_ROUNDS; i++) {
+    for (unsigned i = 0; !freed && i < BUSY_ROUNDS; i++) {
+        if (i) sched_yield();
         freed = rmap__reclaim(p, wanted);
         if (!p->saw_busy) break;
-        if (!freed) sched_yield(); /* pages that other threads have locked now may be had in a moment */
     }
-    if (wanted) {
-        pthread_mutex_lock(&p->frames.lock);
-        p->frames.stuck = freed == 0;
-        pthread_mutex_unlock(&p->frames.lock);
-    }
+    pthread_mutex_lock(&p->frames.lock);
+    p->frames.stuck = freed == 0;
+    pthread_mutex_unlock(&p->frames.lock);
+}
+
+/* Direct reclaim, in the thread that needs a frame, unless another thread's has helped while we waited for it. */
+static void refill(struct rmap_pager *p)
+{
+    if (!shortage(p) || !rmap__reclaim_begin(p)) return;
+    const uint64_t wanted = shortage(p);
+    if (wanted) reclaim(p, wanted);
     rmap__reclaim_end(p);
-    return freed || !wanted;
+}
+
+/* There was no frame to be had. @return true if some have come back since, by whomever. */
+static bool refill_hard(struct rmap_pager *p, uint64_t since)
+{
+    if (!rmap__reclaim_begin(p)) return false;
+    if (!any_returned(p, since)) reclaim(p, p->evict_batch);
+    rmap__reclaim_end(p);
+    return any_returned(p, since);
 }
 
 static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
 {
     struct rmap_pager *p = ctx;
-    for (;;) {
-        const bool again = refill(p);
-        pthread_mutex_lock(&p->frames.lock);
-        int rc = pick(p, near, out);
-        pthread_mutex_unlock(&p->frames.lock);
-        if (rc != RMAP_ERR_NO_FRAME || !again) return rc; /* else other threads were quicker to take what came free */
+    uint64_t returned;
+    int rc;
+    refill(p);
+    /* What came free may go to others: then there is progress, and so another try. */
+    while ((rc = take(p, near, out, &returned)) == RMAP_ERR_NO_FRAME && refill_hard(p, returned)) {
     }
+    return rc;
 }
 
 /* [F] held. */
@@ -164,6 +194,7 @@ static void frame_free(void *ctx, rmap_pfn_t pfn)
     unlist(fs, &fs->frame[pfn]);
     RMAP_ASSERT(!rmap__frame_is_free(fs, pfn));
     set_free(fs, pfn);
+    fs->returned++;
     fs->stuck = false;
     pthread_mutex_unlock(&fs->lock);
 }
@@ -200,6 +231,7 @@ void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end)
     pthread_mutex_lock(&p->frames.lock);
     p->frames.shut_first = first;
     p->frames.shut_end = end;
+    p->frames.returned++;
     pthread_mutex_unlock(&p->frames.lock);
 }
 

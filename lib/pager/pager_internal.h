@@ -55,6 +55,7 @@ struct rmap__frames {
     uint64_t free, free_clusters;              /* [F] frames; aligned clusters that are wholly free */
     uint64_t lost;                             /* [F] poisoned frames that nothing refers to: neither free nor used */
     uint64_t used_peak;                        /* [F] */
+    uint64_t returned;                         /* [F] how often frames came free: tells who found none to look again */
     uint64_t cursor;                           /* [F] word where the next search begins */
     rmap_pfn_t shut_first, shut_end;           /* [F] these are not handed out: they are being emptied */
     struct rmap__frame_list list[RMAP__LISTS]; /* [F] head = youngest */

@@ -9,8 +9,9 @@
 static void call_once(struct faulty_device *f, void (**hook)(struct faulty_device *f))
 {
     void (*fn)(struct faulty_device *) = *hook;
+    if (!fn) return;
     *hook = NULL;
-    if (fn) fn(f);
+    fn(f);
 }
 
 static void faulty_write(struct rmap_device *d, struct rmap_io *io, size_t n)
@@ -38,14 +39,15 @@ static void faulty_read(struct rmap_device *d, struct rmap_io *io, size_t n)
     struct faulty_device *f = (struct faulty_device *)d;
     size_t page = (size_t)1 << d->page_shift;
     for (size_t i = 0; i < n; i++) {
-        if (++f->reads == f->fail_read_at || f->fail_all_reads) {
+        const uint64_t read = ++f->reads;
+        if (read == f->fail_read_at || f->fail_all_reads) {
             if (f->read_error) io[i].error = f->read_error;
             continue;
         }
         io[i].error = f->slot[io[i].slot] ? 0 : RMAP_ERR_IO_READ;
         if (io[i].error) continue;
         memcpy(io[i].data, f->slot[io[i].slot], page);
-        if (f->reads == f->spoil_read_at) ((unsigned char *)io[i].data)[page / 3] ^= 0x10;
+        if (read == f->spoil_read_at) ((unsigned char *)io[i].data)[page / 3] ^= 0x10;
     }
     call_once(f, &f->during_read);
 }

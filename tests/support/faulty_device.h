@@ -17,8 +17,8 @@
 struct faulty_device {
     struct rmap_device base;
     unsigned char **slot; /**< contents, NULL where there is none */
-    uint64_t writes, reads, discards; /**< pages so far */
-    uint64_t calls;                   /**< of write */
+    _Atomic uint64_t writes, reads, discards; /**< pages so far */
+    _Atomic uint64_t calls;                   /**< of write */
     uint64_t fail_write_at, fail_read_at; /**< this page fails; 0: none */
     bool fail_all_writes, fail_all_reads;
     int write_error, read_error; /**< RMAP_ERR_IO_WRITE, RMAP_ERR_IO_READ unless changed; 0: say nothing at all */

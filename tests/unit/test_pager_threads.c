@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file unit/test_pager_threads.c  Calls of several threads on one pager at once: each does what it would do alone.
+ *
+ * Nothing here depends on who is quicker: the checks are of sums and contents. The stress test (tests/stress) goes further.
+ */
+#include "unit/pager_world.h"
+
+#include <objrmap/device.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define THREADS 4
+
+static struct world w;
+
+/* Workers must not end the test: they count what went wrong. */
+static _Atomic unsigned wrong;
+#define EXPECT(x) (wrong += !(x))
+
+struct worker {
+    unsigned number;
+    struct rmap_space *s;
+    pthread_t thread;
+};
+
+static void run(void *(*fn)(void *), struct worker *x, unsigned n, struct rmap_space *s)
+{
+    wrong = 0;
+    for (unsigned i = 0; i < n; i++) {
+        x[i].number = i;
+        x[i].s = s;
+        CHECK_EQ(pthread_create(&x[i].thread, NULL, fn, &x[i]), 0);
+    }
+}
+
+static void join(struct worker *x, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) pthread_join(x[i].thread, NULL);
+    CHECK_EQ(wrong, 0);
+}
+
+/* ---- one space ---- */
+
+static void *touch_all(void *arg)
+{
+    const struct worker *x = arg;
+    for (rmap_vpn_t v = 0; v < 200; v++) EXPECT(!rmap_space_fault(x->s, v, RMAP_WRITE));
+    return NULL;
+}
+
+/* S: [0,200); four threads touch all of it, in the same order: each page is made once */
+RMAP_TEST(pager_threads, one_page_for_a_place_that_several_touch)
+{
+    world_init(&w, 300, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    struct worker x[THREADS];
+    map_at(s, 0, 200, RW);
+    run(touch_all, x, THREADS, s);
+    join(x, THREADS);
+    CHECK_EQ(stats(&w).anon_new, 200);
+    CHECK_EQ(stats(&w).frames_used, 201);
+    CHECK_EQ(stats(&w).faults, THREADS * 200);
+    world_fini(&w);
+}
+
+#define ROUNDS 400
+
+/* Counts up in pages of its own: what it reads is what it wrote last. */
+static void *count_up(void *arg)
+{
+    const struct worker *x = arg;
+    for (uint64_t n = 1; n <= ROUNDS; n++) {
+        const rmap_vpn_t v = x->number + n % 8 * THREADS;
+        const uint64_t value = n << 8 | x->number;
+        uint64_t got = 0;
+        EXPECT(!try_put(x->s, v, value));
+        EXPECT(!rmap_space_read(x->s, v * PAGE, &got, sizeof got, NULL) && got == value);
+    }
+    return NULL;
+}
+
+static bool is_done(const struct worker *x, unsigned n)
+{
+    bool done = true;
+    for (unsigned i = 0; i < n; i++) {
+        uint64_t got = 0;
+        rmap_space_read(x[i].s, (i + ROUNDS % 8 * THREADS) * PAGE, &got, sizeof got, NULL);
+        done = done && got >> 8 == ROUNDS;
+    }
+    return done;
+}
+
+/* Four threads count in pages of S; S is forked all the while. A child's page holds what its writer wrote before the fork's
+ * end and not before its beginning, and stays as it is. */
+RMAP_TEST(pager_threads, F6_a_space_is_forked_while_its_threads_fault)
+{
+    world_init(&w, 400, 0, 0);
+    struct rmap_space *s = space_new(&w), *child;
+    struct worker x[THREADS];
+    map_at(s, 0, 40, RW);
+    run(count_up, x, THREADS, s);
+    for (bool last = false; !last;) {
+        uint64_t before[32], after[32];
+        last = is_done(x, THREADS);
+        for (unsigned v = 0; v < 32; v++) rmap_space_read(s, v * PAGE, &before[v], 8, NULL);
+        CHECK_OK(rmap_space_fork(s, &child));
+        for (unsigned v = 0; v < 32; v++) rmap_space_read(s, v * PAGE, &after[v], 8, NULL);
+        for (unsigned round = 0; round < 2; round++)
+            for (unsigned v = 0; v < 32; v++) {
+                uint64_t got;
+                CHECK_OK(rmap_space_read(child, v * PAGE, &got, 8, NULL));
+                CHECK(before[v] >> 8 <= got >> 8 && got >> 8 <= after[v] >> 8);
+                before[v] = after[v] = got;
+            }
+        CHECK_OK(rmap_space_destroy(child));
+    }
+    join(x, THREADS);
+    world_fini(&w);
+}
+
+/* ---- too little memory ---- */
+
+#define CROWD 48
+
+static void *count_in_own_space(void *arg)
+{
+    struct worker *x = arg;
+    for (uint64_t n = 1; n <= ROUNDS; n++) {
+        const rmap_vpn_t v = (n * 7 + x->number) % CROWD;
+        uint64_t got = 0;
+        EXPECT(!rmap_space_read(x->s, v * PAGE, &got, sizeof got, NULL) && (got == 0 || got % CROWD == v));
+        EXPECT(!try_put(x->s, v, (got / CROWD + 1) * CROWD + v));
+    }
+    return NULL;
+}
+
+static uint64_t sum_of(struct rmap_space *s)
+{
+    uint64_t sum = 0;
+    for (rmap_vpn_t v = 0; v < CROWD; v++) sum += get(s, v) / CROWD;
+    return sum;
+}
+
+/* Four spaces of 48 pages, related, on 40 frames, a thread in each, reclaim in the main thread: no write is lost, and nobody
+ * is told that there is no frame. */
+RMAP_TEST(pager_threads, F1_faults_against_reclaim_lose_nothing)
+{
+    world_init(&w, 40, 1000, 0);
+    struct worker x[THREADS];
+    wrong = 0;
+    for (unsigned i = 0; i < THREADS; i++) {
+        x[i].s = i ? space_fork(&w, x[0].s) : space_new(&w);
+        if (!i) map_at(x[0].s, 0, CROWD, RW);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        x[i].number = i;
+        CHECK_EQ(pthread_create(&x[i].thread, NULL, count_in_own_space, &x[i]), 0);
+    }
+    for (unsigned i = 0; i < 50; i++) CHECK(rmap_reclaim(w.p, 8) >= 0);
+    join(x, THREADS);
+    for (unsigned i = 0; i < THREADS; i++) CHECK_EQ(sum_of(x[i].s), ROUNDS);
+    CHECK(stats(&w).swap_ins > 0);
+    world_fini(&w);
+}
+
+static void *make_families(void *arg)
+{
+    struct worker *x = arg;
+    struct rmap_space *a, *b;
+    for (uint64_t n = 0; n < 60; n++) {
+        EXPECT(!rmap_space_fork(x->s, &a));
+        EXPECT(!try_put(a, 1 + x->number, 1000 + n));
+        EXPECT(!rmap_space_fork(a, &b));
+        if (n % 3 == 0) EXPECT(!rmap_space_exec(a));
+        EXPECT(!rmap_space_destroy(a));
+        uint64_t got = 0;
+        EXPECT(!rmap_space_read(b, (1 + x->number) * PAGE, &got, sizeof got, NULL) && got == 1000 + n);
+        EXPECT(!rmap_space_read(b, 7 * PAGE, &got, sizeof got, NULL) && got == 70);
+        EXPECT(!rmap_space_destroy(b));
+    }
+    return NULL;
+}
+
+/* P: [0,20) on two swap devices; four threads fork, write and exit; the main thread takes one device out and puts it back */
+RMAP_TEST(pager_threads, C4_a_device_goes_while_spaces_come_and_go)
+{
+    world_init(&w, 64, 200, 0);
+    struct faulty_device other;
+    faulty_device_init(&other, 200, 12);
+    CHECK_OK(rmap_pager_add_swap(w.p, &other.base));
+    struct rmap_space *p = space_new(&w);
+    struct worker x[THREADS];
+    map_at(p, 0, 20, RW);
+    for (rmap_vpn_t v = 0; v < 20; v++) put(p, v, v * 10);
+    run(make_families, x, THREADS, p);
+    for (unsigned i = 0; i < 8; i++) {
+        struct rmap_device *d = i % 2 ? &other.base : &w.device.base;
+        CHECK(rmap_reclaim(w.p, 40) >= 0);
+        struct rmap_swapoff done;
+        CHECK_OK(rmap_pager_remove_swap(w.p, d, &done));
+        CHECK_EQ(done.slots_left, 0);
+        CHECK_OK(rmap_pager_add_swap(w.p, d));
+    }
+    join(x, THREADS);
+    for (rmap_vpn_t v = 0; v < 20; v++) CHECK_EQ(get(p, v), v * 10);
+    world_fini(&w);
+}
+
+/* ---- the pager's books ---- */
+
+static _Atomic unsigned granted;
+
+static void *ask(void *arg)
+{
+    const struct worker *x = arg;
+    for (unsigned n = 0; n < 200; n++) {
+        rmap_vpn_t at = x->number * 1000;
+        int rc = rmap_space_map(x->s, &at, 10, RW, RMAP_MAP_FIXED);
+        EXPECT(rc == 0 || rc == RMAP_ERR_COMMIT);
+        if (rc) continue;
+        granted += 10;
+        EXPECT(granted <= 25);
+        granted -= 10;
+        EXPECT(!rmap_space_unmap(x->s, at, 10));
+    }
+    return NULL;
+}
+
+/* Limit 25 pages; four spaces ask for 10 again and again: never are more than two granted at once */
+RMAP_TEST(pager_threads, S11_the_last_pages_are_granted_once)
+{
+    world_init(&w, 32, 0, 25);
+    struct worker x[THREADS];
+    wrong = 0;
+    granted = 0;
+    for (unsigned i = 0; i < THREADS; i++) {
+        x[i].number = i;
+        x[i].s = space_new(&w);
+        CHECK_EQ(pthread_create(&x[i].thread, NULL, ask, &x[i]), 0);
+    }
+    join(x, THREADS);
+    CHECK_EQ(stats(&w).committed, 0);
+    world_fini(&w);
+}
+
+static void *shake(void *arg)
+{
+    const struct worker *x = arg;
+    for (unsigned n = 0; n < 40; n++) {
+        if (x->number % 2)
+            EXPECT(rmap_pager_vacate(w.p, 0, 32) >= 0);
+        else
+            EXPECT(rmap_reclaim(w.p, 16) >= 0);
+    }
+    return NULL;
+}
+
+/* Two threads empty frames [0,32) of 64, two reclaim, while the main thread writes and reads a space of 40 pages */
+RMAP_TEST(pager_threads, frames_change_places_under_a_working_space)
+{
+    world_init(&w, 64, 200, 0);
+    struct rmap_space *s = space_new(&w);
+    struct worker x[THREADS];
+    map_at(s, 0, 40, RW);
+    for (rmap_vpn_t v = 0; v < 40; v++) put(s, v, 1);
+    run(shake, x, THREADS, s);
+    for (uint64_t n = 2; n < 60; n++)
+        for (rmap_vpn_t v = 0; v < 40; v++) {
+            CHECK_EQ(get(s, v), n - 1);
+            put(s, v, n);
+        }
+    join(x, THREADS);
+    world_fini(&w);
+}
