@@ -3,8 +3,10 @@
  * @file objrmap/pager.h  The pager: frames under a budget, reclaim, swap, commit accounting. The second tier.
  *
  * It uses the core's public headers only. An embedder supplies an MMU for each space by a provider: radix, host, or its own.
- * Locks: in this version one mutex per pager serves as every space lock. No call touches caller buffers or projected memory
- * while it holds it. The core's page verbs may be called beside it, by other threads too.
+ * Threads: everything but creation and destruction may be called by any number of them at once; the core's page verbs, too. Each
+ * space has a lock of its own (space.h). Reclaim, in the thread that needs a frame or in one of yours (rmap_reclaim), takes no
+ * space lock; there is one reclaim at a time, and who needs a frame meanwhile waits for it. No call touches caller buffers or
+ * projected memory under any lock. docs/locking.md has the order of locks.
  * A fault needs at most two free frames, and about 48 KiB of stack (with lz4, whose compressor takes 16).
  */
 #ifndef OBJRMAP_PAGER_H
@@ -87,12 +89,12 @@ RMAP_API int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *devic
  * swapoff: take a device out. Slot by slot its entries are found in the page tables (rmap_each_swap) and brought in
  * as faults would do it: shared where they were shared, private where they were moved, not present where nothing may
  * be accessed; clean copies are given up. What does not fit into memory goes to the other devices meanwhile.
- * => May block (reclaim, swap I/O). Other calls, of other threads, are served between two slots; no new slot is taken
- *    on the device meanwhile.
+ * => May block (reclaim, swap I/O). Other calls, of other threads, go on: a space's lock is taken, shared, for one
+ *    entry at a time. No new slot is taken on the device meanwhile.
  * => On success the device is the caller's again. After an error it is the pager's and takes part again; nothing is
  *    lost, and what was brought in stays (PARTIAL): a later call goes on with the slots that are left.
  * @return 0; NULL_ARG; ABSENT (no device of this pager); BUSY (this thread is inside a call; another one is removing
- *   the device; an entry is in the hands of a member that is no space of this pager; a read by others is under way);
+ *   the device; an entry is in the hands of a member that is no space of this pager);
  *   NO_FRAME (neither memory nor the other devices have room); IO_READ, CORRUPT, POISON (a page that is needed cannot
  *   be had: its slot goes when its spaces drop it); NOMEM (the device's). `progress` may be NULL; it is filled in any
  *   case.
@@ -130,7 +132,7 @@ RMAP_API int64_t rmap_pager_vacate(struct rmap_pager *p, rmap_pfn_t first, uint6
  */
 RMAP_API int rmap_pager_poison(struct rmap_pager *p, rmap_pfn_t pfn, rmap_mapping_fn *fn, void *ctx);
 
-/** Counters, and gauges counted now: O(frames + regions) under the pager mutex. @return 0; NULL_ARG; BUSY. */
+/** Counters, and gauges counted now: each as it is when it is read, O(frames + spaces). @return 0; NULL_ARG; BUSY. */
 RMAP_API int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out);
 
 /** rmap_verify, rmap_swap_verify and the pager's own books (frames, lists, regions, charges). Quiet point.

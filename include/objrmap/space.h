@@ -6,7 +6,10 @@
  * anonymous memory only in this version: RMAP_MAP_SHARED is UNSUPPORTED.
  * Every call: NULL_ARG, DEAD; ranges: RANGE when empty, wrapping or outside the space; BUSY when this thread is inside a
  * call of the same pager already (from a hook, or by a fault on projected memory). May block (reclaim, swap I/O).
- * A space may be used by several threads; its destruction is the last call. It must not come from, or race with, another.
+ *
+ * Threads: a space may be used by any number at once. Its lock is a rwlock that prefers writers: fault, read, write, pin and
+ * the questions (regions, usage) hold it shared, also while they wait for I/O; fork, map, unmap, move, protect, lock, advise,
+ * snapshot, exec exclusive, until they are done. A space's destruction is its last call: no other may run or come.
  */
 #ifndef OBJRMAP_SPACE_H
 #define OBJRMAP_SPACE_H
@@ -149,7 +152,7 @@ RMAP_API int rmap_space_write(struct rmap_space *s, uint64_t addr, const void *b
 
 /**
  * Incremental checkpoints: rmap_snapshot and rmap_written (rmap.h) on a range of the space, which may have holes; all of
- * it: (0, the MMU's pages). `written` and `bitmap` must not be projected memory: they are filled under the pager's lock.
+ * it: (0, the MMU's pages). `written` and `bitmap` must not be projected memory: they are filled under the space lock.
  *
  * A page counts as written from its first write fault after a snapshot, wherever it is by then: new pages, copies on write,
  * pages on swap; a forked child begins with its parent's marks; a moved page takes its mark along. Ranges that were mapped,
@@ -171,12 +174,12 @@ RMAP_API int rmap_space_written(struct rmap_space *s, rmap_vpn_t first, uint64_t
 
 /** List regions in order: at most `max`, returns how many there are; 0 also for a space that is NULL, dead or busy. */
 RMAP_API size_t rmap_space_regions(struct rmap_space *s, struct rmap_region_info *out, size_t max);
-/** @return 0; NULL_ARG; DEAD; BUSY. Cost: O(regions) under the pager mutex. */
+/** @return 0; NULL_ARG; DEAD; BUSY. Cost: O(regions). */
 RMAP_API int rmap_space_get_stats(struct rmap_space *s, struct rmap_space_stats *out);
 /**
  * What the space has of frames and swap, exclusively, shared and in proportion; and what all spaces related to it by fork
- * have together (usage.h). Exact: nothing of the pager's changes meanwhile. The pager waits for it: O(entries), of the
- * space, or of all of them.
+ * have together (usage.h). Exact when nothing else runs; beside other threads each entry counts by what it is when it is
+ * looked at. The space's forks and moves wait for it: O(entries), of the space, or of all of them.
  * @return 0; NULL_ARG; DEAD; BUSY; BLOCK; BAD_FRAME. *out is written on success only.
  */
 RMAP_API int rmap_space_get_usage(struct rmap_space *s, struct rmap_usage *out);

@@ -76,7 +76,7 @@ int rmap_space_get_usage(struct rmap_space *s, struct rmap_usage *out)
 {
     if (!out) return RMAP_ERR_NULL_ARG;
     struct rmap__call c;
-    int rc = rmap__space_enter_exclusive(&c, s);
+    int rc = rmap__space_enter_shared(&c, s);
     if (rc) return rc;
     rc = rmap_member_get_usage(rmap__space_member(s), out);
     rmap__space_leave(&c);
@@ -87,7 +87,7 @@ int rmap_space_get_group_usage(struct rmap_space *s, struct rmap_group_usage *ou
 {
     if (!out) return RMAP_ERR_NULL_ARG;
     struct rmap__call c;
-    int rc = rmap__space_enter_exclusive(&c, s);
+    int rc = rmap__space_enter_shared(&c, s);
     if (rc) return rc;
     rc = rmap_group_get_usage(rmap__space_member(s), out);
     rmap__space_leave(&c);
