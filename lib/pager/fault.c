@@ -160,7 +160,7 @@ static int rounds(struct rmap__fault_state *f)
 {
     for (unsigned round = 0; round < ROUNDS_MAX; round++) {
         int rc = look(f);
-        if (rc == RMAP__FAULT_DONE && round == 0 && f->access) RMAP__STAT(f->s->p, faults_minor, 1);
+        if (rc == RMAP__FAULT_DONE && round == 0 && f->access) RMAP__FAULT_STAT(f->s, faults_minor, 1);
         if (rc == RMAP__FAULT_AGAIN) rc = step(f);
         if (f->page) rmap_page_put(f->m->r, f->page);
         f->page = NULL;
@@ -191,7 +191,7 @@ static int resolve(struct rmap__fault_state *f, struct rmap_space *s, const stru
 
 int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch)
 {
-    RMAP__STAT(s->p, faults, 1);
+    RMAP__FAULT_STAT(s, faults, 1);
     const struct rmap__region *r = rmap__region_find(&s->regions, vpn);
     if (!r) return RMAP_ERR_ABSENT;
     if (access & ~r->prot) return RMAP_ERR_ACCESS;

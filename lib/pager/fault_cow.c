@@ -19,7 +19,7 @@ static int reuse(struct rmap__fault_state *f)
     if (own) {
         rmap__fault_add_attrs(f, &run, 1u << RMAP_ATTR_WRITE);
         rmap__fault_finish(f, &run);
-        RMAP__STAT(f->s->p, cow_reuses, 1);
+        RMAP__FAULT_STAT(f->s, cow_reuses, 1);
     }
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
     return own ? RMAP__FAULT_DONE : PAGE_IS_SHARED;
@@ -37,7 +37,7 @@ static int copy(struct rmap__fault_state *f, struct rmap_gather *g)
     rmap__fault_install(f, &run, own, g);
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
     rmap_page_put(r, own); /* ours; the mapping has its own */
-    RMAP__STAT(f->s->p, cow_copies, 1);
+    RMAP__FAULT_STAT(f->s, cow_copies, 1);
     return RMAP__FAULT_DONE;
 }
 

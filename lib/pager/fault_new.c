@@ -52,7 +52,7 @@ static int map_zero(struct rmap__fault_state *f)
                  rmap_pte_make(f->format, f->s->p->zero_pfn, f->attrs));
     rmap__fault_finish(f, &run);
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
-    RMAP__STAT(f->s->p, zero_maps, 1);
+    RMAP__FAULT_STAT(f->s, zero_maps, 1);
     return RMAP__FAULT_DONE;
 }
 
@@ -71,6 +71,6 @@ int rmap__fault_new(struct rmap__fault_state *f)
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
     rmap_gather_finish(&g);
     rmap_page_put(f->m->r, page); /* ours; the mapping has its own */
-    RMAP__STAT(f->s->p, anon_new, 1);
+    RMAP__FAULT_STAT(f->s, anon_new, 1);
     return RMAP__FAULT_DONE;
 }

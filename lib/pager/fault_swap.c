@@ -69,7 +69,7 @@ static int load(struct rmap__fault_state *f, struct swapin *in)
     }
     in->page = rmap__fault_take(f);
     in->loaded = true;
-    RMAP__STAT(f->s->p, swap_ins, 1);
+    RMAP__FAULT_STAT(f->s, swap_ins, 1);
     f->read++;
     return 0;
 }
@@ -78,7 +78,7 @@ static int load(struct rmap__fault_state *f, struct swapin *in)
 static void drop_entry(struct rmap__fault_state *f, const struct swapin *in, struct rmap_gather *g)
 {
     rmap_gather_swap(g, f->m, f->vpn, in->entry);
-    if (!in->loaded) RMAP__STAT(f->s->p, swap_in_cached, 1);
+    if (!in->loaded) RMAP__FAULT_STAT(f->s, swap_in_cached, 1);
 }
 
 /* Private copy of the cached page. */
@@ -95,10 +95,10 @@ static int take_copy(struct rmap__fault_state *f, struct swapin *in, struct rmap
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
     rmap_page_put(r, own); /* ours; the mapping has its own */
     if (!rmap_member_may_map(f->m, in->index, f->vpn)) {
-        RMAP__STAT(f->s->p, swap_in_copies, 1);
+        RMAP__FAULT_STAT(f->s, swap_in_copies, 1);
         f->copied++;
     } else {
-        RMAP__STAT(f->s->p, cow_copies, 1);
+        RMAP__FAULT_STAT(f->s, cow_copies, 1);
     }
     return RMAP__FAULT_DONE;
 }

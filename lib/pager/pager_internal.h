@@ -100,22 +100,29 @@ struct rmap_pager {
     LIST_HEAD(, rmap_space) spaces;     /* [L] */
     struct rmap__space_tree by_address; /* [L] the same spaces, to find the one that a member belongs to */
     struct rmap_pager_stats
-        stats; /* counters [a], see RMAP__STAT; committed, spaces [L]; the rest is counted on demand */
+        stats; /* [a] see RMAP__STAT; of faults, those of gone spaces; committed, spaces [L] */
+};
+
+/** Of the faults in one space: whose threads then share no counter with those of others. Fields as in rmap_pager_stats. */
+struct rmap__fault_counters {
+    uint64_t faults, faults_minor, zero_maps, anon_new, cow_copies, cow_reuses, swap_ins, swap_in_cached,
+        swap_in_copies;
 };
 
 struct rmap_space {
-    struct rmap_pager *p;         /* [c] */
-    pthread_rwlock_t lock;        /* S itself */
-    LIST_ENTRY(rmap_space) link;  /* [L] */
-    RB_ENTRY(rmap_space) node;    /* [L] in by_address */
-    unsigned holds;               /* [L] by swapoff: keeps the object, not the space, from going */
-    struct rmap_mmu mmu;          /* [c] */
-    struct rmap_member member[2]; /* [S] exec joins with one before it leaves with the other */
-    _Atomic unsigned current;     /* [S] index of the member in use */
-    struct rmap__regions regions; /* [S] */
-    uint64_t charged;             /* [S] pages of accounted regions */
-    bool dead;                    /* [S] being destroyed: faults from its MMU find nothing */
-    void *user;                   /* the embedder's */
+    struct rmap_pager *p;               /* [c] */
+    pthread_rwlock_t lock;              /* S itself */
+    LIST_ENTRY(rmap_space) link;        /* [L] */
+    RB_ENTRY(rmap_space) node;          /* [L] in by_address */
+    unsigned holds;                     /* [L] by swapoff: keeps the object, not the space, from going */
+    struct rmap_mmu mmu;                /* [c] */
+    struct rmap_member member[2];       /* [S] exec joins with one before it leaves with the other */
+    _Atomic unsigned current;           /* [S] index of the member in use */
+    struct rmap__regions regions;       /* [S] */
+    uint64_t charged;                   /* [S] pages of accounted regions */
+    struct rmap__fault_counters faults; /* [a] */
+    bool dead;                          /* [S] being destroyed: faults from its MMU find nothing */
+    void *user;                         /* the embedder's */
 };
 
 static inline struct rmap_member *rmap__space_member(struct rmap_space *s)
@@ -125,6 +132,7 @@ static inline struct rmap_member *rmap__space_member(struct rmap_space *s)
 
 /** Counters are raised by any thread. */
 #define RMAP__STAT(p, field, n) __atomic_fetch_add(&(p)->stats.field, (n), __ATOMIC_RELAXED)
+#define RMAP__FAULT_STAT(s, field, n) __atomic_fetch_add(&(s)->faults.field, (n), __ATOMIC_RELAXED)
 
 /* ---- call.c ---- */
 /** A public call under way: lies on the stack, in a list that its thread keeps. */
@@ -190,6 +198,10 @@ uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target);
  * @return frames freed.
  */
 uint64_t rmap__evict(struct rmap_pager *p, size_t n, bool spare_young, uint64_t *scanned);
+
+/* ---- pager_stats.c ---- */
+/** What the space has counted is added to `sum`. */
+void rmap__fault_counters_add(const struct rmap_space *s, struct rmap_pager_stats *sum);
 
 /* ---- commit.c ---- */
 /**

@@ -33,6 +33,22 @@ static void copy_counters(const struct rmap_pager *p, struct rmap_pager_stats *o
 }
 _Static_assert(sizeof(struct rmap_pager_stats) % sizeof(uint64_t) == 0, "all fields are 64 bits wide");
 
+void rmap__fault_counters_add(const struct rmap_space *s, struct rmap_pager_stats *sum)
+{
+#define ADD(field)                                                                                                     \
+    __atomic_fetch_add(&sum->field, __atomic_load_n(&s->faults.field, __ATOMIC_RELAXED), __ATOMIC_RELAXED)
+    ADD(faults);
+    ADD(faults_minor);
+    ADD(zero_maps);
+    ADD(anon_new);
+    ADD(cow_copies);
+    ADD(cow_reuses);
+    ADD(swap_ins);
+    ADD(swap_in_cached);
+    ADD(swap_in_copies);
+#undef ADD
+}
+
 int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out)
 {
     if (!p || !out) return RMAP_ERR_NULL_ARG;
@@ -45,6 +61,7 @@ int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out)
     const struct rmap_space *s;
     LIST_FOREACH(s, &p->spaces, link)
     {
+        rmap__fault_counters_add(s, out);
         out->regions += s->regions.count;
         out->pagetable_bytes += table_bytes(s);
     }

@@ -96,6 +96,7 @@ void rmap__space_unlist(struct rmap_space *s)
     RB_REMOVE(rmap__space_tree, &p->by_address, s);
     p->stats.spaces--;
     while (s->holds) pthread_cond_wait(&p->unheld, &p->lock);
+    rmap__fault_counters_add(s, &p->stats);
     pthread_mutex_unlock(&p->lock);
 }
 
