@@ -12,9 +12,9 @@
 #include <objrmap/error.h>    /* one table of errors */
 #include <objrmap/alloc.h>    /* where the library's memory comes from */
 #include <objrmap/page.h>     /* the 32-byte descriptor and its counts */
-#include <objrmap/group.h>    /* members, the fork tree, fork */
 #include <objrmap/pte.h>      /* entry formats as data */
 #include <objrmap/mmu.h>      /* what an MMU implements; flush gathering */
+#include <objrmap/group.h>    /* members, the fork tree, fork */
 #include <objrmap/rmap.h>     /* the verbs on all mappings of a page */
 #include <objrmap/move.h>     /* mremap */
 #include <objrmap/migrate.h>  /* other frames under the same mappings */

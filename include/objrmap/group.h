@@ -12,7 +12,7 @@
  *             │  │             │                    a page of epoch 1 in P, C; of the open one in P alone
  *             A  B             C
  *
- * Nothing is stored per mapping or per region. Source: H. Dickins' anonmm (2004); the tree is DESIGN 4.
+ * Nothing is stored per mapping or per region. Source: H. Dickins' anonmm (2004); the tree is ours (docs/design/fork-tree.md).
  */
 #ifndef OBJRMAP_GROUP_H
 #define OBJRMAP_GROUP_H

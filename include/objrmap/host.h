@@ -73,6 +73,7 @@ RMAP_API int rmap_host_fault(struct rmap_host *host, void *addr, unsigned access
 /** Forget all projections of all windows (as a TLB flush would): the next touches fault. For tests and benchmarks. */
 RMAP_API void rmap_host_drop_all(struct rmap_host *host);
 
+/** Counters, each as it is when it is read. Takes the host mutex for a moment. @return 0; NULL_ARG. */
 RMAP_API int rmap_host_get_stats(struct rmap_host *host, struct rmap_host_stats *out);
 
 RMAP_END_DECLS

@@ -66,10 +66,11 @@ struct rmap_mmu_ops {
     /**
      * Lock the first run that has a table and intersects [vpn, end), clipped to nothing: `first` and `count` are the
      * whole run's. Does not allocate. Blocks only for the run lock.
-     * @return 0 (locked); RMAP_ERR_ABSENT (no table there); RMAP_ERR_BLOCK (a huge entry covers the page).
+     * @return 0 (locked); RMAP_ERR_ABSENT (no table there); RMAP_ERR_BLOCK (a huge entry covers the page); RMAP_ERR_RANGE
+     *   (empty, or outside the MMU: the library asks for neither).
      */
     int (*run_find)(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run);
-    /** As run_find for one page, but makes missing tables from `t` (which reserve() filled for this vpn). @return 0; BLOCK. */
+    /** As run_find for one page, but makes missing tables from `t` (which reserve() filled for this vpn). @return 0; BLOCK; RANGE. */
     int (*run_make)(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run);
     void (*run_unlock)(void *mmu, struct rmap_mmu_run *run);
 
@@ -180,6 +181,7 @@ struct rmap_gather {
     } item[RMAP_GATHER_ITEMS];
 };
 
+/** Make an empty gather, in the caller's memory. Needs no fini; whatever is in it must be finished before it goes. */
 RMAP_API void rmap_gather_init(struct rmap_gather *g, struct rmap *r);
 /**
  * An entry of `vpn` was removed, replaced or restricted: its flush is due, unless the MMU makes it unneeded (old entry

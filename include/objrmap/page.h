@@ -14,7 +14,7 @@
  * first, dropped with the last), the swap cache one, each pin one. At zero the frame goes back to frame_ops->free.
  *
  * Locks: [P] the page lock (bit LOCKED); [a] atomic. Owner and index change only under the page lock, or while nobody
- * else can know the page. Source of the layout: H. Dickins' mail of 2004-03-13 (index + group + flag), DESIGN 3.
+ * else can know the page. Source of the layout: H. Dickins' mail of 2004-03-13 (index + group + flag).
  */
 #ifndef OBJRMAP_PAGE_H
 #define OBJRMAP_PAGE_H
@@ -45,7 +45,7 @@ enum rmap_page_flag {
     RMAP_PAGE_DIRTY = 1 << 3,       /**< differs from its swap slot, or has none */
     RMAP_PAGE_WRITEBACK = 1 << 4,   /**< being written to its slot */
     RMAP_PAGE_ORPHAN = 1 << 5,      /**< its slot's last entry went while the page was locked: the unlocker frees it */
-    RMAP_PAGE_UNTRACKABLE = 1 << 6, /**< between two places: a walk says INCOMPLETE */
+    RMAP_PAGE_UNTRACKABLE = 1 << 6, /**< set by embedders, for pages that are not where index says for a while: a walk says INCOMPLETE */
     RMAP_PAGE_DISCARDABLE = 1 << 7, /**< lazily freed: may be dropped while not DIRTY (rmap_discard) */
     RMAP_PAGE_MIGRATING = 1 << 8,   /**< on its way to another frame: migrate.h */
     RMAP_PAGE_POISON = 1 << 9,      /**< hardware error: never handed out again */
@@ -166,6 +166,7 @@ RMAP_API void rmap_page_unlock(struct rmap *r, struct rmap_page *page);
  * @return 0; NULL_ARG; UNKNOWN_PAGE; OVERFLOW. Needs a reference; takes the page lock, may block.
  */
 RMAP_API int rmap_page_pin(struct rmap *r, struct rmap_page *page);
+/** Give one pin back, and its reference. Does not block. */
 RMAP_API void rmap_page_unpin(struct rmap *r, struct rmap_page *page);
 
 /* ---- accounting: for code that writes entries itself (a fault handler). Each is called *before* the entry is set. ---- */
@@ -173,13 +174,13 @@ RMAP_API void rmap_page_unpin(struct rmap *r, struct rmap_page *page);
 /**
  * First mapping of a new anonymous page that nobody else knows: owner := the member's home, index := vpn, mapcount := 1,
  * marked DIRTY. The mapping takes a reference of its own.
- * => Space lock held. Callable under a run lock. Cost: a few atomics. Source: fast faults, model rule 3.
+ * => Space lock held. Callable under a run lock. Cost: a few atomics. Source: docs/design/fork-tree.md, rule 3.
  * @return 0; NULL_ARG; DEAD; RANGE; UNKNOWN_PAGE; INVALID (anonymous or mapped already, or SPECIAL).
  */
 RMAP_API int rmap_page_map_new(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t vpn);
 
 /**
- * Mapping of a page found through swap entry `entry` (swap-in; model rule 11). The faulting page number must be one
+ * Mapping of a page found through swap entry `entry` (swap-in; fork-tree.md, rule 11). The faulting page number must be one
  * where the member may map the slot's index (rmap_member_may_map): elsewhere take a private copy and map that as new (S10). If no entry maps the page yet it
  * is re-homed to the member's home and takes the slot's index, else its owner is widened to the slot's. Raises mapcount.
  * The caller then sets the entry in place of the swap entry and hands that to rmap_gather_swap.
@@ -204,7 +205,7 @@ RMAP_API void rmap_page_unmap(struct rmap_gather *g, struct rmap_member *m, stru
 
 /**
  * May the sole mapper write in place? Page lock held, entry re-checked by the caller under its run lock. Exclusive means
- * mapped once, no swap entry of its slot, no pins, not POISON (model rule 10). If so the clean swap copy is given up, a
+ * mapped once, no swap entry of its slot, no pins, not POISON (fork-tree.md, rule 10). If so the clean swap copy is given up, a
  * lazily freed page is one no more, and the page is re-homed to the member's home, with `vpn`, where the entry is,
  * as its index.
  * @return true if exclusive (and re-homed). Callable under a run lock; does not block.

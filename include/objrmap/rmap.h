@@ -158,7 +158,7 @@ RMAP_API int rmap_poison(struct rmap *r, struct rmap_page *const *pages, size_t 
  * Call `fn` for each swap entry of a slot, source before target; `fn` as above, its `entry` the raw one in the table.
  * First at the slot's index, and where a tracked move may have brought it, in each candidate of its owner, until as
  * many are found as the slot counts; then, if entries are left and the slot is MOVED, at every other page number of
- * the candidates that have moved entries. For swapoff (model rule 14).
+ * the candidates that have moved entries. For swapoff (fork-tree.md, rule 14).
  * => The caller keeps the slot's home still: its cached page locked, or none there and no load or move of an entry
  *    going on.
  * => The count is exact, and DONE true, only while no entry of the slot comes or goes (fork, zap, fault: their space

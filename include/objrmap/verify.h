@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file objrmap/verify.h  Checks the invariants of DESIGN 3 by looking at everything. For tests and debug builds.
+ * @file objrmap/verify.h  Checks the invariants (docs/invariants.md) by looking at everything. For tests and debug builds.
  */
 #ifndef OBJRMAP_VERIFY_H
 #define OBJRMAP_VERIFY_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file core/verify.c  The invariants of DESIGN 3, checked by looking at everything. Quiet points only.
+ * @file core/verify.c  The invariants (docs/invariants.md), checked by looking at everything. Quiet points only.
  *
  * Entries and trees first (verify_entries.c, verify_tree.c), counting what they name; then descriptors, slots and tags must
  * have just these counts.
