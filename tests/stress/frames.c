@@ -16,8 +16,11 @@ static unsigned some_pages(struct worker *me, struct rmap_page **page, unsigned 
     unsigned n = 0, pfn = below(me, frames);
     for (unsigned i = 0; i < most && n < most; i++, pfn = (pfn + 1) % frames) {
         struct rmap_page *p = rmap_page_find(me->w->r, pfn);
-        if (!p || (rmap_page_flags(p) & RMAP_PAGE_SPECIAL) || !chance(me, 3, 4) || !rmap_page_try_get(p)) continue;
-        page[n++] = p;
+        if (!p || !chance(me, 3, 4) || !rmap_page_try_get(p)) continue;
+        if (rmap_page_flags(p) & RMAP_PAGE_SPECIAL)
+            rmap_page_put(me->w->r, p);
+        else
+            page[n++] = p;
     }
     if (chance(me, 1, 2)) rmap_pages_sort(page, n);
     return n;

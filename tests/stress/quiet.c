@@ -87,6 +87,25 @@ void quiet_leave(struct worker *me)
     pthread_mutex_unlock(&w->meeting);
 }
 
+/* What all this was about: each of these should be large. */
+static void print_what_happened(const struct rmap_pager_stats *ps, const struct rmap_stats *rs, const struct world *w)
+{
+    unsigned long long refused = 0;
+    for (unsigned i = 0; i < w->o.threads; i++) refused += atomic_load(&w->worker[i].refused);
+#define N(x) ((unsigned long long)(x))
+    fprintf(stderr,
+            "faults %llu, new %llu, copies %llu, reuses %llu; evictions %llu (shared %llu, discards %llu, failed %llu)\n"
+            "swap: out %llu, in %llu, found cached %llu, copied %llu; frames moved %llu\n"
+            "moved: reindexed %llu, copied %llu, tracked %llu, on swap %llu; forks %llu (entries %llu, pinned copies %llu)\n"
+            "walks: incomplete %llu, partial %llu; flushes %llu, elided %llu; allowed refusals %llu\n",
+            N(ps->faults), N(ps->anon_new), N(ps->cow_copies), N(ps->cow_reuses), N(ps->evictions),
+            N(ps->shared_evictions), N(ps->discards), N(ps->reclaim_failures), N(ps->swap_outs), N(ps->swap_ins),
+            N(ps->swap_in_cached), N(ps->swap_in_copies), N(rs->migrated), N(ps->moves_reindexed), N(ps->moves_copied),
+            N(ps->moves_tracked), N(ps->moves_swap), N(rs->forks), N(rs->fork_entries), N(rs->fork_copied),
+            N(rs->walks_incomplete), N(rs->walks_partial), N(rs->flushes), N(rs->flushes_elided), refused);
+#undef N
+}
+
 void quiet_end(struct worker *me)
 {
     struct world *w = me->w;
@@ -99,6 +118,7 @@ void quiet_end(struct worker *me)
     check_verify(w);
     MUST(me, rmap_pager_get_stats(w->pager, &ps));
     MUST(me, rmap_stats_get(w->r, &rs));
+    if (!w->o.quiet) print_what_happened(&ps, &rs, w);
     if (rmap_pager_swap(w->pager)) MUST(me, rmap_swap_get_stats(rmap_pager_swap(w->pager), &ss));
     if (ps.frames_used != 1 || ps.spaces || rs.members || rs.nodes || rs.mappings || ss.slots_used || ss.entries)
         fail(w, "left at the end: %u frames, %u spaces, %u members, %u nodes, %u mappings, %u slots, %u swap entries",

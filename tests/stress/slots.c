@@ -70,6 +70,7 @@ static void adopt(struct worker *me, struct slot *s, struct rmap_space *space, u
 {
     s->space = space;
     s->tlb = tlb_of(&rmap_space_member(space)->mmu);
+    cpu_set_resident(s->tlb, me->w->o.tlb && chance(me, 3, 4));
     atomic_store(&s->group, group);
     atomic_store(&s->lineage, atomic_fetch_add(&me->w->lineages, 1) + 1);
 }
@@ -225,6 +226,7 @@ void op_exec(struct worker *me)
 static void destroy(struct worker *me, struct slot *s)
 {
     pthread_rwlock_wrlock(&s->life); /* those who are inside leave */
+    cpu_set_resident(s->tlb, false);
     MUST(me, rmap_space_destroy(s->space));
     s->space = NULL;
     for (unsigned a = 0; a < AREAS; a++) {

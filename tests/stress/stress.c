@@ -216,7 +216,7 @@ static void world_init(struct world *w)
         .frames = w->o.frames,
         .page_shift = PAGE_SHIFT,
         .swap = w->device[0],
-        .commit_limit = w->o.seed % 5 == 4 ? (uint64_t)w->o.spaces * EXACT * 3 / 4 : 0,
+        .commit_limit = w->o.seed % 5 == 4 ? (uint64_t)w->o.spaces * EXACT * 3 / 2 : 0,
         .evict_batch = 1 + (unsigned)(w->o.seed % 3) * 12,
     };
     if ((rc = rmap_pager_create(&po, &w->pager))) fail(w, "pager: %s", rmap_error_name(rc));

@@ -19,7 +19,8 @@ struct tlb {
     struct rmap_mmu tables; /* a radix MMU of rmap_radix_soft */
     pthread_rwlock_t lock;  /* T */
     struct translation at[TLB_PAGES];
-    unsigned users; /* [T] processors that run here */
+    unsigned users; /* [T] processors that run here, the resident one included */
+    bool resident;  /* [T] */
 };
 
 /* ---- the tables: radix, with delays ---- */
@@ -173,11 +174,26 @@ void cpu_enter(struct tlb *t)
     pthread_rwlock_unlock(&t->lock);
 }
 
+/* [T] exclusively. */
+static void leave(struct tlb *t)
+{
+    if (--t->users == 0)
+        for (unsigned v = 0; v < TLB_PAGES; v++) t->at[v].valid = false;
+}
+
 void cpu_leave(struct tlb *t)
 {
     pthread_rwlock_wrlock(&t->lock);
-    if (--t->users == 0)
-        for (unsigned v = 0; v < TLB_PAGES; v++) t->at[v].valid = false;
+    leave(t);
+    pthread_rwlock_unlock(&t->lock);
+}
+
+void cpu_set_resident(struct tlb *t, bool resident)
+{
+    pthread_rwlock_wrlock(&t->lock);
+    if (resident && !t->resident) t->users++;
+    if (!resident && t->resident) leave(t);
+    t->resident = resident;
     pthread_rwlock_unlock(&t->lock);
 }
 

@@ -28,6 +28,8 @@ typedef void cpu_action(void *ctx, unsigned char *frame);
 /** A processor begins, or ends, to run on the space. Without any, nothing is cached and flushes are elided. */
 void cpu_enter(struct tlb *t);
 void cpu_leave(struct tlb *t);
+/** One that does nothing begins, or ends, to run there: translations live on from one operation to the next. */
+void cpu_set_resident(struct tlb *t, bool resident);
 /**
  * Access one page: by its translation, which is loaded if there is none. cpu_enter() before.
  * @return 0; ABSENT: the processor faults.
