@@ -28,6 +28,20 @@ void slots_init(struct world *w)
     }
 }
 
+void slots_fini(struct world *w)
+{
+    for (unsigned i = 0; i < w->o.spaces; i++) {
+        struct slot *s = &w->slot[i];
+        pthread_rwlock_destroy(&s->life);
+        pthread_rwlock_destroy(&s->identity);
+        for (unsigned a = 0; a < AREAS; a++) {
+            pthread_rwlock_destroy(&s->area[a].layout);
+            pthread_mutex_destroy(&s->area[a].lock);
+        }
+    }
+    pthread_mutex_destroy(&w->slots);
+}
+
 /* A destroyer waits for `life` with the state changed already, so a try that fails means: look elsewhere. */
 struct slot *slot_get(struct worker *me)
 {

@@ -21,6 +21,7 @@ struct tlb {
     struct translation at[TLB_PAGES];
     unsigned users; /* [T] processors that run here, the resident one included */
     bool resident;  /* [T] */
+    bool opaque;    /* entries are shown by get, set and exchange, with delays */
 };
 
 /* ---- the tables: radix, with delays ---- */
@@ -34,14 +35,18 @@ static int run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_r
 {
     delay();
     int rc = tables_of(mmu)->ops->run_find(tables_of(mmu)->ctx, vpn, end, run);
-    if (!rc) delay();
-    return rc;
+    if (rc) return rc;
+    if (((struct tlb *)mmu)->opaque) run->slots = NULL;
+    delay();
+    return 0;
 }
 
 static int run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
 {
     delay();
-    return tables_of(mmu)->ops->run_make(tables_of(mmu)->ctx, vpn, t, run);
+    int rc = tables_of(mmu)->ops->run_make(tables_of(mmu)->ctx, vpn, t, run);
+    if (!rc && ((struct tlb *)mmu)->opaque) run->slots = NULL;
+    return rc;
 }
 
 static void run_unlock(void *mmu, struct rmap_mmu_run *run)
@@ -89,6 +94,30 @@ static rmap_pte_t *walk(const struct tlb *t, rmap_vpn_t vpn)
         shift -= g->bits[level - 1];
     }
 }
+
+/* ---- entries of opaque runs ---- */
+
+static rmap_pte_t get(void *mmu, const struct rmap_mmu_run *run, uint32_t i)
+{
+    return __atomic_load_n(walk(mmu, run->first + i), __ATOMIC_RELAXED);
+}
+
+static void set(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)
+{
+    delay();
+    __atomic_store_n(walk(mmu, run->first + i), e, __ATOMIC_RELEASE);
+    delay();
+}
+
+static rmap_pte_t exchange(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)
+{
+    delay();
+    const rmap_pte_t old = __atomic_exchange_n(walk(mmu, run->first + i), e, __ATOMIC_ACQ_REL);
+    delay();
+    return old;
+}
+
+/* ---- translations ---- */
 
 static bool entry_allows(const struct rmap_pte_format *f, rmap_pte_t e, unsigned access)
 {
@@ -157,7 +186,7 @@ static bool active(void *mmu)
 static void update(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access)
 {
     struct tlb *t = mmu;
-    const rmap_pte_t e = rmap_run_get(&t->tables, run, (uint32_t)(vpn - run->first));
+    const rmap_pte_t e = get(mmu, run, (uint32_t)(vpn - run->first));
     (void)access;
     delay();
     pthread_rwlock_wrlock(&t->lock);
@@ -257,11 +286,12 @@ static int create(void *ctx, const struct rmap_mmu_client *client, struct rmap_m
     static const unsigned caps[] = {0, RMAP_MMU_ACCESSED_EXACT, RMAP_MMU_ACCESSED_NEEDS_FLUSH, RMAP_MMU_ACCESSED_EXACT};
     struct world *w = ctx;
     struct tlb *t = calloc(1, sizeof *t);
+    const unsigned n = atomic_fetch_add(&w->mmus, 1);
     (void)client;
     if (!t) return RMAP_ERR_NOMEM;
     struct rmap_radix_options o = {.struct_size = sizeof o, .geometry = &rmap_radix_soft, .caps = RMAP_MMU_NO_TLB};
     if (w->o.tlb) {
-        o.caps = caps[atomic_fetch_add(&w->mmus, 1) % 4];
+        o.caps = caps[n % 4];
         o.flush = flush;
         o.active = active;
         o.flush_ctx = t;
@@ -272,6 +302,7 @@ static int create(void *ctx, const struct rmap_mmu_client *client, struct rmap_m
         return rc;
     }
     t->w = w;
+    t->opaque = n % 3 == 2;
     lock_init(&t->lock);
     t->ops = (struct rmap_mmu_ops){
         .struct_size = sizeof t->ops,
@@ -284,6 +315,9 @@ static int create(void *ctx, const struct rmap_mmu_client *client, struct rmap_m
         .reserve = reserve,
         .unreserve = unreserve,
         .trim = trim,
+        .get = get,
+        .set = set,
+        .exchange = exchange,
         .flush = flush,
         .active = active,
         .update = w->o.tlb ? update : NULL,

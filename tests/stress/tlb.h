@@ -19,7 +19,7 @@ struct world;
 
 #define TLB_PAGES 2048 /* of virtual memory, four tables */
 
-/** A provider whose MMUs belong to `w` (world.h). They differ in caps, in turn. */
+/** A provider whose MMUs belong to `w` (world.h). In turn they differ in caps, and in whether entries lie open. */
 struct rmap_mmu_provider tlb_provider(struct world *w);
 
 /** What a processor does with the frame: at once, it must not call the library. */

@@ -35,8 +35,9 @@
 
 struct options {
     unsigned threads, spaces, frames;
+    unsigned worlds; /* one after the other, seeds counting up */
     unsigned seconds;
-    uint64_t ops; /* 0: by seconds */
+    uint64_t ops; /* of a world; 0: by seconds, of all worlds */
     uint64_t seed;
     bool tlb, quiet;
 };
@@ -108,6 +109,7 @@ struct world {
     struct rmap_device *device[2];
     struct worker worker[THREADS_MAX];
     atomic_ullong ops;
+    atomic_uint running; /* workers */
     atomic_bool stop;
     /* the quiet point: quiet.c */
     pthread_mutex_t meeting;
@@ -137,11 +139,20 @@ static inline bool chance(struct worker *me, unsigned numerator, unsigned denomi
     return prng_chance(&me->rng, numerator, denominator);
 }
 
+/* ---- worker.c ---- */
+/** A worker's thread; `ctx` is the worker. */
+void *worker_run(void *ctx);
+/** Add a world that has ended to what verdict_print() counts. */
+void verdict_add(const struct world *w);
+/** The last line. */
+void verdict_print(const struct world *w, const char *verdict);
+
 /* ---- slots.c ---- */
 /** A random live space, `life` held shared; NULL: there is none. */
 struct slot *slot_get(struct worker *me);
 void slot_put(struct slot *s);
 void slots_init(struct world *w);
+void slots_fini(struct world *w);
 /** Every space that is left. */
 void slots_destroy_all(struct worker *me);
 void op_create(struct worker *me);
