@@ -65,6 +65,7 @@ struct book book_forked(const struct book *before, const struct book *after, uin
 {
     struct book b = *before;
     const bool one = !before->any && !before->pending && before->known == before->high;
+    b.locked = false; /* D9 */
     b.top = after->top;
     b.pending = false;
     if (before->pending || after->writes != before->writes) { /* somebody wrote meanwhile */

@@ -21,7 +21,7 @@
 
 struct book {
     /* layout; changed under the area's layout lock, too */
-    bool mapped, accounted;
+    bool mapped, accounted, locked;
     unsigned char place, prot;
     /* contents */
     uint32_t known_lineage, high_lineage;

@@ -23,15 +23,43 @@ static void check_regions(struct world *w, struct slot *s)
     const size_t n = rmap_space_regions(s->space, region, TLB_PAGES);
     for (size_t i = 0; i < n; i++)
         for (rmap_vpn_t v = region[i].first; v < region[i].first + region[i].count && v < TLB_PAGES; v++)
-            prot[v] = (unsigned char)(region[i].prot | (region[i].accounted ? 8 : 0));
+            prot[v] = (unsigned char)(region[i].prot | (region[i].accounted ? 8 : 0) | (region[i].locked ? 16 : 0));
     for (unsigned k = 0; k < EXACT * PLACES; k++) {
         const unsigned i = k % EXACT, place = k / EXACT;
         const struct book *b = &s->area[i / AREA_PAGES].book[i % AREA_PAGES];
-        const unsigned must = b->mapped && b->place == place ? b->prot | (b->accounted ? 8u : 0) : 255;
+        const unsigned must = b->mapped && b->place == place ? b->prot | (b->accounted ? 8u : 0) | (b->locked ? 16u : 0) : 255;
         if (prot[place * TABLE_PAGES + i] != must)
-            fail(w, "s%u page %u: its region has %u, the book %u (protection, 8: accounted, 255: none)",
+            fail(w, "s%u page %u: its region has %u, the book %u (protection, 8: accounted, 16: locked, 255: none)",
                  (unsigned)(s - w->slot), place * TABLE_PAGES + i, prot[place * TABLE_PAGES + i], must);
     }
+}
+
+/* Nobody is inside a call, so the only references are those of mappings together, of the swap cache, and of pins. */
+static void check_references(struct world *w)
+{
+    for (rmap_pfn_t pfn = 0; pfn < w->o.frames; pfn++) {
+        const struct rmap_page *page = rmap_page_find(w->r, pfn);
+        const unsigned flags = rmap_page_flags(page);
+        if (flags & RMAP_PAGE_SPECIAL) continue;
+        const uint32_t must =
+            (rmap_page_mapcount(page) > 0) + ((flags & RMAP_PAGE_SWAPCACHE) != 0) + rmap_page_pins(page);
+        if (page->refcount != must)
+            fail(w, "frame %u has %u references, must have %u (%u mappings, flags %#x, %u pins)", (unsigned)pfn,
+                 page->refcount, must, rmap_page_mapcount(page), flags, rmap_page_pins(page));
+        if (page->refcount && (flags & (RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN | RMAP_PAGE_MIGRATING | RMAP_PAGE_WRITEBACK)))
+            fail(w, "frame %u has flags %#x at a quiet point", (unsigned)pfn, flags);
+    }
+}
+
+static void check_group(struct world *w, struct slot *s)
+{
+    struct rmap_group_usage usage;
+    unsigned members = 0;
+    for (unsigned i = 0; i < w->o.spaces; i++)
+        members += w->slot[i].state == SLOT_LIVE && atomic_load(&w->slot[i].group) == atomic_load(&s->group);
+    int rc = rmap_space_get_group_usage(s->space, &usage);
+    if (rc || usage.members != members)
+        fail(w, "usage of a group of %u: %u members (%s)", members, (unsigned)usage.members, rmap_error_name(rc));
 }
 
 static void look(struct worker *me)
@@ -39,9 +67,11 @@ static void look(struct worker *me)
     struct world *w = me->w;
     const bool read = chance(me, 1, 3);
     check_verify(w);
+    check_references(w);
     for (unsigned i = 0; i < w->o.spaces; i++) {
         struct slot *s = &w->slot[i];
         if (s->state != SLOT_LIVE) continue;
+        check_group(w, s);
         tlb_check(s->tlb);
         check_regions(w, s);
         for (unsigned k = 0; read && k < EXACT; k++) touch_read(me, s, k / AREA_PAGES, k % AREA_PAGES);

@@ -102,6 +102,7 @@ void slot_populate(struct worker *me, struct slot *s)
             struct book *b = &s->area[a].book[i];
             book_clear(b);
             b->mapped = b->accounted = rc == 0;
+            b->locked = false;
             b->place = (unsigned char)place;
             b->prot = RMAP_READ | RMAP_WRITE;
         }

@@ -153,9 +153,24 @@ static bool load_by_walk(struct tlb *t, rmap_vpn_t vpn, unsigned access)
 
 /* ---- flush, update ---- */
 
+/* [T] held: no flush of this translation has ended, so its frame must be counted still. */
+static void check_frame(struct tlb *t, rmap_vpn_t vpn, const struct translation *x, unsigned access)
+{
+    struct rmap_page *page = rmap_page_find(t->w->r, x->pfn);
+    if (!page) fail(t->w, "page %u is cached for frame %u, which does not exist", (unsigned)vpn, (unsigned)x->pfn);
+    if (rmap_page_flags(page) & RMAP_PAGE_SPECIAL) {
+        if (access & RMAP_WRITE) fail(t->w, "page %u: the zero frame is cached for writing", (unsigned)vpn);
+    } else if (!rmap_page_mapcount(page) || !page->refcount) {
+        fail(t->w, "INV-6: page %u is cached for frame %u, which counts %u mappings and %u references", (unsigned)vpn,
+             (unsigned)x->pfn, rmap_page_mapcount(page), page->refcount);
+    }
+}
+
+/* Until now it could be used. */
 static void forget(struct tlb *t, const struct rmap_flush_range *r)
 {
     for (rmap_vpn_t v = r->first; v < TLB_PAGES && v - r->first < r->count; v++) {
+        if (t->at[v].valid) check_frame(t, v, &t->at[v], 0);
         if (r->kind == RMAP_FLUSH_WRITE)
             t->at[v].write = false;
         else
@@ -224,19 +239,6 @@ void cpu_set_resident(struct tlb *t, bool resident)
     if (!resident && t->resident) leave(t);
     t->resident = resident;
     pthread_rwlock_unlock(&t->lock);
-}
-
-/* [T] held: a flush of this translation has not ended, so its frame must be counted still. */
-static void check_frame(struct tlb *t, rmap_vpn_t vpn, const struct translation *x, unsigned access)
-{
-    struct rmap_page *page = rmap_page_find(t->w->r, x->pfn);
-    if (!page) fail(t->w, "page %u is cached for frame %u, which does not exist", (unsigned)vpn, (unsigned)x->pfn);
-    if (rmap_page_flags(page) & RMAP_PAGE_SPECIAL) {
-        if (access & RMAP_WRITE) fail(t->w, "page %u: the zero frame is cached for writing", (unsigned)vpn);
-    } else if (!rmap_page_mapcount(page) || !page->refcount) {
-        fail(t->w, "INV-6: page %u is cached for frame %u, which counts %u mappings and %u references", (unsigned)vpn,
-             (unsigned)x->pfn, rmap_page_mapcount(page), page->refcount);
-    }
 }
 
 int cpu_access(struct tlb *t, rmap_vpn_t vpn, unsigned access, cpu_action *action, void *ctx)

@@ -65,7 +65,7 @@ struct slot {
 /* X(name) */
 #define OPERATIONS(X)                                                                                                  \
     X(write) X(read) X(look) X(fork) X(exit) X(exec) X(create) X(map) X(unmap) X(move) X(protect) X(dontneed) X(free)      \
-    X(snapshot) X(policy) X(pin) X(unpin) X(age) X(withdraw) X(each) X(cursor) X(reclaim) X(vacate) X(migrate) X(swapoff)  \
+    X(snapshot) X(lock) X(unlock) X(policy) X(pin) X(unpin) X(age) X(withdraw) X(each) X(cursor) X(reclaim) X(vacate) X(migrate) X(swapoff)  \
     X(usage) X(stats) X(wild)
 enum operation {
 #define X(name) OP_##name,
@@ -177,6 +177,8 @@ void op_protect(struct worker *me);
 void op_dontneed(struct worker *me);
 void op_free(struct worker *me);
 void op_snapshot(struct worker *me);
+void op_lock(struct worker *me);
+void op_unlock(struct worker *me);
 void op_policy(struct worker *me);
 
 /* ---- frames.c: what is done to pages, whoever maps them ---- */
