@@ -90,6 +90,7 @@ static rmap_pte_t *walk(const struct tlb *t, rmap_vpn_t vpn)
         if (level == 0) return slot;
         const rmap_pte_t e = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
         if ((e & g->table_mask) != g->table_present) return NULL;
+        delay();
         table = (uintptr_t)(rmap_pte_pfn(g->format, e) << g->format->page_shift);
         shift -= g->bits[level - 1];
     }

@@ -3,17 +3,20 @@
  * @file stress/wild.c  Pages at which everything happens at once, with no lock of the test's.
  *
  * Nothing is known of their contents but this: zero, or of the group of the space, and where the library writes, a whole
- * stamp. Two windows in two tables are written by the library alone, two by processors alone.
+ * stamp. Half of the windows are written by the library alone, half by processors alone. One of each lies in a table that
+ * has nothing else, which comes and goes with them.
  */
 #include "stress/world.h"
 
 #define WINDOW 32
-static const rmap_vpn_t window_at[4] = {256, 256 + TABLE_PAGES, 320, 320 + TABLE_PAGES}; /* library's: the first two */
+#define LONE_TABLE (3 * TABLE_PAGES)
+/* The library's, the processors'. */
+static const rmap_vpn_t window_at[2][3] = {{256, 256 + TABLE_PAGES, 256 + LONE_TABLE}, {320, 320 + TABLE_PAGES, 320 + LONE_TABLE}};
 
 void wild_map(struct worker *me, struct slot *s)
 {
     for (unsigned i = 0; i < 4; i++) {
-        rmap_vpn_t at = window_at[i];
+        rmap_vpn_t at = window_at[i / 2][i % 2];
         ANSWER(me, rmap_space_map(s->space, &at, WINDOW, RMAP_READ | RMAP_WRITE, RMAP_MAP_FIXED), RMAP_ERR_COMMIT);
     }
 }
@@ -29,7 +32,7 @@ struct wild {
 
 static rmap_vpn_t choose_range(struct wild *x, uint64_t *count)
 {
-    const rmap_vpn_t window = window_at[2 * x->processor + below(x->me, 2)];
+    const rmap_vpn_t window = window_at[x->processor][below(x->me, 3)];
     const unsigned first = below(x->me, WINDOW);
     *count = 1 + below(x->me, WINDOW - first < 8 ? WINDOW - first : 8);
     return window + first;
@@ -98,7 +101,13 @@ static void lock_some(struct wild *x)
     if (!ANSWER(x->me, rmap_space_lock(x->s->space, x->at, count), FAULT_ERRORS))
         ANSWER(x->me, rmap_space_unlock(x->s->space, x->at, count), RMAP_ERR_ABSENT);
     for (unsigned i = 0; i < WINDOW; i++) /* what was moved in between */
-        ANSWER(x->me, rmap_space_unlock(x->s->space, window_at[2 * x->processor + below(x->me, 2)] + i, 1), RMAP_ERR_ABSENT);
+        ANSWER(x->me, rmap_space_unlock(x->s->space, window_at[x->processor][below(x->me, 3)] + i, 1), RMAP_ERR_ABSENT);
+}
+
+static void unmap_some(struct wild *x)
+{
+    if (chance(x->me, 1, 2)) x->at = window_at[x->processor][2], x->count = WINDOW;
+    MUST(x->me, rmap_space_unmap(x->s->space, x->at, x->count));
 }
 
 static void pin_one(struct wild *x)
@@ -140,7 +149,7 @@ void op_wild(struct worker *me)
         else if (kind < 12) read_one(&x);
         else if (kind < 14) move_some(&x);
         else if (kind < 17) map_some(&x);
-        else if (kind == 17) MUST(me, rmap_space_unmap(space, x.at, x.count));
+        else if (kind == 17) unmap_some(&x);
         else if (kind == 18) ANSWER(me, rmap_space_protect(space, x.at, x.count, prot[below(me, 4)]), RMAP_ERR_ABSENT, RMAP_ERR_COMMIT);
         else if (kind == 19) ANSWER(me, rmap_space_advise(space, x.at, x.count, RMAP_ADVISE_DONTNEED), RMAP_ERR_ABSENT, RMAP_ERR_BUSY);
         else if (kind == 20) ANSWER(me, rmap_space_advise(space, x.at, x.count, RMAP_ADVISE_FREE), RMAP_ERR_ABSENT, RMAP_ERR_BUSY);
