@@ -17,7 +17,7 @@
 struct tlb;
 struct world;
 
-#define TLB_PAGES 2048 /* of virtual memory, four tables */
+#define TLB_PAGES 2560 /* of virtual memory, five tables */
 
 /** A provider whose MMUs belong to `w` (world.h). In turn they differ in caps, and in whether entries lie open. */
 struct rmap_mmu_provider tlb_provider(struct world *w);

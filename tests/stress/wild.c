@@ -3,15 +3,15 @@
  * @file stress/wild.c  Pages at which everything happens at once, with no lock of the test's.
  *
  * Nothing is known of their contents but this: zero, or of the group of the space, and where the library writes, a whole
- * stamp. Half of the windows are written by the library alone, half by processors alone. One of each lies in a table that
- * has nothing else, which comes and goes with them.
+ * stamp. Half of the windows are written by the library alone, half by processors alone. One of each has a table of
+ * its own, which comes and goes with it.
  */
 #include "stress/world.h"
 
 #define WINDOW 32
-#define LONE_TABLE (3 * TABLE_PAGES)
-/* The library's, the processors'. */
-static const rmap_vpn_t window_at[2][3] = {{256, 256 + TABLE_PAGES, 256 + LONE_TABLE}, {320, 320 + TABLE_PAGES, 320 + LONE_TABLE}};
+/* The library's, the processors'; the last one is alone in its table. */
+static const rmap_vpn_t window_at[2][3] = {{256, 256 + TABLE_PAGES, 3 * TABLE_PAGES},
+                                           {320, 320 + TABLE_PAGES, 4 * TABLE_PAGES}};
 
 void wild_map(struct worker *me, struct slot *s)
 {
@@ -131,6 +131,7 @@ static void map_some(struct wild *x)
 {
     static const unsigned flags[] = {RMAP_MAP_FIXED, RMAP_MAP_FIXED, RMAP_MAP_FIXED | RMAP_MAP_NOREPLACE};
     rmap_vpn_t at = x->at;
+    if (at >= 3 * TABLE_PAGES && chance(x->me, 2, 3)) return;
     ANSWER(x->me, rmap_space_map(x->s->space, &at, x->count, RMAP_READ | RMAP_WRITE, flags[below(x->me, 3)]),
            RMAP_ERR_COMMIT, RMAP_ERR_EXISTS);
 }

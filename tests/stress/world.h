@@ -2,9 +2,9 @@
 /**
  * @file stress/world.h  One pager, a few spaces in groups that share, and threads that do everything to them at once.
  *
- *     a space:   0          512        1024       1536       2048     pages, four tables
- *                | exact    | exact    | exact    |          |
- *                | wild     | wild     |          |          |
+ *     a space:   0          512        1024       1536       2048       2560     pages, five tables
+ *                | exact    | exact    | exact    |          |          |
+ *                | wild     | wild     |          | wild     | wild     |
  *
  * The *exact* part is EXACT pages in AREAS areas. A page lies at one of PLACES places, in the table of that number, and
  * its book says what it may hold (book.h). Each page has one writing thread. An operation that changes the layout of
