@@ -107,11 +107,12 @@ int rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page **out)
     struct rmap_page *page = rmap_page_find(r, pfn);
     if (!page || page->refcount) return RMAP_ERR_UNKNOWN_PAGE;
     if (rmap_page_flags(page) & RMAP_PAGE_POISON) return RMAP_ERR_POISON;
-    atomic_init(&page->owner, 0);
-    atomic_init(&page->index_flags, 0);
-    atomic_init(&page->mapcount, 0);
-    atomic_init(&page->pins_order, 0);
-    atomic_init(&page->swap, 0);
+    /* Stores, not atomic_init: whoever goes through frames by number looks at descriptors before it has a reference. */
+    atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->index_flags, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->mapcount, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->pins_order, 0, memory_order_relaxed);
+    atomic_store_explicit(&page->swap, 0, memory_order_relaxed);
     atomic_store_explicit(&page->refcount, 1, memory_order_release); /* pairs with rmap_page_try_get */
     *out = page;
     return 0;
