@@ -15,6 +15,7 @@
 
 #include <base/alloc.h>
 #include <base/assert.h>
+#include <base/mutex.h>
 #include <objrmap/group.h>
 #include <objrmap/instance.h>
 #include <objrmap/move.h>
@@ -138,6 +139,30 @@ struct rmap__group {
     _Atomic(struct rmap_member *) hint;
     LIST_HEAD(rmap__visits, rmap__visit) visits; /* [G] look-ups under way that let the lock go in between */
 };
+
+/* ---- the group lock, with its rank ---- */
+static inline void rmap__group_rdlock(struct rmap__group *g)
+{
+    rmap__rank_take(RMAP__RANK_GROUP, g);
+    pthread_rwlock_rdlock(&g->lock);
+}
+static inline void rmap__group_wrlock(struct rmap__group *g)
+{
+    rmap__rank_take(RMAP__RANK_GROUP, g);
+    pthread_rwlock_wrlock(&g->lock);
+}
+/** @return true if it was free of readers and writers, and is held now. */
+static inline bool rmap__group_trywrlock(struct rmap__group *g)
+{
+    if (pthread_rwlock_trywrlock(&g->lock)) return false;
+    rmap__rank_tried(RMAP__RANK_GROUP, g);
+    return true;
+}
+static inline void rmap__group_unlock(struct rmap__group *g)
+{
+    rmap__rank_drop(RMAP__RANK_GROUP, g);
+    pthread_rwlock_unlock(&g->lock);
+}
 
 /* ---- tag.c ---- */
 static inline struct rmap__tag *rmap__owner_tag(rmap_owner_t owner)

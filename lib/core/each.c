@@ -55,9 +55,9 @@ int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor 
     if (!(c->visit = RMAP__NEW(&r->alloc, struct rmap__visit))) return RMAP_ERR_NOMEM;
     struct rmap__group *g = rmap__owner_tag(owner)->group;
     rmap_owner_get(owner); /* whatever the caller's verbs do to the page's owner until close */
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     rmap__visit_begin(g, c->visit, owner);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     return 0;
 }
 
@@ -81,9 +81,9 @@ int rmap_cursor_next(struct rmap_cursor *c, struct rmap_mapping *out)
     int found = c->ended ? -1 : 0;
     while (!found) {
         struct rmap__group *g = cursor_group(c);
-        pthread_rwlock_rdlock(&g->lock);
+        rmap__group_rdlock(g);
         found = cursor_step(c, g, out);
-        pthread_rwlock_unlock(&g->lock);
+        rmap__group_unlock(g);
     }
     struct rmap_result *res = &c->result;
     if (c->visit) res->nodes = (uint32_t)c->visit->nodes;
@@ -100,9 +100,9 @@ void rmap_cursor_close(struct rmap_cursor *c)
 {
     if (!c || !c->visit) return;
     struct rmap__group *g = cursor_group(c);
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     rmap__visit_end(c->visit);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     rmap_owner_put(c->visit->owner);
     RMAP__DELETE(&c->r->alloc, c->visit);
     c->visit = NULL;

@@ -103,10 +103,10 @@ int rmap_each_swap(struct rmap *r, rmap_swp_t entry, rmap_mapping_fn *fn, void *
     result->outcome = RMAP_INCOMPLETE;
     if (!s.home.owner) return 0;
     struct rmap__tag *tag = rmap__owner_tag(s.home.owner);
-    pthread_rwlock_rdlock(&tag->group->lock);
+    rmap__group_rdlock(tag->group);
     struct rmap__epoch *top = rmap__tag_find(tag)->epoch;
     if (top) visit_candidates(&s, top, visit_home);
     if (top && s.home.moved && !s.ended) visit_candidates(&s, top, visit_away);
-    pthread_rwlock_unlock(&tag->group->lock);
+    rmap__group_unlock(tag->group);
     return 0;
 }

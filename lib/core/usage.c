@@ -77,19 +77,19 @@ static int each_member(struct rmap_member *m, int (*fn)(struct rmap_member *m, s
     struct rmap__group *g = rmap__member_group(m);
     struct rmap__visit v;
     int err = 0;
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     rmap__visit_begin(g, &v, 0);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     for (bool more = true; more && !err;) {
-        pthread_rwlock_rdlock(&g->lock);
+        rmap__group_rdlock(g);
         struct rmap_member *next = rmap__visit_next(g, &v);
         more = next != NULL;
         if (next) err = fn(next, u);
-        pthread_rwlock_unlock(&g->lock);
+        rmap__group_unlock(g);
     }
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     rmap__visit_end(&v);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     return err;
 }
 

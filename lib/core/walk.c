@@ -255,14 +255,14 @@ static void count_page(struct rmap__walk *w, const struct rmap_result *res)
 static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
 {
     w->open = 0;
-    pthread_rwlock_rdlock(&tag->group->lock);
+    rmap__group_rdlock(tag->group);
     for (unsigned i = 0; i < w->pages; i++) page_begin(w, &w->page[i]);
     struct rmap__epoch *top = rmap__tag_find(tag)->epoch;
     if (w->open && top) walk_candidates(w, tag->group, top);
     for (unsigned i = 0; i < w->pages; i++) page_end(w, &w->page[i]);
     leave_hint(w, tag->group);
     rmap_gather_flush_now(w->gather); /* while members cannot leave */
-    pthread_rwlock_unlock(&tag->group->lock);
+    rmap__group_unlock(tag->group);
     for (unsigned i = 0; i < w->pages; i++) count_page(w, w->page[i].result);
 }
 
