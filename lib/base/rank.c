@@ -10,28 +10,16 @@ typedef int rmap__rank_not_empty; /* release builds: this file has nothing else 
 
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 
-#define HELD_MAX 16 /* records; a batch locks more pages than that: the rest is counted by rank */
 #define PLACES 256
-
-struct held {
-    const void *lock;
-    uint32_t rank;
-    uint32_t moment; /* of elsewhere[place of the lock] when it was taken */
-};
 
 /* Small, since libraries that are loaded late share little room of this kind; of this kind, since others may allocate when
  * first touched, and faults come in signal handlers. */
-static _Thread_local __attribute__((tls_model("initial-exec"))) struct {
-    struct held held[HELD_MAX];
-    unsigned n;
-    uint16_t more[RMAP__RANKS]; /* held without a record */
-} mine;
+static _Thread_local __attribute__((tls_model("initial-exec"))) struct rmap__rank_list mine;
 
 /*
- * A page that another thread unlocks is still on its locker's list. That thread's list cannot be touched; so the unlock
+ * What another thread unlocks (a page: page.h; a run: the embedder's own doing) is still on its locker's list. That thread's list cannot be touched; so the unlock
  * moves a number on that the record remembers, and a record with an old number is none. Locks share numbers: it may cost a
  * check, never a false alarm.
  */
@@ -62,10 +50,16 @@ static void forget(unsigned i)
     for (mine.n--; i < mine.n; i++) mine.held[i] = mine.held[i + 1];
 }
 
+/* Locks that are bits in a word, and may be unlocked by another thread than the one that locked them. */
+static bool may_be_handed_over(uint32_t rank)
+{
+    return rank == RMAP__RANK_PAGE || rank == RMAP__RANK_RUN;
+}
+
 static void forget_stale(void)
 {
     for (unsigned i = mine.n; i--;)
-        if (mine.held[i].rank == RMAP__RANK_PAGE && mine.held[i].moment != atomic_load(place_of(mine.held[i].lock)))
+        if (may_be_handed_over(mine.held[i].rank) && mine.held[i].moment != atomic_load(place_of(mine.held[i].lock)))
             forget(i);
 }
 
@@ -87,7 +81,7 @@ static void check(enum rmap__rank rank, const void *lock)
     unsigned same = 0;
     for (unsigned i = 0; i < mine.n; i++) same += mine.held[i].rank == rank;
     for (unsigned i = 0; i < mine.n; i++) {
-        const struct held *h = &mine.held[i];
+        const struct rmap__rank_held *h = &mine.held[i];
         if (h->rank < (uint32_t)rank) continue;
         if (h->rank > (uint32_t)rank || !may_be_second(rank, lock, h->lock, same)) stop(rank, lock, h->rank, h->lock);
     }
@@ -104,11 +98,11 @@ void rmap__rank_take(enum rmap__rank rank, const void *lock)
 
 void rmap__rank_tried(enum rmap__rank rank, const void *lock)
 {
-    if (mine.n == HELD_MAX) forget_stale();
-    if (mine.n == HELD_MAX)
+    if (mine.n == RMAP__RANK_HELD_MAX) forget_stale();
+    if (mine.n == RMAP__RANK_HELD_MAX)
         mine.more[rank]++;
     else
-        mine.held[mine.n++] = (struct held){lock, rank, atomic_load(place_of(lock))};
+        mine.held[mine.n++] = (struct rmap__rank_held){lock, rank, atomic_load(place_of(lock))};
 }
 
 void rmap__rank_drop(enum rmap__rank rank, const void *lock)
@@ -122,8 +116,15 @@ void rmap__rank_drop(enum rmap__rank rank, const void *lock)
         mine.more[rank]--;
         return;
     }
-    RMAP_ASSERT_INV(rank == RMAP__RANK_PAGE, "lock-order"); /* dropped, and not held */
+    RMAP_ASSERT_INV(may_be_handed_over(rank), "lock-order"); /* dropped, and not held */
     atomic_fetch_add(place_of(lock), 1);
+}
+
+void rmap__rank_swap(struct rmap__rank_list *other)
+{
+    const struct rmap__rank_list ours = mine;
+    mine = *other;
+    *other = ours;
 }
 
 #endif

@@ -35,12 +35,29 @@ enum rmap__rank {
 
 #ifdef RMAP_DEBUG
 
+#include <stdint.h>
+
+#define RMAP__RANK_HELD_MAX 16 /* a batch locks more pages than that: the rest is counted by rank */
+
+/** What one thread holds. */
+struct rmap__rank_list {
+    struct rmap__rank_held {
+        const void *lock;
+        uint32_t rank;
+        uint32_t moment; /* of the lock's place in rank.c's table when it was taken */
+    } held[RMAP__RANK_HELD_MAX];
+    unsigned n;
+    uint16_t more[RMAP__RANKS]; /* held without a record */
+};
+
 /** Check, and note as held. */
 void rmap__rank_take(enum rmap__rank rank, const void *lock);
 /** A try has succeeded: note it as held. */
 void rmap__rank_tried(enum rmap__rank rank, const void *lock);
-/** No longer held. A page lock may have been taken by another thread (page.h), any other may not. */
+/** No longer held. A page or run lock may have been taken by another thread, any other may not. */
 void rmap__rank_drop(enum rmap__rank rank, const void *lock);
+/** Tests only, which play several threads in one: the thread's list and *other change places. */
+void rmap__rank_swap(struct rmap__rank_list *other);
 
 #else
 
