@@ -25,11 +25,20 @@ static struct rmap__group *group_create(struct rmap *r)
     pthread_rwlockattr_destroy(&attr);
     g->r = r;
     LIST_INIT(&g->visits);
+    pthread_spin_init(&g->visits_lock, PTHREAD_PROCESS_PRIVATE);
     rmap__mutex_lock(&r->lock, RMAP__RANK_INSTANCE);
     LIST_INSERT_HEAD(&r->groups, g, link);
     rmap__mutex_unlock(&r->lock, RMAP__RANK_INSTANCE);
     RMAP__COUNT(r, groups, 1);
     return g;
+}
+
+static void group_free(struct rmap *r, struct rmap__group *g)
+{
+    pthread_rwlock_destroy(&g->lock);
+    pthread_spin_destroy(&g->visits_lock);
+    RMAP__DELETE(&r->alloc, g);
+    RMAP__UNCOUNT(r, groups, 1);
 }
 
 /* A group without members: gone if no tag is left either, else kept aside until its last page or slot lets go. */
@@ -44,9 +53,7 @@ static void group_retire(struct rmap__group *g)
     }
     rmap__mutex_unlock(&r->lock, RMAP__RANK_INSTANCE);
     if (!g) return;
-    pthread_rwlock_destroy(&g->lock);
-    RMAP__DELETE(&r->alloc, g);
-    RMAP__UNCOUNT(r, groups, 1);
+    group_free(r, g);
 }
 
 void rmap__ghosts_reap(struct rmap *r)
@@ -61,9 +68,7 @@ void rmap__ghosts_reap(struct rmap *r)
         rmap__tags_free(g, dead);
         if (atomic_load_explicit(&g->tags, memory_order_relaxed)) continue;
         LIST_REMOVE(g, link);
-        pthread_rwlock_destroy(&g->lock);
-        RMAP__DELETE(&r->alloc, g);
-        RMAP__UNCOUNT(r, groups, 1);
+        group_free(r, g);
     }
     rmap__mutex_unlock(&r->lock, RMAP__RANK_INSTANCE);
 }
