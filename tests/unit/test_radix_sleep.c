@@ -65,6 +65,41 @@ RMAP_TEST(radix_sleep, all_who_sleep_are_woken)
     }
 }
 
+/* Two spaces of one config; both runs are held, and one thread sleeps for each. The other's sleeper went to sleep first, at the
+ * same place: to wake one would be to wake the wrong one */
+RMAP_TEST(radix_sleep, whoever_wants_another_run_is_not_woken_instead)
+{
+    struct rmap_mmu_provider p;
+    struct rmap_mmu mmu[2];
+    struct rmap_radix_options o = {.struct_size = sizeof o, .geometry = &rmap_radix_soft};
+    struct rmap_mmu_run run[2];
+    uint64_t plain[2] = {0, 0};
+    _Atomic unsigned got[2] = {0, 0};
+    struct sleeper s[2];
+    pthread_t t[2];
+    CHECK_OK(rmap_radix_provider_init(&o, &p));
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_OK(p.create(p.ctx, NULL, &mmu[i]));
+        CHECK_OK(make(&mmu[i], 3, &run[i]));
+    }
+    struct rmap__radix_config *c = ((struct rmap_radix *)mmu[0].ctx)->config;
+    for (unsigned i = 0; i < 2; i++) {
+        s[i] = (struct sleeper){.mmu = &mmu[i], .vpn = 3, .plain = &plain[i], .got = &got[i], .rounds = 1};
+        CHECK_EQ(pthread_create(&t[i], NULL, lock_runs, &s[i]), 0);
+        while (c->sleepers <= i) sched_yield();
+        for (unsigned k = 0; k < 1000; k++) sched_yield();
+    }
+    unlock(&mmu[1], &run[1]);
+    pthread_join(t[1], NULL);
+    CHECK_EQ(got[1], 1);
+    CHECK_EQ(got[0], 0);
+    unlock(&mmu[0], &run[0]);
+    pthread_join(t[0], NULL);
+    CHECK_EQ(got[0], 1);
+    for (unsigned i = 0; i < 2; i++) p.destroy(p.ctx, &mmu[i]);
+    rmap_radix_provider_fini(&p);
+}
+
 /* Two spaces of one config, three threads each: who unlocks one wakes those who want the other, too, and they go on sleeping */
 RMAP_TEST(radix_sleep, spaces_of_one_config_share_the_place_and_not_the_locks)
 {
