@@ -82,6 +82,7 @@ struct rmap {
     pthread_mutex_t lock;                        /* [I] guards groups; taken inside no other lock but a group's */
     LIST_HEAD(rmap__groups, rmap__group) groups; /* [I] with members */
     struct rmap__groups ghosts;                  /* [I] without: pages or slots still name their tags */
+    _Atomic uint32_t ghost_count;                /* [a] of them: is it worth taking the mutex? */
     struct rmap__counters counters;
 };
 

@@ -47,8 +47,9 @@ static void group_retire(struct rmap__group *g)
     struct rmap *r = g->r;
     rmap__mutex_lock(&r->lock, RMAP__RANK_INSTANCE);
     LIST_REMOVE(g, link);
-    if (atomic_load_explicit(&g->tags, memory_order_relaxed)) {
+    if (atomic_load_explicit(&g->tags, memory_order_acquire)) {
         LIST_INSERT_HEAD(&r->ghosts, g, link);
+        atomic_fetch_add_explicit(&r->ghost_count, 1, memory_order_relaxed);
         g = NULL;
     }
     rmap__mutex_unlock(&r->lock, RMAP__RANK_INSTANCE);
@@ -66,8 +67,9 @@ void rmap__ghosts_reap(struct rmap *r)
         struct rmap__tag *dead = rmap__tags_reap(g);
         rmap__group_unlock(g);
         rmap__tags_free(g, dead);
-        if (atomic_load_explicit(&g->tags, memory_order_relaxed)) continue;
+        if (atomic_load_explicit(&g->tags, memory_order_acquire)) continue;
         LIST_REMOVE(g, link);
+        atomic_fetch_sub_explicit(&r->ghost_count, 1, memory_order_relaxed);
         group_free(r, g);
     }
     rmap__mutex_unlock(&r->lock, RMAP__RANK_INSTANCE);
@@ -118,7 +120,7 @@ void rmap__member_remove(struct rmap_member *m)
     rmap__garbage_free(r, &garbage);
     rmap__track_put(r, track);
     if (last) group_retire(g);
-    if (!LIST_EMPTY(&r->ghosts)) rmap__ghosts_reap(r);
+    if (atomic_load_explicit(&r->ghost_count, memory_order_relaxed)) rmap__ghosts_reap(r);
 }
 
 int rmap_member_leave(struct rmap_member *m)

@@ -255,27 +255,6 @@ static void page_end(struct rmap__walk *w, struct rmap__walk_page *p)
     }
 }
 
-static void count_walk(struct rmap__walk_counters *c, const struct rmap_result *res)
-{
-    atomic_fetch_add_explicit(&c->walks, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->visits, res->visits, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->nodes, res->nodes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->hits, res->hits, memory_order_relaxed);
-}
-
-static void count_page(struct rmap__walk *w, const struct rmap_result *res)
-{
-    struct rmap__counters *c = &w->r->counters;
-    const bool look = w->visitor->verb == RMAP_WALK_REFERENCED && (w->flags & RMAP_KEEP_ACCESSED);
-    const enum rmap_walk_verb verb = look ? RMAP_WALK_LOOK : w->visitor->verb;
-    if (res->outcome == RMAP_INCOMPLETE) RMAP__COUNT(w->r, incomplete, 1);
-    if (res->outcome == RMAP_PARTIAL) RMAP__COUNT(w->r, partial, 1);
-    if (res->tightened)
-        count_walk(&c->first_lookups, res);
-    else if (res->visits)
-        count_walk(&c->walk[verb][rmap_mapper_class(res->mapcount)], res);
-}
-
 /* Pages [0, n) have one tag and lie in one block of page numbers, in ascending order. */
 static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
 {
@@ -292,7 +271,7 @@ static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
     if (w->rested) rmap__visit_end(tag->group, &w->visit);
     rmap_gather_flush_now(w->gather); /* while members cannot leave */
     rmap__group_unlock(tag->group);
-    for (unsigned i = 0; i < w->pages; i++) count_page(w, w->page[i].result);
+    for (unsigned i = 0; i < w->pages; i++) rmap__walk_count(w, w->page[i].result);
 }
 
 bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
@@ -375,6 +354,7 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
         if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);
     }
     rmap_gather_finish(&gather);
+    rmap__walk_publish(&w);
     if (v->end || (flags & RMAP_LOCK_PAGES)) end_pages(&w, pages, n, results);
     return 0;
 }

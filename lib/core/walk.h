@@ -57,6 +57,12 @@ struct rmap__visitor {
     bool flush_in_run;
 };
 
+/** For the instance's counters: walk_stats.c. */
+struct rmap__walk_sums {
+    struct rmap_walk_stats by_mappers[RMAP_MAPPER_CLASSES], first_lookups;
+    uint64_t incomplete, partial;
+};
+
 struct rmap__walk {
     struct rmap *r;
     const struct rmap__visitor *visitor;
@@ -70,6 +76,7 @@ struct rmap__walk {
     bool rested;
     bool unbound; /* spaces joined or left while it rested: nothing that it remembers of the tree holds any more */
     uint32_t depth, deepest; /* deepest: maximum of page[].depth, to skip the loop in a climb that concerns none */
+    struct rmap__walk_sums sums;
 };
 
 /**
@@ -77,6 +84,11 @@ struct rmap__walk {
  */
 int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, struct rmap_page *const *pages, size_t n,
                      unsigned flags, struct rmap_result *results);
+
+/** A page's walk has ended. */
+void rmap__walk_count(struct rmap__walk *w, const struct rmap_result *res);
+/** The call ends. */
+void rmap__walk_publish(const struct rmap__walk *w);
 
 /** The usual tightening: the page itself moves down. */
 bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);
