@@ -3,7 +3,7 @@
  * @file base/wait.h  Waiting until a lock in some word is free: spin for a moment, then sleep on 32 bits of memory.
  *
  * What lock it is, and where it keeps the mark that somebody sleeps, is the caller's business: a page's word has a bit for
- * it (core/page.c), a table's has none (mmu/radix_run.c). Callable in a signal handler: a raw system call, errno kept.
+ * it (core/page_lock.c), a table's has none (mmu/radix_run.c). Callable in a signal handler: a raw system call, errno kept.
  */
 #ifndef RMAP_BASE_WAIT_H
 #define RMAP_BASE_WAIT_H
