@@ -68,7 +68,7 @@ RMAP_API int rmap_migrate_end(struct rmap *r, struct rmap_page *const *pages, st
  * exactly as before (accessed and dirty may be set), the target unused. A locked mapping stops nothing, and stays
  * locked.
  * => Pages and targets as for the two halves, but no target may be NULL. With RMAP_LOCK_PAGES neither is locked by the
- *    caller. Copies under the page locks, no other lock held.
+ *    caller; the first page is waited for, every other one and all targets are tried: INCOMPLETE, BUSY where that fails. Copies under the page locks, no other lock held.
  * Cost: two walks and a copy a page.
  */
 RMAP_API int rmap_migrate(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n,

@@ -40,7 +40,7 @@ struct rmap_page {
 
 enum rmap_page_flag {
     RMAP_PAGE_LOCKED = 1 << 0,      /**< the page lock */
-    RMAP_PAGE_WAITERS = 1 << 1,     /**< reserved: somebody sleeps for the page lock */
+    RMAP_PAGE_WAITERS = 1 << 1,     /**< somebody may sleep for the page lock: the unlock wakes one. Only with LOCKED */
     RMAP_PAGE_SWAPCACHE = 1 << 2,   /**< `swap` names a slot that caches this page */
     RMAP_PAGE_DIRTY = 1 << 3,       /**< differs from its swap slot, or has none */
     RMAP_PAGE_WRITEBACK = 1 << 4,   /**< being written to its slot */
@@ -146,13 +146,19 @@ RMAP_API bool rmap_page_try_get(struct rmap_page *page);
  * its owner. Does not block. */
 RMAP_API void rmap_page_put(struct rmap *r, struct rmap_page *page);
 
-/** Take the page lock (bit). Order: after a space lock, before the group lock. Blocks (spins, then yields). */
+/**
+ * Take the page lock (bit). Order: after a space lock, before the group lock; while no other page is locked by this
+ * thread (try those). The caller has a reference. Blocks: spins for a moment, then sleeps (futex; where there is none it
+ * yields). No queue: a try may overtake who sleeps. Callable in a signal handler that interrupted no call of the library.
+ */
 RMAP_API void rmap_page_lock(struct rmap_page *page);
-/** @return true if the page lock was free and is now held. Never blocks: the only form allowed under a run lock. */
+/** @return true if the page lock was free and is now held. Never blocks: the only form allowed under a run lock, and
+ *  for all but the first of several pages. */
 RMAP_API bool rmap_page_try_lock(struct rmap_page *page);
 /**
- * Release the page lock. If the page became an ORPHAN meanwhile (neither mapped nor on swap), it leaves the swap cache
- * here and may be freed: the caller must hold its own reference to go on using it.
+ * Release the page lock, and wake one who sleeps for it. Another thread than the one that locked it may do so. If the
+ * page became an ORPHAN meanwhile (neither mapped nor on swap), it leaves the swap cache here and may be freed: the caller
+ * must hold its own reference to go on using it.
  */
 RMAP_API void rmap_page_unlock(struct rmap *r, struct rmap_page *page);
 

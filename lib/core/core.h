@@ -7,14 +7,15 @@
  *     page.owner, slot.owner ───────▶ rmap__tag ──up──▶ rmap__tag ──epoch──────┘ │
  *                                                              ◀─────────tag─────┘
  *
- * Letters: [G] the group's rwlock, [g] read shared / written exclusive, [a] atomic, [c] constant, [I] instance mutex,
- * [S] space lock of the member.
+ * Letters: [G] the group's rwlock, held exclusively; [g] the same for writers, readers hold it shared; [V] the group's
+ * visits lock; [a] atomic, [c] constant, [I] instance mutex, [S] space lock of the member.
  */
 #ifndef RMAP_CORE_CORE_H
 #define RMAP_CORE_CORE_H
 
 #include <base/alloc.h>
 #include <base/assert.h>
+#include <base/mutex.h>
 #include <objrmap/group.h>
 #include <objrmap/instance.h>
 #include <objrmap/move.h>
@@ -59,6 +60,7 @@ struct rmap__section {
 /** Where a test of a debug build may let something else happen. No run lock is held. */
 enum rmap__yield_point {
     RMAP__AT_CANDIDATE,     /* a walk is about to look into a space; group lock shared */
+    RMAP__AT_STEP,          /* a long look-up lets others in: no lock is held, but those of a walk's pages */
     RMAP__AT_FORK_RUN,      /* a fork is about to copy a table; only the space lock is held */
     RMAP__AT_MOVE_RECORDED, /* a move has its records and plans, nothing has moved */
     RMAP__AT_MOVE_FLIGHT,   /* entries have left the source, their pages are locked */
@@ -80,6 +82,7 @@ struct rmap {
     pthread_mutex_t lock;                        /* [I] guards groups; taken inside no other lock but a group's */
     LIST_HEAD(rmap__groups, rmap__group) groups; /* [I] with members */
     struct rmap__groups ghosts;                  /* [I] without: pages or slots still name their tags */
+    _Atomic uint32_t ghost_count;                /* [a] of them: is it worth taking the mutex? */
     struct rmap__counters counters;
 };
 
@@ -118,12 +121,16 @@ struct rmap__position {
     bool enter;
 };
 
-/** A position that stays right while the group lock is dropped. */
+/**
+ * A position that stays right while the group lock is dropped. Letters: [V] the visits lock, or [G] exclusive; [o] its
+ * owner's alone, the thread whose look-up it is.
+ */
 struct rmap__visit {
-    LIST_ENTRY(rmap__visit) link; /* [G] in group->visits */
-    struct rmap__position at;     /* [G], and of whoever steps, who holds the lock shared */
-    rmap_owner_t owner;           /* whose candidates; 0: all members */
-    uint64_t nodes;               /* passed so far */
+    LIST_ENTRY(rmap__visit) link; /* [V] in group->visits */
+    struct rmap__position at;     /* [o] holding [G] shared; tree edits holding [G] exclusive */
+    rmap_owner_t owner;           /* [c] whose candidates; 0: all members */
+    uint64_t nodes;               /* [o] passed so far */
+    uint32_t looked, steps;       /* [o] spaces looked into, and steps in the tree, since the lock was taken */
 };
 
 struct rmap__group {
@@ -132,12 +139,38 @@ struct rmap__group {
     LIST_ENTRY(rmap__group) link;     /* [I] */
     struct rmap__node *root;          /* [g] NULL when no member is left */
     uint64_t members, nodes, epochs;  /* [g] */
+    uint64_t edits;                   /* [g] spaces that joined or left: does what a look-up remembers still hold? */
     _Atomic uint64_t tags;            /* [a] not yet freed */
     _Atomic(struct rmap__tag *) dead; /* [a] tags with refs 0, to be freed by a holder of the exclusive lock */
     /* [a] where the last page was found that one space alone maps; a guess that spares searches. Cleared when it leaves. */
     _Atomic(struct rmap_member *) hint;
-    LIST_HEAD(rmap__visits, rmap__visit) visits; /* [G] look-ups under way that let the lock go in between */
+    LIST_HEAD(rmap__visits, rmap__visit) visits; /* [V] look-ups under way that let the lock go in between */
+    pthread_spinlock_t visits_lock; /* [V] held shared: for the list. Holders of [G] exclusive need it not */
 };
+
+/* ---- the group lock, with its rank ---- */
+static inline void rmap__group_rdlock(struct rmap__group *g)
+{
+    rmap__rank_take(RMAP__RANK_GROUP, g);
+    pthread_rwlock_rdlock(&g->lock);
+}
+static inline void rmap__group_wrlock(struct rmap__group *g)
+{
+    rmap__rank_take(RMAP__RANK_GROUP, g);
+    pthread_rwlock_wrlock(&g->lock);
+}
+/** @return true if it was free of readers and writers, and is held now. */
+static inline bool rmap__group_trywrlock(struct rmap__group *g)
+{
+    if (pthread_rwlock_trywrlock(&g->lock)) return false;
+    rmap__rank_tried(RMAP__RANK_GROUP, g);
+    return true;
+}
+static inline void rmap__group_unlock(struct rmap__group *g)
+{
+    rmap__rank_drop(RMAP__RANK_GROUP, g);
+    pthread_rwlock_unlock(&g->lock);
+}
 
 /* ---- tag.c ---- */
 static inline struct rmap__tag *rmap__owner_tag(rmap_owner_t owner)

@@ -30,8 +30,6 @@ int rmap_each_mapping(struct rmap *r, struct rmap_page *const *pages, size_t n, 
 
 /* ---- by cursor ---- */
 
-#define STEP_VISITS 256 /* spaces looked into before the group lock is given away for a moment */
-
 static struct rmap__group *cursor_group(const struct rmap_cursor *c)
 {
     return rmap__owner_tag(c->visit->owner)->group; /* the page's owner may have moved down since */
@@ -55,35 +53,36 @@ int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor 
     if (!(c->visit = RMAP__NEW(&r->alloc, struct rmap__visit))) return RMAP_ERR_NOMEM;
     struct rmap__group *g = rmap__owner_tag(owner)->group;
     rmap_owner_get(owner); /* whatever the caller's verbs do to the page's owner until close */
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_rdlock(g);
     rmap__visit_begin(g, c->visit, owner);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     return 0;
 }
 
-/* At most STEP_VISITS candidates, under the group lock. @return 1: a mapping; 0: look on; -1: no candidate is left. */
+/* Candidates until there is a mapping, as long as the look-up is not tired. Group lock held. @return 1: a mapping; -1: no
+ * candidate is left; 0: let others in, and look on. */
 static int cursor_step(struct rmap_cursor *c, struct rmap__group *g, struct rmap_mapping *out)
 {
     const rmap_vpn_t index = rmap_page_index(c->page);
     const rmap_pfn_t pfn = rmap_page_pfn(c->r, c->page);
     struct rmap_member *m;
-    for (unsigned k = 0; k < STEP_VISITS; k++) {
-        if (!(m = rmap__visit_next(g, c->visit))) return -1;
+    while ((m = rmap__visit_next(g, c->visit))) {
         c->result.visits++;
         if (rmap__member_maps(m, index, pfn, out)) return 1;
     }
-    return 0;
+    return c->visit->at.node ? 0 : -1;
 }
 
 int rmap_cursor_next(struct rmap_cursor *c, struct rmap_mapping *out)
 {
     if (!c || !out) return RMAP_ERR_NULL_ARG;
-    int found = c->ended ? -1 : 0;
-    while (!found) {
+    int found = -1;
+    if (!c->ended) {
         struct rmap__group *g = cursor_group(c);
-        pthread_rwlock_rdlock(&g->lock);
-        found = cursor_step(c, g, out);
-        pthread_rwlock_unlock(&g->lock);
+        rmap__group_rdlock(g);
+        c->visit->looked = c->visit->steps = 0;
+        while (!(found = cursor_step(c, g, out))) rmap__visit_rest(g, c->visit);
+        rmap__group_unlock(g);
     }
     struct rmap_result *res = &c->result;
     if (c->visit) res->nodes = (uint32_t)c->visit->nodes;
@@ -100,9 +99,9 @@ void rmap_cursor_close(struct rmap_cursor *c)
 {
     if (!c || !c->visit) return;
     struct rmap__group *g = cursor_group(c);
-    pthread_rwlock_wrlock(&g->lock);
-    rmap__visit_end(c->visit);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_rdlock(g);
+    rmap__visit_end(g, c->visit);
+    rmap__group_unlock(g);
     rmap_owner_put(c->visit->owner);
     RMAP__DELETE(&c->r->alloc, c->visit);
     c->visit = NULL;

@@ -10,6 +10,8 @@
 
 struct seek {
     struct rmap *r;
+    struct rmap__group *group;
+    struct rmap__visit visit;
     rmap_swp_t entry;
     struct rmap_slot_home home;
     rmap_mapping_fn *fn;
@@ -66,7 +68,7 @@ static void visit_home(struct seek *s, struct rmap_member *m)
         look_at(s, m, index + x->delta);
 }
 
-/* Away: all other places, where the space has entries that are not at their slot's index at all. */
+/* Away: all other places, where the space has entries that are not at their slot's index at all. Its tables may be many. */
 static void visit_away(struct seek *s, struct rmap_member *m)
 {
     const struct rmap_mmu_ops *o = m->mmu.ops;
@@ -78,18 +80,21 @@ static void visit_away(struct seek *s, struct rmap_member *m)
         for (at = run.first; at < run.first + run.count && !s->ended; at++)
             if (holds(s, m, &run, at, &e) && !rmap__track_covers(m->track, s->home.index, at)) show(s, m, at, e);
         o->run_unlock(m->mmu.ctx, &run);
+        if (!rmap__visit_goes_on_in(s->group, &s->visit, m)) return;
     }
 }
 
-static void visit_candidates(struct seek *s, struct rmap__epoch *top, visit_fn *visit)
+static void visit_candidates(struct seek *s, visit_fn *visit)
 {
-    struct rmap__position at = rmap__position_before(top->node);
-    enum rmap__step step;
-    while (!s->ended && (step = rmap__position_step(&at, top)) != RMAP__STEP_END) {
-        if (step != RMAP__STEP_ENTERED) continue;
-        s->result->nodes++;
-        if (at.node->member) visit(s, at.node->member);
-    }
+    struct rmap_member *m;
+    rmap__group_rdlock(s->group);
+    rmap__visit_begin(s->group, &s->visit, s->home.owner);
+    do {
+        while (!s->ended && (m = rmap__visit_next(s->group, &s->visit))) visit(s, m);
+    } while (!s->ended && s->visit.at.node && (rmap__visit_rest(s->group, &s->visit), true));
+    rmap__visit_end(s->group, &s->visit);
+    rmap__group_unlock(s->group);
+    s->result->nodes += (uint32_t)s->visit.nodes;
 }
 
 int rmap_each_swap(struct rmap *r, rmap_swp_t entry, rmap_mapping_fn *fn, void *ctx, struct rmap_result *result)
@@ -102,11 +107,10 @@ int rmap_each_swap(struct rmap *r, rmap_swp_t entry, rmap_mapping_fn *fn, void *
 
     result->outcome = RMAP_INCOMPLETE;
     if (!s.home.owner) return 0;
-    struct rmap__tag *tag = rmap__owner_tag(s.home.owner);
-    pthread_rwlock_rdlock(&tag->group->lock);
-    struct rmap__epoch *top = rmap__tag_find(tag)->epoch;
-    if (top) visit_candidates(&s, top, visit_home);
-    if (top && s.home.moved && !s.ended) visit_candidates(&s, top, visit_away);
-    pthread_rwlock_unlock(&tag->group->lock);
+    rmap_owner_get(s.home.owner); /* the slot may lose its last entry while others are let in */
+    s.group = rmap__owner_tag(s.home.owner)->group;
+    visit_candidates(&s, visit_home);
+    if (s.home.moved && !s.ended) visit_candidates(&s, visit_away);
+    rmap_owner_put(s.home.owner);
     return 0;
 }

@@ -37,7 +37,7 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     child->mmu = *mmu;
 
     struct rmap__group *g = rmap__member_group(parent);
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     rmap__tree_attach(g, parent, child, &spare);
     child->policy = parent->policy;
     child->track = parent->track;
@@ -47,7 +47,7 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     rmap__tag_get(parent->home_tag);
     atomic_store_explicit(&parent->forking, 1, memory_order_relaxed); /* published by the unlock */
     struct rmap__tag *dead = rmap__tags_reap(g);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     rmap__tags_free(g, dead);
     rmap__spare_drop(r, &spare); /* what the tree did not need */
     return 0;

@@ -25,47 +25,54 @@ static struct rmap__group *group_create(struct rmap *r)
     pthread_rwlockattr_destroy(&attr);
     g->r = r;
     LIST_INIT(&g->visits);
-    pthread_mutex_lock(&r->lock);
+    pthread_spin_init(&g->visits_lock, PTHREAD_PROCESS_PRIVATE);
+    rmap__mutex_lock(&r->lock, RMAP__RANK_INSTANCE);
     LIST_INSERT_HEAD(&r->groups, g, link);
-    pthread_mutex_unlock(&r->lock);
+    rmap__mutex_unlock(&r->lock, RMAP__RANK_INSTANCE);
     RMAP__COUNT(r, groups, 1);
     return g;
+}
+
+static void group_free(struct rmap *r, struct rmap__group *g)
+{
+    pthread_rwlock_destroy(&g->lock);
+    pthread_spin_destroy(&g->visits_lock);
+    RMAP__DELETE(&r->alloc, g);
+    RMAP__UNCOUNT(r, groups, 1);
 }
 
 /* A group without members: gone if no tag is left either, else kept aside until its last page or slot lets go. */
 static void group_retire(struct rmap__group *g)
 {
     struct rmap *r = g->r;
-    pthread_mutex_lock(&r->lock);
+    rmap__mutex_lock(&r->lock, RMAP__RANK_INSTANCE);
     LIST_REMOVE(g, link);
-    if (atomic_load_explicit(&g->tags, memory_order_relaxed)) {
+    if (atomic_load_explicit(&g->tags, memory_order_acquire)) {
         LIST_INSERT_HEAD(&r->ghosts, g, link);
+        atomic_fetch_add_explicit(&r->ghost_count, 1, memory_order_relaxed);
         g = NULL;
     }
-    pthread_mutex_unlock(&r->lock);
+    rmap__mutex_unlock(&r->lock, RMAP__RANK_INSTANCE);
     if (!g) return;
-    pthread_rwlock_destroy(&g->lock);
-    RMAP__DELETE(&r->alloc, g);
-    RMAP__UNCOUNT(r, groups, 1);
+    group_free(r, g);
 }
 
 void rmap__ghosts_reap(struct rmap *r)
 {
-    pthread_mutex_lock(&r->lock);
+    rmap__mutex_lock(&r->lock, RMAP__RANK_INSTANCE);
     struct rmap__group *g, *next;
     for (g = LIST_FIRST(&r->ghosts); g; g = next) {
         next = LIST_NEXT(g, link);
-        if (pthread_rwlock_trywrlock(&g->lock)) continue; /* somebody looks at one of its pages */
+        if (!rmap__group_trywrlock(g)) continue; /* somebody looks at one of its pages */
         struct rmap__tag *dead = rmap__tags_reap(g);
-        pthread_rwlock_unlock(&g->lock);
+        rmap__group_unlock(g);
         rmap__tags_free(g, dead);
-        if (atomic_load_explicit(&g->tags, memory_order_relaxed)) continue;
+        if (atomic_load_explicit(&g->tags, memory_order_acquire)) continue;
         LIST_REMOVE(g, link);
-        pthread_rwlock_destroy(&g->lock);
-        RMAP__DELETE(&r->alloc, g);
-        RMAP__UNCOUNT(r, groups, 1);
+        atomic_fetch_sub_explicit(&r->ghost_count, 1, memory_order_relaxed);
+        group_free(r, g);
     }
-    pthread_mutex_unlock(&r->lock);
+    rmap__mutex_unlock(&r->lock, RMAP__RANK_INSTANCE);
 }
 
 static void member_reset(struct rmap *r, struct rmap_member *m, const struct rmap_mmu *mmu)
@@ -91,9 +98,9 @@ int rmap_member_init(struct rmap *r, struct rmap_member *m, const struct rmap_mm
         return RMAP_ERR_NOMEM;
     }
     member_reset(r, m, mmu);
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     rmap__tree_plant(g, m, &spare);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     return 0;
 }
 
@@ -103,17 +110,17 @@ void rmap__member_remove(struct rmap_member *m)
     struct rmap *r = m->r;
     struct rmap__garbage garbage = {0};
     struct rmap__track *track = m->track;
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     m->track = NULL;
     rmap__tree_remove(g, m, &garbage);
     struct rmap__tag *dead = rmap__tags_reap(g);
     bool last = g->members == 0;
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     rmap__tags_free(g, dead);
     rmap__garbage_free(r, &garbage);
     rmap__track_put(r, track);
     if (last) group_retire(g);
-    if (!LIST_EMPTY(&r->ghosts)) rmap__ghosts_reap(r);
+    if (atomic_load_explicit(&r->ghost_count, memory_order_relaxed)) rmap__ghosts_reap(r);
 }
 
 int rmap_member_leave(struct rmap_member *m)
@@ -141,9 +148,9 @@ int rmap_member_trim(struct rmap_member *m, rmap_vpn_t first, uint64_t count)
     int err = rmap__range_check(&m->mmu, first, count);
     if (err || !m->mmu.ops->trim) return err;
     struct rmap__group *g = rmap__member_group(m);
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     m->mmu.ops->trim(m->mmu.ctx, first, first + count);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     return 0;
 }
 
@@ -154,9 +161,9 @@ bool rmap_member_is_candidate(struct rmap_member *m, const struct rmap_page *pag
     if (!owner) return false;
     struct rmap__tag *t = rmap__owner_tag(owner);
     if (t->group != rmap__member_group(m)) return false;
-    pthread_rwlock_rdlock(&t->group->lock);
+    rmap__group_rdlock(t->group);
     bool yes = rmap__epoch_covers(rmap__tag_find(t)->epoch, m->node);
-    pthread_rwlock_unlock(&t->group->lock);
+    rmap__group_unlock(t->group);
     return yes;
 }
 
@@ -165,9 +172,9 @@ int rmap_group_get_shape(struct rmap_member *m, struct rmap_group_shape *out)
     if (!m || !out) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
     struct rmap__group *g = rmap__member_group(m);
-    pthread_rwlock_rdlock(&g->lock);
+    rmap__group_rdlock(g);
     *out = (struct rmap_group_shape){.members = g->members, .nodes = g->nodes, .epochs = g->epochs, .tags = g->tags};
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     out->bytes = sizeof *g + out->nodes * sizeof(struct rmap__node) + out->epochs * sizeof(struct rmap__epoch) +
                  out->tags * sizeof(struct rmap__tag);
     return 0;

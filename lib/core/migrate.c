@@ -253,7 +253,19 @@ static void migrate_locked(struct rmap *r, struct rmap_page *const *pages, struc
     end_pages(r, pages, targets, n, results);
 }
 
-/* RMAP_LOCK_PAGES: wait for the first page's lock, try the others', in turns of as many as one walk takes. */
+/* Wait for the first page's lock, and only try every other one, the targets' as well: nobody knows those, or should not. */
+static bool lock_pair(struct rmap *r, struct rmap_page *page, struct rmap_page *target, bool wait)
+{
+    if (wait)
+        rmap_page_lock(page);
+    else if (!rmap_page_try_lock(page))
+        return false;
+    if (rmap_page_try_lock(target)) return true;
+    rmap_page_unlock(r, page);
+    return false;
+}
+
+/* RMAP_LOCK_PAGES, in turns of as many as one walk takes. */
 static void lock_and_migrate(struct rmap *r, struct rmap_page *const *pages, struct rmap_page *const *targets, size_t n,
                              struct rmap_result *results)
 {
@@ -261,11 +273,7 @@ static void lock_and_migrate(struct rmap *r, struct rmap_page *const *pages, str
         struct flock x;
         for (x.n = 0; i < n && x.n < RMAP_WALK_CLUSTER; i++) {
             results[i] = (struct rmap_result){.outcome = RMAP_INCOMPLETE, .reason = RMAP_REASON_BUSY};
-            if (i == 0)
-                rmap_page_lock(pages[i]);
-            else if (!rmap_page_try_lock(pages[i]))
-                continue;
-            rmap_page_lock(targets[i]); /* nobody knows it */
+            if (!lock_pair(r, pages[i], targets[i], i == 0)) continue;
             x.page[x.n] = pages[i];
             x.target[x.n] = targets[i];
             x.place[x.n++] = i;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/** @file core/page.c  One descriptor: its lock, references, and the accounting of mappings. */
+/** @file core/page.c  One descriptor: its references, flags, and the accounting of mappings. Its lock: page_lock.c. */
 #include <core/core.h>
-#include <sched.h>
 
 /* Flags that rmap_page_set_flags and _clear_flags may touch: not the lock, not the index above. */
 #define SETTABLE (0xfffu & ~(unsigned)(RMAP_PAGE_LOCKED | RMAP_PAGE_WAITERS))
@@ -32,7 +31,8 @@ void rmap_page_put(struct rmap *r, struct rmap_page *page)
     RMAP_ASSERT(before > 0);
     if (before != 1) return;
     RMAP_ASSERT_INV(rmap_page_mapcount(page) == 0, "INV-2");
-    RMAP_ASSERT(!(rmap_page_flags(page) & (RMAP_PAGE_LOCKED | RMAP_PAGE_SWAPCACHE)));
+    /* Nobody sleeps for a page without a reference to it, so the store below cannot take a waiter's mark away. */
+    RMAP_ASSERT(!(rmap_page_flags(page) & (RMAP_PAGE_LOCKED | RMAP_PAGE_WAITERS | RMAP_PAGE_SWAPCACHE)));
     rmap_owner_put(rmap_page_owner(page));
     atomic_store_explicit(&page->owner, 0, memory_order_relaxed);
     bool lost = rmap_page_flags(page) & RMAP_PAGE_POISON;
@@ -44,37 +44,7 @@ void rmap_page_put(struct rmap *r, struct rmap_page *page)
         r->frames->lost(r->frames_ctx, pfn);
 }
 
-/* ---- lock and flags ---- */
-
-bool rmap_page_try_lock(struct rmap_page *page)
-{
-    return !(atomic_fetch_or_explicit(&page->index_flags, RMAP_PAGE_LOCKED, memory_order_acquire) & RMAP_PAGE_LOCKED);
-}
-
-void rmap_page_lock(struct rmap_page *page)
-{
-    for (unsigned spins = 0; !rmap_page_try_lock(page); spins++)
-        if (spins > 64) sched_yield();
-}
-
-/* Locked page that nothing maps and no swap entry names: it need not stay in the swap cache. */
-static void page_forget_orphan(struct rmap *r, struct rmap_page *page)
-{
-    rmap_page_clear_flags(page, RMAP_PAGE_ORPHAN);
-    if ((rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) && !rmap_page_mapcount(page) && !rmap__page_swap_count(r, page))
-        r->swap->forget(r->swap_ctx, page);
-}
-
-void rmap_page_unlock(struct rmap *r, struct rmap_page *page)
-{
-    RMAP_ASSERT(rmap_page_flags(page) & RMAP_PAGE_LOCKED);
-    for (;;) {
-        if (rmap_page_flags(page) & RMAP_PAGE_ORPHAN) page_forget_orphan(r, page);
-        uint64_t was = atomic_fetch_and_explicit(&page->index_flags, ~(uint64_t)RMAP_PAGE_LOCKED, memory_order_acq_rel);
-        /* Marked between our look and our unlock: whoever marked it saw the lock taken and left it to us. */
-        if (!(was & RMAP_PAGE_ORPHAN) || !rmap_page_try_lock(page)) return;
-    }
-}
+/* ---- flags and pins ---- */
 
 unsigned rmap_page_set_flags(struct rmap_page *page, unsigned flags)
 {

@@ -7,38 +7,88 @@
  */
 #include <core/position.h>
 
-void rmap__visit_begin(struct rmap__group *g, struct rmap__visit *v, rmap_owner_t owner)
+static void visits_lock(struct rmap__group *g)
 {
-    struct rmap__epoch *top = owner ? rmap__tag_find(rmap__owner_tag(owner))->epoch : NULL;
-    v->owner = owner;
-    v->at = rmap__position_before(owner ? top ? top->node : NULL : g->root);
-    v->nodes = 0;
+    rmap__rank_take(RMAP__RANK_VISITS, g);
+    pthread_spin_lock(&g->visits_lock);
+}
+
+static void visits_unlock(struct rmap__group *g)
+{
+    pthread_spin_unlock(&g->visits_lock);
+    rmap__rank_drop(RMAP__RANK_VISITS, g);
+}
+
+/*
+ * The list has its own lock, so that a look-up can come and go with the group lock shared: nobody waits for it but others
+ * who come and go. Tree edits walk the list without it, since they hold the group lock alone. They may change a position at
+ * any time that its owner does not hold the group lock, which is why its owner looks at it under that lock only.
+ */
+void rmap__visit_register(struct rmap__group *g, struct rmap__visit *v)
+{
+    visits_lock(g);
     LIST_INSERT_HEAD(&g->visits, v, link);
+    visits_unlock(g);
 }
 
-void rmap__visit_end(struct rmap__visit *v)
-{
-    LIST_REMOVE(v, link);
-}
-
-/* The epoch whose candidates are looked for, as it is now; NULL when they are all gone. */
-static struct rmap__epoch *visit_top(const struct rmap__group *g, const struct rmap__visit *v)
+struct rmap__epoch *rmap__visit_top(const struct rmap__group *g, const struct rmap__visit *v)
 {
     if (v->owner) return rmap__tag_find(rmap__owner_tag(v->owner))->epoch;
     return g->root ? TAILQ_FIRST(&g->root->epochs) : NULL;
 }
 
+void rmap__visit_begin(struct rmap__group *g, struct rmap__visit *v, rmap_owner_t owner)
+{
+    v->owner = owner;
+    struct rmap__epoch *top = rmap__visit_top(g, v);
+    v->at = rmap__position_before(top ? top->node : NULL);
+    v->nodes = v->looked = v->steps = 0;
+    rmap__visit_register(g, v);
+}
+
+void rmap__visit_end(struct rmap__group *g, struct rmap__visit *v)
+{
+    visits_lock(g);
+    LIST_REMOVE(v, link);
+    visits_unlock(g);
+}
+
 struct rmap_member *rmap__visit_next(struct rmap__group *g, struct rmap__visit *v)
 {
-    struct rmap__epoch *top = visit_top(g, v);
-    enum rmap__step step;
-    while ((step = rmap__position_step(&v->at, top)) != RMAP__STEP_END) {
+    struct rmap__epoch *top = rmap__visit_top(g, v);
+    while (!rmap__visit_is_tired(v)) {
+        enum rmap__step step = rmap__position_step(&v->at, top);
+        if (step == RMAP__STEP_END) {
+            v->at.node = NULL;
+            return NULL;
+        }
+        v->steps++;
         if (step != RMAP__STEP_ENTERED) continue;
         v->nodes++;
-        if (v->at.node->member) return v->at.node->member;
+        if (!v->at.node->member) continue;
+        v->looked++;
+        return v->at.node->member;
     }
-    v->at.node = NULL;
     return NULL;
+}
+
+void rmap__visit_rest(struct rmap__group *g, struct rmap__visit *v)
+{
+    rmap__group_unlock(g);
+    RMAP__YIELD(g->r, RMAP__AT_STEP);
+    rmap__group_rdlock(g);
+    v->looked = v->steps = 0;
+}
+
+/*
+ * When m leaves, its node dies or goes, and the position with it to a node before or above. Should m come again, by a fork,
+ * it has a node further down; the position can only come to stand *before* that.
+ */
+bool rmap__visit_goes_on_in(struct rmap__group *g, struct rmap__visit *v, const struct rmap_member *m)
+{
+    v->looked++;
+    if (rmap__visit_is_tired(v)) rmap__visit_rest(g, v);
+    return v->at.node && !v->at.enter && v->at.node->member == m;
 }
 
 static struct rmap__node *sibling_before(const struct rmap__node *n)
@@ -85,7 +135,7 @@ void rmap__visits_replace(struct rmap__group *g, struct rmap__node *child)
         struct rmap__position *p = &v->at;
         if (p->kid == n) p->kid = child;
         if (p->node != n) continue;
-        const struct rmap__epoch *top = visit_top(g, v);
+        const struct rmap__epoch *top = rmap__visit_top(g, v);
         if (p->enter || !child_is_done(p, child))
             *p = rmap__position_before(child);
         else if (!n->parent || (top && top->node == n))

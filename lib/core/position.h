@@ -59,14 +59,37 @@ static inline enum rmap__step rmap__position_step(struct rmap__position *p, stru
     return RMAP__STEP_CLIMBED;
 }
 
-/* ---- position.c: look-ups that let the group lock go in between ---- */
+/* ---- position.c: look-ups that let the group lock go in between (F2) ---- */
 
-/** Register: `owner` (with a reference kept by the caller) or 0 for the whole tree. Exclusive group lock. */
+/**
+ * What a look-up does before it lets others in: spaces looked into (or, of one space, tables), and steps in the tree, of
+ * which a space that is looked into takes two, and dead ones may stand close together. So a fork that waits for the lock
+ * waits for so much, however large the group is.
+ */
+#define RMAP__STEP_VISITS 256
+#define RMAP__STEP_NODES 4096
+
+static inline bool rmap__visit_is_tired(const struct rmap__visit *v)
+{
+    return v->looked >= RMAP__STEP_VISITS || v->steps >= RMAP__STEP_NODES;
+}
+
+/** Register: `owner` (with a reference kept by the caller) or 0 for the whole tree. Group lock held, shared suffices, here
+ *  and below. */
 void rmap__visit_begin(struct rmap__group *g, struct rmap__visit *v, rmap_owner_t owner);
-/** Exclusive group lock. */
-void rmap__visit_end(struct rmap__visit *v);
-/** The next candidate that has a space, or NULL. Group lock held, shared suffices. */
+/** Register one that began by itself: its fields but the link are filled in. */
+void rmap__visit_register(struct rmap__group *g, struct rmap__visit *v);
+void rmap__visit_end(struct rmap__group *g, struct rmap__visit *v);
+/** The next candidate that has a space; NULL: none is left (at.node is NULL then), or the look-up is tired. */
 struct rmap_member *rmap__visit_next(struct rmap__group *g, struct rmap__visit *v);
+/** A registered look-up lets others in: the group lock is dropped and taken again, shared. No member may be used after it
+ *  that is not asked for again. */
+void rmap__visit_rest(struct rmap__group *g, struct rmap__visit *v);
+/** The look-up has done with a table of m, where it is, and wants the next: one more thing looked at, and others are let in
+ *  if it is tired. @return false: m has left meanwhile, and must not be used. */
+bool rmap__visit_goes_on_in(struct rmap__group *g, struct rmap__visit *v, const struct rmap_member *m);
+/** The epoch whose candidates are looked for, as it is now; NULL when they are all gone. */
+struct rmap__epoch *rmap__visit_top(const struct rmap__group *g, const struct rmap__visit *v);
 
 /* What the tree's edits do to registered positions. Exclusive group lock; called before the edit. */
 

@@ -78,7 +78,8 @@ void rmap__tags_free(struct rmap__group *g, struct rmap__tag *list)
         struct rmap__tag *next = list->dead_next;
         RMAP__DELETE(&g->r->alloc, list);
         RMAP__UNCOUNT(g->r, tags, 1);
-        atomic_fetch_sub_explicit(&g->tags, 1, memory_order_relaxed);
+        /* The last touch of the group: whoever sees 0 may free it. Pairs with group.c. */
+        atomic_fetch_sub_explicit(&g->tags, 1, memory_order_release);
         list = next;
     }
 }

@@ -38,9 +38,9 @@ bool rmap_member_may_map(struct rmap_member *m, rmap_vpn_t index, rmap_vpn_t vpn
     if (!m || !m->node) return false;
     if (index == vpn) return true;
     struct rmap__group *g = rmap__member_group(m);
-    pthread_rwlock_rdlock(&g->lock);
+    rmap__group_rdlock(g);
     bool yes = rmap__track_covers(m->track, index, vpn);
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     return yes;
 }
 
@@ -242,10 +242,10 @@ void rmap__track_put(struct rmap *r, struct rmap__track *t)
 void rmap__track_swap(struct rmap_member *m, struct rmap__track **t)
 {
     struct rmap__group *g = rmap__member_group(m);
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_wrlock(g);
     struct rmap__track *old = m->track;
     m->track = *t;
-    pthread_rwlock_unlock(&g->lock);
+    rmap__group_unlock(g);
     *t = old;
 }
 
@@ -254,17 +254,17 @@ void rmap__track_forget(struct rmap_member *m, rmap_vpn_t first, uint64_t count)
     static const struct rmap__track_needs none;
     struct rmap__group *g = rmap__member_group(m);
     for (bool done = false; !done;) { /* another thread of the space may be faster */
-        pthread_rwlock_rdlock(&g->lock);
+        rmap__group_rdlock(g);
         struct rmap__track *old = has_image(m->track, first, first + count) ? m->track : NULL, *fresh;
         rmap__track_get(old);
-        pthread_rwlock_unlock(&g->lock);
+        rmap__group_unlock(g);
         if (!old) return;
         done = build(m->r, old, &none, first, first + count, &fresh) != 0; /* then they stay: harmless */
         if (!done) {
-            pthread_rwlock_wrlock(&g->lock);
+            rmap__group_wrlock(g);
             done = m->track == old;
             if (done) m->track = fresh;
-            pthread_rwlock_unlock(&g->lock);
+            rmap__group_unlock(g);
             rmap__track_put(m->r, done ? old : fresh);
         }
         rmap__track_put(m->r, old);

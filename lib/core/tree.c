@@ -87,6 +87,7 @@ void rmap__tree_attach(struct rmap__group *g, struct rmap_member *parent, struct
                        struct rmap__spare *s)
 {
     struct rmap__node *n = parent->node;
+    g->edits++;
     struct rmap__epoch *open = TAILQ_LAST(&n->epochs, rmap__epochs);
     if (open == TAILQ_FIRST(&n->epochs) || rmap__epoch_has_refs(open)) epoch_open(g, n, s);
     node_new(g, child, TAILQ_PREV(TAILQ_LAST(&n->epochs, rmap__epochs), rmap__epochs, link), s);
@@ -163,6 +164,7 @@ static void node_replace(struct rmap__group *g, struct rmap__node *n, struct rma
 void rmap__tree_remove(struct rmap__group *g, struct rmap_member *m, struct rmap__garbage *out)
 {
     struct rmap__node *n = m->node;
+    g->edits++;
     if (atomic_load_explicit(&g->hint, memory_order_relaxed) == m)
         atomic_store_explicit(&g->hint, NULL, memory_order_relaxed);
     n->member = NULL;

@@ -56,7 +56,8 @@ static int add_entry(struct rmap_member *m, rmap_pte_t e, struct rmap_usage *u)
     return RMAP_ERR_BAD_FRAME;
 }
 
-static int add_member(struct rmap_member *m, struct rmap_usage *u)
+/* `v`: of a look-up that holds the group lock and lets others in between tables, until m leaves; NULL: m stays. */
+static int add_member(struct rmap_member *m, struct rmap_usage *u, struct rmap__group *g, struct rmap__visit *v)
 {
     const struct rmap_mmu_ops *o = m->mmu.ops;
     const rmap_vpn_t end = m->mmu.pages;
@@ -66,37 +67,29 @@ static int add_member(struct rmap_member *m, struct rmap_usage *u)
         for (uint32_t i = 0; i < run.count && !err; i++) err = add_entry(m, rmap_run_get(&m->mmu, &run, i), u);
         at = run.first + run.count;
         o->run_unlock(m->mmu.ctx, &run);
+        if (v && !rmap__visit_goes_on_in(g, v, m)) break;
     }
     return err == RMAP_ERR_ABSENT ? 0 : err;
 }
 
-/* Every member of m's group, source before target; those that join meanwhile, too. No lock is held between two of them. */
-static int each_member(struct rmap_member *m, int (*fn)(struct rmap_member *m, struct rmap_group_usage *u),
-                       struct rmap_group_usage *u)
+/* Every member of m's group, source before target; those that join meanwhile, too. */
+static int add_group(struct rmap_member *m, struct rmap_group_usage *u)
 {
     struct rmap__group *g = rmap__member_group(m);
     struct rmap__visit v;
+    struct rmap_member *next;
     int err = 0;
-    pthread_rwlock_wrlock(&g->lock);
+    rmap__group_rdlock(g);
     rmap__visit_begin(g, &v, 0);
-    pthread_rwlock_unlock(&g->lock);
-    for (bool more = true; more && !err;) {
-        pthread_rwlock_rdlock(&g->lock);
-        struct rmap_member *next = rmap__visit_next(g, &v);
-        more = next != NULL;
-        if (next) err = fn(next, u);
-        pthread_rwlock_unlock(&g->lock);
-    }
-    pthread_rwlock_wrlock(&g->lock);
-    rmap__visit_end(&v);
-    pthread_rwlock_unlock(&g->lock);
+    do {
+        while (!err && (next = rmap__visit_next(g, &v))) {
+            u->members++;
+            err = add_member(next, &u->sum, g, &v);
+        }
+    } while (!err && v.at.node && (rmap__visit_rest(g, &v), true));
+    rmap__visit_end(g, &v);
+    rmap__group_unlock(g);
     return err;
-}
-
-static int add_to_group(struct rmap_member *m, struct rmap_group_usage *u)
-{
-    u->members++;
-    return add_member(m, &u->sum);
 }
 
 int rmap_member_get_usage(struct rmap_member *m, struct rmap_usage *out)
@@ -104,7 +97,7 @@ int rmap_member_get_usage(struct rmap_member *m, struct rmap_usage *out)
     if (!m || !out) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
     struct rmap_usage u = {0};
-    int err = add_member(m, &u);
+    int err = add_member(m, &u, NULL, NULL);
     if (!err) *out = u;
     return err;
 }
@@ -114,7 +107,7 @@ int rmap_group_get_usage(struct rmap_member *m, struct rmap_group_usage *out)
     if (!m || !out) return RMAP_ERR_NULL_ARG;
     if (!m->node) return RMAP_ERR_DEAD;
     struct rmap_group_usage u = {0};
-    int err = each_member(m, add_to_group, &u);
+    int err = add_group(m, &u);
     if (err) return err;
     u.resident_pages = rmap_share_ceil(u.sum.resident);
     u.swap_slots = rmap_share_ceil(u.sum.swap);

@@ -27,6 +27,7 @@
 /* A hit in node n: the lowest node above all hits, and through which of its epochs they descend. */
 static void bound_hit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__node *n)
 {
+    if (w->unbound) return;
     if (!p->low) {
         p->anc = n;
         p->anc_ep = NULL;
@@ -44,6 +45,7 @@ static void bound_hit(struct rmap__walk *w, struct rmap__walk_page *p, struct rm
 /* The walk leaves node n upward through its parent epoch. Tentative: it counts at the next hit only. */
 static void bound_climb(struct rmap__walk *w, struct rmap__node *n)
 {
+    if (w->unbound) return;
     if (w->deepest == w->depth) {
         for (unsigned i = 0; i < w->pages; i++) {
             struct rmap__walk_page *p = &w->page[i];
@@ -164,35 +166,57 @@ static void probe_hint(struct rmap__walk *w, struct rmap__group *g)
 /* A page that one space maps was searched for: the next ones may be there, too. */
 static void leave_hint(const struct rmap__walk *w, struct rmap__group *g)
 {
-    for (unsigned i = w->pages; i--;) {
+    for (unsigned i = w->unbound ? 0 : w->pages; i--;) {
         const struct rmap__walk_page *p = &w->page[i];
         const struct rmap_result *res = p->result;
         if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER || !p->low->member) continue;
-        atomic_store_explicit(&g->hint, p->low->member, memory_order_relaxed);
+        /* Not written anew by everybody who finds it true: the lock of the group may lie on the same line. */
+        if (atomic_load_explicit(&g->hint, memory_order_relaxed) != p->low->member)
+            atomic_store_explicit(&g->hint, p->low->member, memory_order_relaxed);
         return;
     }
 }
 
 /* ---- all candidates ---- */
 
+/*
+ * Let others in (F2): forks, exits, whoever waits for the group lock. What the walk remembers of the tree holds if nobody
+ * joined or left meanwhile. Otherwise its position does still (position.c), and nothing else: it goes on without bounds, and
+ * pages that were done before the rest get none either, since a fork may have hung a child beside the bound meanwhile.
+ * See "A walk that lets go in between" in docs/design/fork-tree.md. @return where its candidates begin now, or NULL.
+ */
+static struct rmap__epoch *walk_rest(struct rmap__walk *w, struct rmap__group *g)
+{
+    const uint64_t edits = g->edits;
+    rmap_gather_flush_now(w->gather); /* while those whom it names cannot leave */
+    if (!w->rested) rmap__visit_register(g, &w->visit);
+    w->rested = true;
+    rmap__visit_rest(g, &w->visit);
+    if (g->edits != edits) w->unbound = true;
+    return rmap__visit_top(g, &w->visit);
+}
+
 static void walk_candidates(struct rmap__walk *w, struct rmap__group *g, struct rmap__epoch *top)
 {
-    struct rmap__position at = rmap__position_before(top->node);
+    struct rmap__visit *v = &w->visit;
     enum rmap__step step;
     unsigned visited = 0;
-    w->depth = w->deepest = 0;
-    while ((step = rmap__position_step(&at, top)) != RMAP__STEP_END) {
+    v->at = rmap__position_before(top->node);
+    while ((step = rmap__position_step(&v->at, top)) != RMAP__STEP_END) {
+        v->steps++;
         if (step == RMAP__STEP_CLIMBED) {
-            bound_climb(w, at.kid);
-            continue;
+            bound_climb(w, v->at.kid);
+        } else {
+            if (v->at.node != top->node) w->depth++;
+            RMAP__YIELD(w->r, RMAP__AT_CANDIDATE);
+            for (unsigned i = 0; i < w->pages; i++) w->page[i].result->nodes += w->page[i].open;
+            v->looked += v->at.node->member != NULL;
+            if (v->at.node->member) visit_member(w, v->at.node->member, false);
+            if (!w->open) return;
+            if (++visited == PROBE_AFTER) probe_hint(w, g);
+            if (!w->open) return;
         }
-        if (at.node != top->node) w->depth++;
-        RMAP__YIELD(w->r, RMAP__AT_CANDIDATE);
-        for (unsigned i = 0; i < w->pages; i++) w->page[i].result->nodes += w->page[i].open;
-        if (at.node->member) visit_member(w, at.node->member, false);
-        if (!w->open) return;
-        if (++visited == PROBE_AFTER) probe_hint(w, g);
-        if (!w->open) return;
+        if (rmap__visit_is_tired(v)) top = walk_rest(w, g);
     }
 }
 
@@ -224,46 +248,30 @@ static void page_end(struct rmap__walk *w, struct rmap__walk_page *p)
         bool all = rmap_page_mapcount(p->page) == res->hits;
         page_close(w, p, all ? RMAP_DONE : RMAP_INCOMPLETE, RMAP_REASON_NONE);
     }
-    if (res->outcome == RMAP_DONE && p->low && !p->loose && res->nodes > res->hits && w->visitor->tighten) {
+    const bool bounded = p->low && !p->loose && !w->unbound;
+    if (res->outcome == RMAP_DONE && bounded && res->nodes > res->hits && w->visitor->tighten) {
         struct rmap__epoch *to = p->low_ep ? p->low_ep : rmap__member_epoch(p->low->member, p->seen_forking);
         res->tightened = w->visitor->tighten(w, p, to);
     }
-}
-
-static void count_walk(struct rmap__walk_counters *c, const struct rmap_result *res)
-{
-    atomic_fetch_add_explicit(&c->walks, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->visits, res->visits, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->nodes, res->nodes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->hits, res->hits, memory_order_relaxed);
-}
-
-static void count_page(struct rmap__walk *w, const struct rmap_result *res)
-{
-    struct rmap__counters *c = &w->r->counters;
-    const bool look = w->visitor->verb == RMAP_WALK_REFERENCED && (w->flags & RMAP_KEEP_ACCESSED);
-    const enum rmap_walk_verb verb = look ? RMAP_WALK_LOOK : w->visitor->verb;
-    if (res->outcome == RMAP_INCOMPLETE) RMAP__COUNT(w->r, incomplete, 1);
-    if (res->outcome == RMAP_PARTIAL) RMAP__COUNT(w->r, partial, 1);
-    if (res->tightened)
-        count_walk(&c->first_lookups, res);
-    else if (res->visits)
-        count_walk(&c->walk[verb][rmap_mapper_class(res->mapcount)], res);
 }
 
 /* Pages [0, n) have one tag and lie in one block of page numbers, in ascending order. */
 static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
 {
     w->open = 0;
-    pthread_rwlock_rdlock(&tag->group->lock);
+    w->depth = w->deepest = 0;
+    w->rested = w->unbound = false;
+    w->visit = (struct rmap__visit){.owner = rmap__tag_owner(tag)}; /* the pages, locked, keep it */
+    rmap__group_rdlock(tag->group);
     for (unsigned i = 0; i < w->pages; i++) page_begin(w, &w->page[i]);
     struct rmap__epoch *top = rmap__tag_find(tag)->epoch;
     if (w->open && top) walk_candidates(w, tag->group, top);
     for (unsigned i = 0; i < w->pages; i++) page_end(w, &w->page[i]);
     leave_hint(w, tag->group);
+    if (w->rested) rmap__visit_end(tag->group, &w->visit);
     rmap_gather_flush_now(w->gather); /* while members cannot leave */
-    pthread_rwlock_unlock(&tag->group->lock);
-    for (unsigned i = 0; i < w->pages; i++) count_page(w, w->page[i].result);
+    rmap__group_unlock(tag->group);
+    for (unsigned i = 0; i < w->pages; i++) rmap__walk_count(w, w->page[i].result);
 }
 
 bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
@@ -346,6 +354,7 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
         if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);
     }
     rmap_gather_finish(&gather);
+    rmap__walk_publish(&w);
     if (v->end || (flags & RMAP_LOCK_PAGES)) end_pages(&w, pages, n, results);
     return 0;
 }

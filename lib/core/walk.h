@@ -3,7 +3,7 @@
 #ifndef RMAP_CORE_WALK_H
 #define RMAP_CORE_WALK_H
 
-#include <core/core.h>
+#include <core/position.h>
 
 /** Pages of one batch that share owner and table are walked together: one descent and one run lock serve all. */
 #define RMAP_WALK_CLUSTER 64
@@ -15,10 +15,10 @@ struct rmap__walk_page {
     rmap_vpn_t index;
     struct rmap_result *result;
     bool open;
-    bool lone;  /* one mapping when the walk began: the hint may find it */
-    bool loose; /* hits of a hint and of the ordered walk do not make a bound: no tightening */
-    /* Lowest bound of the hits so far, kept while the pre-order walk climbs (model rule 8). */
-    bool fresh_slot;            /* unmap: the slot had no entry when the walk began */
+    bool lone;       /* one mapping when the walk began: the hint may find it */
+    bool loose;      /* hits of a hint and of the ordered walk do not make a bound: no tightening */
+    bool fresh_slot; /* unmap: the slot had no entry when the walk began */
+    /* Lowest bound of the hits so far, kept while the pre-order walk climbs (model rule 8), unless it is unbound. */
     bool seen_forking;          /* the single hit's forking mark, sampled there and then */
     uint32_t depth;             /* of anc below the walk's top */
     struct rmap__node *anc;     /* lowest node above all hits and the walk's position */
@@ -57,6 +57,12 @@ struct rmap__visitor {
     bool flush_in_run;
 };
 
+/** For the instance's counters: walk_stats.c. */
+struct rmap__walk_sums {
+    struct rmap_walk_stats by_mappers[RMAP_MAPPER_CLASSES], first_lookups;
+    uint64_t incomplete, partial;
+};
+
 struct rmap__walk {
     struct rmap *r;
     const struct rmap__visitor *visitor;
@@ -66,7 +72,11 @@ struct rmap__walk {
     struct rmap__walk_page page[RMAP_WALK_CLUSTER];
     unsigned pages, open;
     /* where the walk is */
+    struct rmap__visit visit; /* known to the group from the first rest on */
+    bool rested;
+    bool unbound; /* spaces joined or left while it rested: nothing that it remembers of the tree holds any more */
     uint32_t depth, deepest; /* deepest: maximum of page[].depth, to skip the loop in a climb that concerns none */
+    struct rmap__walk_sums sums;
 };
 
 /**
@@ -74,6 +84,11 @@ struct rmap__walk {
  */
 int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, struct rmap_page *const *pages, size_t n,
                      unsigned flags, struct rmap_result *results);
+
+/** A page's walk has ended. */
+void rmap__walk_count(struct rmap__walk *w, const struct rmap_result *res);
+/** The call ends. */
+void rmap__walk_publish(const struct rmap__walk *w);
 
 /** The usual tightening: the page itself moves down. */
 bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to);

@@ -44,10 +44,10 @@ int rmap_host_destroy(struct rmap_host *host)
 {
     if (!host) return RMAP_ERR_NULL_ARG;
     struct rmap__records records;
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     bool busy = host->stats.windows > 0;
     if (!busy) rmap__records_take(host, 0, &records);
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
     if (busy) return RMAP_ERR_BUSY;
 
     rmap__records_free(&host->alloc, &records);
@@ -75,9 +75,9 @@ static void refill(struct rmap_host *host)
     struct rmap__records records;
     /* Fewer will do: update() drops projections for their records. */
     rmap__records_alloc(&host->alloc, REFILL, &records);
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     rmap__records_add(host, &records);
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
 }
 
 static bool shows(struct rmap__window *w, uint32_t page, unsigned access)
@@ -88,16 +88,16 @@ static bool shows(struct rmap__window *w, uint32_t page, unsigned access)
 
 static int serve(struct rmap_host *host, uintptr_t addr, unsigned access)
 {
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     struct rmap__window *w = rmap__window_find(host, addr);
     if (!w || addr < (uintptr_t)w->base) {
-        pthread_mutex_unlock(&host->lock);
+        rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
         return RMAP_ERR_ABSENT;
     }
     host->stats.faults++;
     const uint64_t refused = w->refused;
     const bool low = host->spares < LOW_STOCK && host->records < host->stats.vma_limit;
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
     if (access & RMAP_EXEC) return RMAP_ERR_UNSUPPORTED;
 
     if (low) refill(host);
@@ -106,9 +106,9 @@ static int serve(struct rmap_host *host, uintptr_t addr, unsigned access)
     if (error) return error;
 
     /* Without this the caller would retry for ever an access that the kernel does not let us serve. */
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     if (w->refused != refused && !shows(w, page, access)) error = RMAP_ERR_SYSTEM;
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
     return error;
 }
 
@@ -125,21 +125,21 @@ int rmap_host_fault(struct rmap_host *host, void *addr, unsigned access)
 void rmap_host_drop_all(struct rmap_host *host)
 {
     if (!host) return;
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     rmap__host_forget_everything(host);
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
 }
 
 int rmap_host_get_stats(struct rmap_host *host, struct rmap_host_stats *out)
 {
     if (!host || !out) return RMAP_ERR_NULL_ARG;
     struct rmap_host_stats stats;
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     stats = host->stats;
     stats.tlb_bytes = host->records * sizeof(struct rmap__projection);
     for (struct rmap__window *w = rmap__window_find(host, 0); w; w = rmap__window_next(w))
         stats.table_bytes += w->tables.ops->table_bytes(w->tables.ctx);
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
     *out = stats;
     return 0;
 }

@@ -134,7 +134,7 @@ void rmap__window_flush(void *window, const struct rmap_flush_range *ranges, siz
     struct rmap__window *w = window;
     struct rmap_host *host = w->host;
 
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     const uint64_t calls = host->forgotten;
     for (size_t i = 0; i < n; i++) {
         if (ranges[i].first >= host->pages || ranges[i].count == 0) continue;
@@ -152,5 +152,5 @@ void rmap__window_flush(void *window, const struct rmap_flush_range *ranges, siz
     }
     rmap__tlb_note_peak(host);
     host->stats.flush_calls += host->forgotten - calls;
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
 }

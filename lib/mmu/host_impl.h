@@ -26,6 +26,8 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "base/mutex.h"
+
 #define RMAP__WINDOW_PAGES_MAX ((uint64_t)1 << 27)
 #define RMAP__VMA_LIMIT_MIN 16
 

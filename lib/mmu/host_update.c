@@ -146,11 +146,11 @@ void rmap__window_update(void *window, const struct rmap_mmu_run *run, rmap_vpn_
     if (vpn >= host->pages || vpn < run->first || vpn - run->first >= run->count) return;
     if (!find_stretch(w, run, vpn, &s)) return;
 
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     if (leave_out_projected(w, (uint32_t)vpn, &s)) {
         rmap__host_make_room(host, RMAP__VMAS_PER_CHANGE, RMAP__RECORDS_PER_CHANGE);
         if (!map_frames(w, &s)) map_at_any_price(w, (uint32_t)vpn, &s);
         rmap__tlb_note_peak(host);
     }
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
 }

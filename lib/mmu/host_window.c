@@ -115,7 +115,7 @@ static int open_window(struct rmap__window *w, struct rmap__records *records)
 {
     struct rmap_host *host = w->host;
     int error = RMAP_ERR_NOMEM;
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     if (host->stats.windows + 1 + RMAP__VMAS_TO_WORK <= host->stats.vma_limit) {
         rmap__host_make_room(host, 1, 0);
         void *base = mmap(NULL, rmap__window_bytes(host, host->pages), PROT_NONE,
@@ -130,7 +130,7 @@ static int open_window(struct rmap__window *w, struct rmap__records *records)
             rmap__tlb_note_peak(host);
         }
     }
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
     return error;
 }
 
@@ -173,7 +173,7 @@ void rmap__window_destroy(void *ctx, struct rmap_mmu *mmu)
     struct rmap__records surplus;
     const size_t bytes = rmap__window_bytes(host, host->pages);
 
-    pthread_mutex_lock(&host->lock);
+    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     if (munmap(w->base, bytes) != 0) {
         /* A neighbouring reservation was one VMA with ours and the kernel has none left to split it. */
         rmap__window_forget_all(w);
@@ -185,7 +185,7 @@ void rmap__window_destroy(void *ctx, struct rmap_mmu *mmu)
     host->stats.windows--;
     host->stats.vmas--;
     rmap__records_take(host, host->stats.windows * RMAP__RECORDS_PER_WINDOW, &surplus);
-    pthread_mutex_unlock(&host->lock);
+    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
 
     rmap__records_free(&host->alloc, &surplus);
     host->tables.destroy(host->tables.ctx, &w->tables);

@@ -11,7 +11,7 @@
  *
  * Run locks are bits in the upper entry that points to the leaf table, set and cleared by atomic or/and alone, because
  * a hardware walker may set accessed bits in the same word. A geometry of one level has no such entry: radix.lock
- * serves.
+ * serves. Who waits for one long sleeps at a place that the config's spaces share.
  *
  * Letters: [a] atomic, [c] constant after creation.
  */
@@ -31,7 +31,7 @@
 typedef _Atomic(rmap_pte_t) rmap__slot;
 
 struct rmap__radix_config {
-    /* What run_find reads, together. All [c] but refs. */
+    /* What run_find and run_unlock read, together. All [c] but `sleepers`, and the last two of all. */
     unsigned levels;
     bool identity; /* no table hooks: a table's physical address is its pointer */
     uint8_t page_shift, payload_shift, run_shift;
@@ -41,6 +41,7 @@ struct rmap__radix_config {
     uint64_t payload_mask, present_mask;     /* of the format */
     uint64_t table_mask, table_present;      /* of the geometry */
     uint64_t lock_bits;                      /* lowest first, one for each run of a leaf table */
+    _Atomic uint32_t sleepers;               /* [a] threads that sleep for a run lock of any space: seldom not 0 */
     rmap_vpn_t pages;
     struct rmap_radix_table_ops tables;
     void *tables_ctx;
@@ -51,7 +52,8 @@ struct rmap__radix_config {
     bool (*active)(void *ctx);
     void *flush_ctx;
     struct rmap_allocator alloc;
-    _Atomic uint32_t refs; /* [a] one for each radix and provider */
+    _Atomic uint32_t refs;    /* [a] one for each radix and provider */
+    _Atomic uint32_t parking; /* [a] what they sleep on: radix_run.c */
 };
 
 struct rmap_radix {

@@ -5,34 +5,50 @@
  * Tables are only ever added while walks are possible (trim excludes them), so a descent needs no lock: it reads upper
  * entries and takes one lock bit at the end.
  */
-#include <sched.h>
-
+#include "base/rank.h"
+#include "base/wait.h"
 #include "mmu/radix_internal.h"
 
 #define LIKELY(x) __builtin_expect(!!(x), 1)
-#define SPINS 100
 
-static void relax(void)
+/*
+ * Upper entries have no bit to say that somebody sleeps, so all spaces of a config sleep at one place: `sleepers` counts
+ * them, `parking` is the word they sleep on. It changes with every unlock that finds sleepers.
+ *
+ *     waiter                                        unlocker
+ *     w1  sleepers + 1                              u1  bit off, in the upper entry
+ *     w2  seen := parking                           u2  sleepers?   none: done
+ *     w3  try the bit: taken                        u3  parking + 1
+ *     w4  sleep if parking = seen                   u4  wake all
+ *
+ * No wake is lost. w1, w3, u1 and u2 are sequentially consistent. Let w3 find the bit that u1 takes away: w3 comes before
+ * u1 in the bit's own order, hence w1 < w3 < u1 < u2 in the one order of all four, and u2 counts the waiter. As w2 comes
+ * before w3, `seen` is older than u3: either w4 sees another value and does not sleep, or it sleeps before u3 and u4 wakes
+ * it. If w3 comes after u1, it gets the bit, or finds it taken by somebody whose u1 is still to come.
+ * All are woken, since they may want different runs; a sleeper is rare, and several are rarer.
+ */
+static __attribute__((noinline)) void lock_slow(struct rmap__radix_config *c, rmap__slot *word, uint64_t bit)
 {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-static __attribute__((noinline)) void lock_slow(rmap__slot *word, uint64_t bit)
-{
-    for (unsigned spins = 0;; spins++) {
+    for (unsigned spins = 0; spins < RMAP__SPINS; spins++) {
         if (!(atomic_load_explicit(word, memory_order_relaxed) & bit) &&
             !(atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit)) {
             return;
         }
-        if (spins < SPINS)
-            relax();
-        else
-            sched_yield();
+        rmap__pause();
     }
+    atomic_fetch_add(&c->sleepers, 1);
+    for (;;) {
+        uint32_t seen = atomic_load_explicit(&c->parking, memory_order_acquire);
+        if (!(atomic_fetch_or(word, bit) & bit)) break;
+        rmap__sleep(&c->parking, seen);
+    }
+    atomic_fetch_sub_explicit(&c->sleepers, 1, memory_order_relaxed);
+}
+
+static __attribute__((noinline)) void wake_sleepers(struct rmap__radix_config *c)
+{
+    atomic_fetch_add_explicit(&c->parking, 1, memory_order_release);
+    rmap__wake_all(&c->parking);
 }
 
 /* The lock bit of vpn's run: the n-th set bit of lock_bits for the n-th run of a leaf table. Mostly n = 0. */
@@ -44,11 +60,13 @@ static inline uint64_t lock_bit(const struct rmap__radix_config *c, rmap_vpn_t v
 }
 
 /* Lock vpn's run in `leaf`; `word` holds the lock bits. Acquire pairs with the release in run_unlock. */
-static inline int lock_run(const struct rmap__radix_config *c, rmap__slot *word, rmap__slot *leaf, rmap_vpn_t vpn,
+static inline int lock_run(struct rmap_radix *r, rmap__slot *word, rmap__slot *leaf, rmap_vpn_t vpn,
                            struct rmap_mmu_run *run)
 {
+    struct rmap__radix_config *c = r->config;
     uint64_t bit = lock_bit(c, vpn);
-    if (!LIKELY(!(atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit))) lock_slow(word, bit);
+    rmap__rank_take(RMAP__RANK_RUN, r);
+    if (!LIKELY(!(atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit))) lock_slow(c, word, bit);
     run->count = (uint32_t)1 << c->run_shift;
     run->first = vpn & ~((rmap_vpn_t)run->count - 1);
     run->slots = leaf + (run->first & c->index_mask[0]);
@@ -89,7 +107,7 @@ again:;
         if (vpn >= end) return RMAP_ERR_ABSENT;
         goto again;
     }
-    return lock_run(c, word, table, vpn, run);
+    return lock_run(r, word, table, vpn, run);
 }
 
 /*
@@ -131,14 +149,16 @@ int rmap__radix_run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struc
         if (!rmap__radix_is_table(c, e)) return RMAP_ERR_BLOCK;
         table = rmap__radix_table(c, e);
     }
-    return lock_run(c, word, table, vpn, run);
+    return lock_run(r, word, table, vpn, run);
 }
 
 void rmap__radix_run_unlock(void *mmu, struct rmap_mmu_run *run)
 {
-    const struct rmap_radix *r = mmu;
-    uint64_t bit = lock_bit(r->config, run->first);
-    rmap_pte_t before = atomic_fetch_and_explicit((rmap__slot *)run->cookie, ~bit, memory_order_release);
+    struct rmap__radix_config *c = ((struct rmap_radix *)mmu)->config;
+    uint64_t bit = lock_bit(c, run->first);
+    rmap__rank_drop(RMAP__RANK_RUN, mmu);
+    rmap_pte_t before = atomic_fetch_and((rmap__slot *)run->cookie, ~bit);
     RMAP_ASSERT(before & bit);
     (void)before;
+    if (!LIKELY(!atomic_load(&c->sleepers))) wake_sleepers(c);
 }

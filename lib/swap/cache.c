@@ -52,7 +52,7 @@ int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page)
 
     struct rmap_page *victim = NULL;
     rmap_swp_t entry, old;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     old = replaceable(s, page, &rc);
     if (!rc) rc = take_or_steal(s, &entry, &victim);
     if (!rc) {
@@ -66,7 +66,7 @@ int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page)
         rmap_page_set_flags(page, RMAP_PAGE_DIRTY | RMAP_PAGE_ORPHAN);
         rmap__slot_attach(s, entry, page);
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
 
     if (!rc && old) rmap_page_put(s->r, page);
     if (victim) {
@@ -79,11 +79,11 @@ int rmap_swap_cache_add(struct rmap_swap *s, struct rmap_page *page)
 struct rmap_page *rmap_swap_cache_find(struct rmap_swap *s, rmap_swp_t entry)
 {
     if (!s) return NULL;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     struct rmap_page *page = slot ? slot->cached : NULL;
     if (page) rmap_page_get(page); /* the cache's own reference keeps it alive here */
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return page;
 }
 
@@ -100,7 +100,7 @@ int rmap_swap_cache_del(struct rmap_swap *s, struct rmap_page *page)
 {
     if (!s || !page) return RMAP_ERR_NULL_ARG;
     int rc = 0;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     rmap_swp_t entry = rmap__slot_of_page(s, page);
     if (!entry)
         rc = RMAP_ERR_ABSENT;
@@ -108,7 +108,7 @@ int rmap_swap_cache_del(struct rmap_swap *s, struct rmap_page *page)
         rc = RMAP_ERR_BUSY;
     else
         rmap__slot_detach(s, entry, page);
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     if (!rc) rmap_page_put(s->r, page);
     return rc;
 }

@@ -7,6 +7,7 @@
  * slot's next content (punching holes would cost a system call each).
  */
 #include <base/alloc.h>
+#include <base/mutex.h>
 #include <objrmap/error.h>
 #include <swap/device_check.h>
 
@@ -96,7 +97,7 @@ static void file_write(struct rmap_device *d, struct rmap_io *io, size_t n)
     for (size_t i = 0; i < n; i++) io[i].error = io[i].slot < d->slots ? PENDING : RMAP_ERR_IO_WRITE;
     transfer(f, pwritev, io, n, RMAP_ERR_IO_WRITE);
 
-    pthread_mutex_lock(&f->lock);
+    rmap__mutex_lock(&f->lock, RMAP__RANK_DEVICE);
     for (size_t i = 0; i < n; i++) {
         if (io[i].slot < d->slots) set_content(f, io[i].slot, io[i].error == 0);
         if (io[i].error)
@@ -104,43 +105,43 @@ static void file_write(struct rmap_device *d, struct rmap_io *io, size_t n)
         else
             f->stats.writes++;
     }
-    pthread_mutex_unlock(&f->lock);
+    rmap__mutex_unlock(&f->lock, RMAP__RANK_DEVICE);
 }
 
 static void file_read(struct rmap_device *d, struct rmap_io *io, size_t n)
 {
     struct file_device *f = (struct file_device *)d;
-    pthread_mutex_lock(&f->lock);
+    rmap__mutex_lock(&f->lock, RMAP__RANK_DEVICE);
     for (size_t i = 0; i < n; i++)
         io[i].error = io[i].slot < d->slots && has_content(f, io[i].slot) ? PENDING : RMAP_ERR_IO_READ;
-    pthread_mutex_unlock(&f->lock);
+    rmap__mutex_unlock(&f->lock, RMAP__RANK_DEVICE);
     transfer(f, preadv, io, n, RMAP_ERR_IO_READ);
 
-    pthread_mutex_lock(&f->lock);
+    rmap__mutex_lock(&f->lock, RMAP__RANK_DEVICE);
     for (size_t i = 0; i < n; i++) {
         if (io[i].error)
             f->stats.errors++;
         else
             f->stats.reads++;
     }
-    pthread_mutex_unlock(&f->lock);
+    rmap__mutex_unlock(&f->lock, RMAP__RANK_DEVICE);
 }
 
 static void file_discard(struct rmap_device *d, uint32_t slot)
 {
     struct file_device *f = (struct file_device *)d;
     if (slot >= d->slots) return;
-    pthread_mutex_lock(&f->lock);
+    rmap__mutex_lock(&f->lock, RMAP__RANK_DEVICE);
     set_content(f, slot, false);
-    pthread_mutex_unlock(&f->lock);
+    rmap__mutex_unlock(&f->lock, RMAP__RANK_DEVICE);
 }
 
 static void file_get_stats(struct rmap_device *d, struct rmap_device_stats *out)
 {
     struct file_device *f = (struct file_device *)d;
-    pthread_mutex_lock(&f->lock);
+    rmap__mutex_lock(&f->lock, RMAP__RANK_DEVICE);
     *out = f->stats;
-    pthread_mutex_unlock(&f->lock);
+    rmap__mutex_unlock(&f->lock, RMAP__RANK_DEVICE);
 }
 
 static void file_destroy(struct rmap_device *d)

@@ -3,6 +3,7 @@
  * @file swap/device_lz4.c  Pages compressed in memory. A block's size is exactly what it holds; a page that does not
  * shrink is stored as it is. A write gives up the slot's old block first, also if it then fails.
  */
+#include <base/mutex.h>
 #include <swap/device_check.h>
 
 #ifdef HAVE_LZ4
@@ -87,7 +88,7 @@ static bool insert_block(struct lz4_device *z, uint32_t slot, struct block *b)
 static struct block *pack(struct lz4_device *z, const void *data)
 {
     int page = (int)page_bytes(z);
-    pthread_mutex_lock(&z->pack);
+    rmap__mutex_lock(&z->pack, RMAP__RANK_DEVICE_WRITE);
     int packed = LZ4_compress_fast_extState(z->state, data, (char *)z->scratch, page, page - 1, 1);
     const void *from = packed > 0 ? z->scratch : data;
     uint32_t bytes = (uint32_t)(packed > 0 ? packed : page);
@@ -96,7 +97,7 @@ static struct block *pack(struct lz4_device *z, const void *data)
         b->bytes = bytes;
         memcpy(b->data, from, bytes);
     }
-    pthread_mutex_unlock(&z->pack);
+    rmap__mutex_unlock(&z->pack, RMAP__RANK_DEVICE_WRITE);
     return b;
 }
 
@@ -104,19 +105,19 @@ static struct block *pack(struct lz4_device *z, const void *data)
 static bool make_table(struct lz4_device *z, uint32_t slot)
 {
     struct table **t = &z->tables[slot >> TABLE_SHIFT];
-    pthread_mutex_lock(&z->lock);
+    rmap__mutex_lock(&z->lock, RMAP__RANK_DEVICE);
     bool made = *t != NULL;
-    pthread_mutex_unlock(&z->lock);
+    rmap__mutex_unlock(&z->lock, RMAP__RANK_DEVICE);
     if (made) return true;
 
     struct table *fresh = RMAP__NEW(&z->alloc, struct table);
     if (!fresh) return false;
-    pthread_mutex_lock(&z->lock);
+    rmap__mutex_lock(&z->lock, RMAP__RANK_DEVICE);
     if (!*t) {
         *t = fresh;
         fresh = NULL;
     }
-    pthread_mutex_unlock(&z->lock);
+    rmap__mutex_unlock(&z->lock, RMAP__RANK_DEVICE);
     RMAP__DELETE(&z->alloc, fresh);
     return true;
 }
@@ -127,16 +128,16 @@ static void write_one(struct lz4_device *z, struct rmap_io *io)
         io->error = RMAP_ERR_IO_WRITE;
         return;
     }
-    pthread_mutex_lock(&z->lock);
+    rmap__mutex_lock(&z->lock, RMAP__RANK_DEVICE);
     struct block *old = remove_block(z, io->slot);
-    pthread_mutex_unlock(&z->lock);
+    rmap__mutex_unlock(&z->lock, RMAP__RANK_DEVICE);
     block_free(z, old);
 
     struct block *b = make_table(z, io->slot) ? pack(z, io->data) : NULL;
-    pthread_mutex_lock(&z->lock);
+    rmap__mutex_lock(&z->lock, RMAP__RANK_DEVICE);
     old = remove_block(z, io->slot);
     bool stored = b && insert_block(z, io->slot, b);
-    pthread_mutex_unlock(&z->lock);
+    rmap__mutex_unlock(&z->lock, RMAP__RANK_DEVICE);
     block_free(z, old);
     if (!stored) block_free(z, b);
     io->error = stored ? 0 : RMAP_ERR_NOMEM;
@@ -161,24 +162,24 @@ static void lz4_write(struct rmap_device *d, struct rmap_io *io, size_t n)
         write_one(z, &io[i]);
         errors += io[i].error != 0;
     }
-    pthread_mutex_lock(&z->lock);
+    rmap__mutex_lock(&z->lock, RMAP__RANK_DEVICE);
     z->stats.errors += errors;
     z->stats.writes += n - errors;
-    pthread_mutex_unlock(&z->lock);
+    rmap__mutex_unlock(&z->lock, RMAP__RANK_DEVICE);
 }
 
 static void lz4_read(struct rmap_device *d, struct rmap_io *io, size_t n)
 {
     struct lz4_device *z = (struct lz4_device *)d;
     for (size_t i = 0; i < n; i++) {
-        pthread_mutex_lock(&z->lock);
+        rmap__mutex_lock(&z->lock, RMAP__RANK_DEVICE);
         struct block **place = io[i].slot < d->slots ? place_of(z, io[i].slot) : NULL;
         io[i].error = place && *place ? unpack(z, *place, io[i].data) : RMAP_ERR_IO_READ;
         if (io[i].error)
             z->stats.errors++;
         else
             z->stats.reads++;
-        pthread_mutex_unlock(&z->lock);
+        rmap__mutex_unlock(&z->lock, RMAP__RANK_DEVICE);
     }
 }
 
@@ -186,18 +187,18 @@ static void lz4_discard(struct rmap_device *d, uint32_t slot)
 {
     struct lz4_device *z = (struct lz4_device *)d;
     if (slot >= d->slots) return;
-    pthread_mutex_lock(&z->lock);
+    rmap__mutex_lock(&z->lock, RMAP__RANK_DEVICE);
     struct block *old = remove_block(z, slot);
-    pthread_mutex_unlock(&z->lock);
+    rmap__mutex_unlock(&z->lock, RMAP__RANK_DEVICE);
     block_free(z, old);
 }
 
 static void lz4_get_stats(struct rmap_device *d, struct rmap_device_stats *out)
 {
     struct lz4_device *z = (struct lz4_device *)d;
-    pthread_mutex_lock(&z->lock);
+    rmap__mutex_lock(&z->lock, RMAP__RANK_DEVICE);
     *out = z->stats;
-    pthread_mutex_unlock(&z->lock);
+    rmap__mutex_unlock(&z->lock, RMAP__RANK_DEVICE);
 }
 
 /* Also for a device that is half made; the mutexes are the caller's. */

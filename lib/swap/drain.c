@@ -18,22 +18,22 @@ static unsigned number_of(const struct rmap_swap *s, const struct rmap__swap_dev
 int rmap_swap_drain_begin(struct rmap_swap *s, const struct rmap_device *device)
 {
     if (!s || !device) return RMAP_ERR_NULL_ARG;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__swap_device *d = find(s, device);
     int rc = !d ? RMAP_ERR_ABSENT : d->draining ? RMAP_ERR_BUSY : 0;
     if (!rc) d->draining = true;
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return rc;
 }
 
 int rmap_swap_drain_cancel(struct rmap_swap *s, const struct rmap_device *device)
 {
     if (!s || !device) return RMAP_ERR_NULL_ARG;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__swap_device *d = find(s, device);
     int rc = d && d->draining ? 0 : RMAP_ERR_ABSENT;
     if (!rc) d->draining = false;
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return rc;
 }
 
@@ -65,23 +65,23 @@ rmap_swp_t rmap_swap_next_used(struct rmap_swap *s, const struct rmap_device *de
     if (!s || !device || !cursor) return 0;
     rmap_swp_t entry = 0;
     uint32_t slot;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     const struct rmap__swap_device *d = find(s, device);
     if (d && find_used(d, *cursor, &slot)) {
         entry = rmap_swp_make(number_of(s, d), slot);
         *cursor = slot + 1;
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return entry;
 }
 
 uint64_t rmap_swap_used(struct rmap_swap *s, const struct rmap_device *device)
 {
     if (!s || !device) return 0;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     const struct rmap__swap_device *d = find(s, device);
     uint64_t used = d ? d->used : 0;
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return used;
 }
 
@@ -89,7 +89,7 @@ int rmap_swap_remove(struct rmap_swap *s, struct rmap_device *device)
 {
     if (!s || !device) return RMAP_ERR_NULL_ARG;
     struct rmap__swap_device gone = {.device = NULL};
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__swap_device *d = find(s, device);
     int rc = !d ? RMAP_ERR_ABSENT : d->used || d->reading ? RMAP_ERR_BUSY : 0;
     if (!rc) {
@@ -99,7 +99,7 @@ int rmap_swap_remove(struct rmap_swap *s, struct rmap_device *device)
         s->stats.slots_bad -= gone.bad;
         s->stats.metadata_bytes -= rmap__device_bytes(&gone);
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     if (!rc) rmap__device_free(s, &gone);
     return rc;
 }

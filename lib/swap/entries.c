@@ -6,14 +6,14 @@ static int entry_dup(void *ctx, rmap_swp_t entry, uint32_t n)
 {
     struct rmap_swap *s = ctx;
     int rc = RMAP_ERR_ABSENT;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     if (slot) {
         bool fits = slot->count <= s->count_max && n <= s->count_max - slot->count;
         if (fits && n) rmap__slot_set_count(s, entry, slot->count + n);
         rc = fits ? 0 : RMAP_ERR_OVERFLOW;
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return rc;
 }
 
@@ -39,7 +39,7 @@ static void entry_put(void *ctx, rmap_swp_t entry, uint32_t n)
 {
     struct rmap_swap *s = ctx;
     struct rmap_page *orphan = NULL;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     RMAP_ASSERT_INV(slot && slot->count >= n, "INV-3");
     if (slot && n && slot->count >= n) {
@@ -47,7 +47,7 @@ static void entry_put(void *ctx, rmap_swp_t entry, uint32_t n)
         if (slot->count == 0) orphan = lock_orphan(slot);
         if (orphan) rmap__slot_detach(s, entry, orphan);
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     if (orphan) {
         rmap_page_unlock(s->r, orphan);
         rmap_page_put(s->r, orphan);
@@ -57,17 +57,17 @@ static void entry_put(void *ctx, rmap_swp_t entry, uint32_t n)
 static uint32_t entry_count(void *ctx, rmap_swp_t entry)
 {
     struct rmap_swap *s = ctx;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     uint32_t count = slot ? slot->count : 0;
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return count;
 }
 
 static int entry_get_home(void *ctx, rmap_swp_t entry, struct rmap_slot_home *home)
 {
     struct rmap_swap *s = ctx;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     if (slot) {
         home->owner = slot->owner;
@@ -76,7 +76,7 @@ static int entry_get_home(void *ctx, rmap_swp_t entry, struct rmap_slot_home *ho
         home->cached = slot->cached;
         home->count = slot->count;
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return slot ? 0 : RMAP_ERR_ABSENT;
 }
 
@@ -84,7 +84,7 @@ static void entry_set_home(void *ctx, rmap_swp_t entry, rmap_owner_t owner, rmap
 {
     struct rmap_swap *s = ctx;
     RMAP_ASSERT(index < RMAP_VPN_MAX);
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     RMAP_ASSERT(slot);
     if (slot) {
@@ -95,17 +95,17 @@ static void entry_set_home(void *ctx, rmap_swp_t entry, rmap_owner_t owner, rmap
         uint64_t state = rmap__slot_state(slot) & ~(uint64_t)RMAP__SLOT_MOVED;
         slot->index_state = index << RMAP__SLOT_INDEX_SHIFT | state | (moved ? RMAP__SLOT_MOVED : 0);
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
 }
 
 /* A page that is not cached here (any more) is left alone: two who saw both counts at 0 may both come. */
 static void entry_forget(void *ctx, struct rmap_page *page)
 {
     struct rmap_swap *s = ctx;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     rmap_swp_t entry = rmap__slot_of_page(s, page);
     if (entry) rmap__slot_detach(s, entry, page);
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     if (entry) rmap_page_put(s->r, page);
 }
 
@@ -113,10 +113,10 @@ static void entry_forget(void *ctx, struct rmap_page *page)
 static void entry_replace(void *ctx, struct rmap_page *page, struct rmap_page *target)
 {
     struct rmap_swap *s = ctx;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     rmap_swp_t entry = rmap__slot_of_page(s, page);
     if (entry) rmap__slot_replace(s, entry, page, target);
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     if (entry) rmap_page_put(s->r, page);
 }
 

@@ -12,7 +12,7 @@ struct load {
 static int load_begin(struct rmap_swap *s, rmap_swp_t entry, struct load *load)
 {
     int rc = 0;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     const struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     if (!slot)
         rc = RMAP_ERR_ABSENT;
@@ -25,7 +25,7 @@ static int load_begin(struct rmap_swap *s, rmap_swp_t entry, struct load *load)
         *load = (struct load){.device = d->device, .checksum = slot->checksum, .version = slot->version};
         d->reading++; /* the slot may die while we read: then this alone keeps the device */
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return rc;
 }
 
@@ -47,7 +47,7 @@ static int read_page(const struct rmap_swap *s, rmap_swp_t entry, const struct l
 /* The answer, or 1: what was read is the slot's content no more, look again. */
 static int load_end(struct rmap_swap *s, rmap_swp_t entry, const struct load *load, struct rmap_page *page, int rc)
 {
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     s->devices[rmap_swp_device(entry) - 1].reading--;
     if (!slot || slot->version != load->version || slot->cached) {
@@ -60,7 +60,7 @@ static int load_end(struct rmap_swap *s, rmap_swp_t entry, const struct load *lo
         rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
         rmap__slot_attach(s, entry, page);
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return rc;
 }
 

@@ -37,9 +37,9 @@ int rmap_swap_bind(struct rmap_swap *s, struct rmap *r)
 int rmap_swap_destroy(struct rmap_swap *s)
 {
     if (!s) return RMAP_ERR_NULL_ARG;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     bool used = s->stats.slots_used != 0;
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     if (used) return RMAP_ERR_BUSY;
 
     struct rmap_allocator alloc = s->alloc;
@@ -88,9 +88,9 @@ int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device)
 
     struct rmap__swap_device added;
     if ((rc = rmap__device_init(s, &added, device))) return rc;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     rc = publish(s, added);
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     if (rc) rmap__device_free(s, &added);
     return rc;
 }
@@ -98,15 +98,15 @@ int rmap_swap_add(struct rmap_swap *s, struct rmap_device *device)
 int rmap_swap_get_stats(struct rmap_swap *s, struct rmap_swap_stats *out)
 {
     if (!s || !out) return RMAP_ERR_NULL_ARG;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     *out = s->stats;
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return 0;
 }
 
 void rmap__swap_set_count_max(struct rmap_swap *s, uint32_t max)
 {
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     s->count_max = max;
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
 }

@@ -97,9 +97,9 @@ static void claim(struct rmap_swap *s, rmap_swp_t entry)
  * drained the device. @return false: no memory. */
 static bool grow(struct rmap_swap *s, struct rmap__swap_device *d)
 {
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot_chunk *chunk = RMAP__NEW(&s->alloc, struct rmap__slot_chunk);
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     if (!chunk) return false;
 
     if (rmap__device_takes(d) && wants_chunk(d)) {
@@ -113,9 +113,9 @@ static bool grow(struct rmap_swap *s, struct rmap__swap_device *d)
         s->stats.metadata_bytes += sizeof *chunk;
         return true;
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     RMAP__DELETE(&s->alloc, chunk);
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     return true;
 }
 

@@ -18,6 +18,7 @@
 
 #include <base/alloc.h>
 #include <base/assert.h>
+#include <base/mutex.h>
 #include <objrmap/error.h>
 #include <objrmap/group.h>
 #include <objrmap/swapmap.h>

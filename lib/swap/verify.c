@@ -135,9 +135,9 @@ int rmap_swap_verify(struct rmap_swap *s, char *text, size_t text_bytes)
     struct finding f = {text, text_bytes};
     struct sums sum = {0};
     int rc = 0;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     for (unsigned i = 0; i < s->device_count && !rc; i++) rc = verify_device(&s->devices[i], i + 1, &sum, &f);
     if (!rc) rc = verify_sums(s, &sum, &f);
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return rc;
 }

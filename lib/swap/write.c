@@ -36,10 +36,10 @@ static int pages_check(struct rmap_swap *s, struct rmap_page **pages, size_t n)
         else
             rc = rmap__swap_address(s, pages[i], &address);
     }
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     for (size_t i = 0; i < n && !rc; i++)
         if (!rmap__slot_of_page(s, pages[i])) rc = RMAP_ERR_INVALID;
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return rc;
 }
 
@@ -90,7 +90,7 @@ static size_t batch_fill(struct rmap_swap *s, struct batch *b, struct rmap_page 
 {
     size_t i;
     b->n = 0;
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     for (i = 0; i < n && b->n < RMAP__IO_BATCH; i++) {
         rmap_swp_t entry = entry_of(pages[i]);
         if (rmap_swp_device(entry) != rmap_swp_device(entry_of(pages[0]))) break;
@@ -98,7 +98,7 @@ static size_t batch_fill(struct rmap_swap *s, struct batch *b, struct rmap_page 
         b->io[b->n] = (struct rmap_io){.slot = rmap_swp_slot(entry), .error = RMAP_ERR_IO_WRITE};
         b->page[b->n++] = (uint32_t)i;
     }
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return i;
 }
 
@@ -118,9 +118,9 @@ static size_t write_some(struct rmap_swap *s, struct rmap_page **pages, size_t n
     struct rmap_device *device = s->devices[rmap_swp_device(entry_of(pages[0])) - 1].device;
     device->ops->write(device, b.io, b.n);
 
-    pthread_mutex_lock(&s->lock);
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     for (size_t i = 0; i < b.n; i++) results[b.page[i]] = end_page(s, pages[b.page[i]], b.io[i].error, b.checksum[i]);
-    pthread_mutex_unlock(&s->lock);
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return dealt;
 }
 

@@ -95,7 +95,7 @@ static int migrations(struct stage *g)
     CHECK_OK(rmap_migrate_begin(r, &page, 1, 0, &res));
     CHECK_OK(rmap_migrate_end(r, &page, NULL, 1, 0, &res));
     CHECK_OK(rmap_page_alloc(r, RMAP_PFN_NONE, &target));
-    rmap_page_lock(target);
+    CHECK(rmap_page_try_lock(target));
     CHECK_OK(rmap_migrate(r, &page, &target, 1, 0, &res));
     CHECK_EQ(res.outcome, RMAP_DONE);
     stage_let_go(g, page);

@@ -24,9 +24,9 @@ static void batch_take(struct kin *g, struct batch *b, bool targets)
         struct rmap_page *page = kin_page(g, n);
         if (page == g->w.special || !page->refcount || !rmap_page_is_anon(page) || kin_below(g, rare)) continue;
         if (targets && rmap_page_alloc(g->w.r, RMAP_PFN_NONE, &b->target[b->n])) break;
-        if (targets) rmap_page_lock(b->target[b->n]);
+        if (targets) CHECK(rmap_page_try_lock(b->target[b->n]));
         rmap_page_get(page);
-        rmap_page_lock(page);
+        CHECK(rmap_page_try_lock(page));
         b->page[b->n++] = page;
     }
 }

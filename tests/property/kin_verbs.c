@@ -30,7 +30,7 @@ static void batch_take(struct kin *g, struct batch *b)
         struct rmap_page *page = kin_page(g, n);
         if (page == g->w.special || !rmap_page_is_anon(page) || kin_below(g, rare)) continue;
         rmap_page_get(page);
-        rmap_page_lock(page);
+        CHECK(rmap_page_try_lock(page));
         b->taken[b->n++] = page;
     }
     memcpy(b->page, b->taken, b->n * sizeof *b->page);

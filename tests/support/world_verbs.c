@@ -81,7 +81,7 @@ struct rmap_result world_migrate(struct world *w, struct rmap_page *page, struct
     struct rmap_page *target = world_new_page(w);
     struct rmap_result res;
     hold(page);
-    rmap_page_lock(target);
+    CHECK(rmap_page_try_lock(target));
     CHECK_OK(rmap_migrate(w->r, &page, &target, 1, 0, &res));
     release(w, page);
     *now = res.outcome == RMAP_DONE ? target : page;

@@ -16,6 +16,7 @@
 #define RMAP_TESTS_UNIT_INTERLEAVE_H
 
 #include "support/choices.h"
+#include "support/other_thread.h"
 #include "unit/acts.h"
 
 /* ---- points ---- */
@@ -31,7 +32,7 @@ static void point(void)
             if (!x->running[i] && act_possible(x, x->script->task[i][x->next[i]])) task[n++] = i;
         unsigned c = choose(n);
         if (!c) return;
-        task_run(x, task[c]);
+        AS_ANOTHER_THREAD(task_run(x, task[c]));
     }
 }
 

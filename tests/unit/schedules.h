@@ -21,6 +21,7 @@
 #define RMAP_TESTS_UNIT_SCHEDULES_H
 
 #include "support/choices.h"
+#include "support/other_thread.h"
 #include "support/world.h"
 
 #include <core/core.h>
@@ -208,7 +209,7 @@ static void steps_between(struct scene *x, bool (*possible)(const struct scene *
         }
         unsigned c = choose(n);
         if (!c) return;
-        task_run(x, task[c]);
+        AS_ANOTHER_THREAD(task_run(x, task[c]));
     }
 }
 
@@ -291,7 +292,7 @@ static void scene_migrate(struct scene *x, struct rmap_page *page, bool back)
     struct rmap_page *target = world_new_page(w);
     struct rmap_result res;
     rmap_page_lock(page);
-    rmap_page_lock(target);
+    CHECK(rmap_page_try_lock(target));
     x->walking = x->walk_first = true;
     CHECK_OK(rmap_migrate_begin(w->r, &page, 1, 0, &res));
     x->walking = false;
@@ -361,9 +362,9 @@ static void __attribute__((unused)) move_point(void *ctx, enum rmap__yield_point
         unsigned c = choose(n);
         if (!c) return;
         if (task[c] == 2)
-            scene_walk(x);
+            AS_ANOTHER_THREAD(scene_walk(x));
         else
-            task_run(x, task[c]);
+            AS_ANOTHER_THREAD(task_run(x, task[c]));
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_batch.c  Many pages in one call: clusters, order of results, sorting; and gathers, which batch the flushes. */
+#include "support/other_thread.h"
 #include "support/prng.h"
 #include "support/world.h"
 
@@ -50,7 +51,7 @@ static void crowd_init(struct crowd *x)
     }
     x->n = mapped;
     CHECK_LE(PAGES / 2, mapped);
-    for (unsigned i = 0; i < x->n; i++) rmap_page_lock(x->page[i]);
+    for (unsigned i = 0; i < x->n; i++) CHECK(rmap_page_try_lock(x->page[i]));
 }
 
 static void crowd_fini(struct crowd *x)
@@ -148,7 +149,7 @@ RMAP_TEST(batch, more_pages_than_a_cluster_holds_are_walked_in_several)
     for (unsigned i = 0; i < 200; i++) {
         world_read(c, 100 + i);
         rmap_page_get(page[i]);
-        rmap_page_lock(page[i]);
+        CHECK(rmap_page_try_lock(page[i]));
         CHECK_OK(rmap_swap_cache_add(w.swap, page[i]));
     }
     w.flush_calls = 0;
@@ -194,7 +195,7 @@ RMAP_TEST(batch, a_cluster_may_lie_in_several_runs_and_some_may_have_no_table)
     CHECK_OK(rmap_fork_begin(&p->m, &c->m, &c->mmu, &f));
     CHECK_OK(rmap_fork_copy(&f, 9, 10, 0)); /* C has no tables for the others */
     rmap_fork_commit(&f);
-    for (unsigned i = 0; i < 5; i++) rmap_page_lock(page[i]);
+    for (unsigned i = 0; i < 5; i++) CHECK(rmap_page_try_lock(page[i]));
     CHECK_OK(rmap_referenced(w.r, page, 5, 0, res));
     for (unsigned i = 0; i < 5; i++) {
         CHECK_EQ(res[i].outcome, RMAP_DONE);
@@ -254,8 +255,8 @@ RMAP_TEST(batch, pages_locked_by_others_are_busy_and_untouched_and_the_rest_is_d
     world_write(q, 9, 9);
     for (rmap_vpn_t v = 0; v < 4; v++) page[v] = world_page(p, v);
     page[4] = world_page(q, 9);
-    rmap_page_lock(page[2]);
-    rmap_page_lock(page[4]);
+    AS_ANOTHER_THREAD(rmap_page_lock(page[2]));
+    AS_ANOTHER_THREAD(rmap_page_lock(page[4]));
     CHECK_OK(rmap_referenced(w.r, page, 5, RMAP_LOCK_PAGES, res));
     for (unsigned i = 0; i < 5; i++) {
         const bool busy = i == 2 || i == 4;

@@ -12,7 +12,7 @@
 static void hold(struct rmap_page *page)
 {
     rmap_page_get(page);
-    rmap_page_lock(page);
+    CHECK(rmap_page_try_lock(page));
 }
 static void release(struct world *w, struct rmap_page *page)
 {

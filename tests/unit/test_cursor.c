@@ -446,7 +446,7 @@ static void game_begin(struct game *g, uint64_t seed)
         if (prng_chance(&g->rng, 1, 6)) game_exit(g, any(g));
         if (!g->alive) break;
     }
-    for (unsigned p = 0; p < PAGES; p++) rmap_page_lock(g->page[p]);
+    for (unsigned p = 0; p < PAGES; p++) CHECK(rmap_page_try_lock(g->page[p]));
 }
 
 static void game_next(struct game *g, unsigned c)

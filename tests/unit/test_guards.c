@@ -186,7 +186,7 @@ RMAP_TEST(guards, S6_ageing_flushes_before_the_run_is_unlocked)
     radix_unlock = w.ops.run_unlock;
     w.ops.run_unlock = unlock_and_look;
     stale = 0;
-    for (unsigned i = 0; i < 4; i++) rmap_page_lock(pages[i]);
+    for (unsigned i = 0; i < 4; i++) CHECK(rmap_page_try_lock(pages[i]));
     struct rmap_result res[4];
     CHECK_OK(rmap_referenced(w.r, pages, 4, 0, res));
     for (unsigned i = 0; i < 4; i++) rmap_page_unlock(w.r, pages[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_lazyfree.c  free_lazily and discard: contents may vanish until they are written, and not one moment
  * longer (D6). */
+#include "support/other_thread.h"
 #include "support/world.h"
 
 #define ATTR(a) (1u << RMAP_ATTR_##a)
@@ -221,12 +222,12 @@ RMAP_TEST(lazyfree, what_is_not_ours_alone_goes_at_once)
     CHECK(world_swap_out(&w, page[2]));
     CHECK(world_swap_out(&w, page[9]));
     CHECK_EQ(world_read(p, 9), 9); /* P maps it, C has an entry */
-    rmap_page_lock(page[3]);
+    AS_ANOTHER_THREAD(rmap_page_lock(page[3]));
     CHECK_OK(rmap_page_pin(w.r, page[4]));
     world_map_special(p, 5);
     world_set_entry(p, 6, rmap_pte_make_kind(f, RMAP_PTE_POISON, 1, 0));
     rmap_page_get(page[7]);
-    rmap_page_lock(page[7]);
+    AS_ANOTHER_THREAD(rmap_page_lock(page[7]));
     CHECK_OK(rmap_migrate_begin(w.r, &page[7], 1, 0, &res));
     CHECK_OK(rmap_protect(&p->m, 8, 1, RMAP_PROTECT_NO_ACCESS));
     rmap_page_get(page[3]);

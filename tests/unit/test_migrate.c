@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_migrate.c  migrate: other frames under the same mappings; everything else stays. Targets start as
  * 0xdb. */
+#include "support/other_thread.h"
 #include "support/world.h"
 
 #include <stdatomic.h>
@@ -18,8 +19,7 @@ static struct trip depart(struct rmap_page *page)
 {
     struct trip t = {.page = page, .target = world_new_page(&w)};
     rmap_page_get(page);
-    rmap_page_lock(page);
-    rmap_page_lock(t.target);
+    AS_ANOTHER_THREAD(rmap_page_lock(page); CHECK(rmap_page_try_lock(t.target)));
     CHECK_OK(rmap_migrate_begin(w.r, &t.page, 1, 0, &t.res));
     if (t.res.outcome == RMAP_DONE)
         memcpy(world_contents(&w, rmap_page_pfn(w.r, t.target)), world_contents(&w, rmap_page_pfn(w.r, page)),
@@ -489,9 +489,9 @@ RMAP_TEST(migrate, batches)
     for (unsigned i = 0; i < N; i++) {
         page[i] = world_page(p, 500 + i);
         rmap_page_get(page[i]);
-        rmap_page_lock(page[i]);
+        CHECK(rmap_page_try_lock(page[i]));
         target[i] = world_new_page(&w);
-        rmap_page_lock(target[i]);
+        CHECK(rmap_page_try_lock(target[i]));
     }
     atomic_fetch_add_explicit(&page[33]->pins_order, 1u << 8, memory_order_relaxed);
     CHECK_OK(rmap_migrate(w.r, page, target, N, 0, res));
@@ -524,8 +524,8 @@ RMAP_TEST(migrate, the_verb_locks_the_pages_if_asked_to)
         rmap_page_get(page[i]);
         target[i] = world_new_page(&w);
     }
-    rmap_page_lock(page[33]);
-    rmap_page_lock(page[67]);
+    AS_ANOTHER_THREAD(rmap_page_lock(page[33]));
+    AS_ANOTHER_THREAD(rmap_page_lock(page[67]));
     CHECK_OK(rmap_migrate(w.r, page, target, N, RMAP_LOCK_PAGES, res));
     rmap_page_unlock(w.r, page[33]);
     rmap_page_unlock(w.r, page[67]);
@@ -593,9 +593,9 @@ RMAP_TEST(migrate, a_huge_entry_in_between_hides_nothing_from_the_end)
     for (unsigned i = 0; i < 2; i++) {
         page[i] = world_page(p, 5 + 2 * i);
         rmap_page_get(page[i]);
-        rmap_page_lock(page[i]);
+        CHECK(rmap_page_try_lock(page[i]));
         target[i] = world_new_page(&w);
-        rmap_page_lock(target[i]);
+        CHECK(rmap_page_try_lock(target[i]));
         memcpy(world_contents(&w, rmap_page_pfn(w.r, target[i])), world_contents(&w, rmap_page_pfn(w.r, page[i])),
                (size_t)1 << WORLD_PAGE_SHIFT);
     }
@@ -630,7 +630,7 @@ RMAP_TEST(migrate, arguments)
     struct rmap_result res;
     rmap_page_lock(page);
     CHECK_ERR(rmap_migrate(w.r, &page, &target, 1, 0, &res), RMAP_ERR_INVALID); /* not locked */
-    rmap_page_lock(target);
+    CHECK(rmap_page_try_lock(target));
     CHECK_ERR(rmap_migrate(NULL, &page, &target, 1, 0, &res), RMAP_ERR_NULL_ARG);
     CHECK_ERR(rmap_migrate(w.r, &page, NULL, 1, 0, &res), RMAP_ERR_NULL_ARG);
     CHECK_ERR(rmap_migrate(w.r, &page, &none, 1, 0, &res), RMAP_ERR_NULL_ARG);
@@ -642,7 +642,7 @@ RMAP_TEST(migrate, arguments)
     CHECK_ERR(rmap_migrate_end(w.r, &page, &target, 1, RMAP_IGNORE_LOCKED, &res), RMAP_ERR_INVALID);
     CHECK_ERR(rmap_migrate_begin(w.r, NULL, 1, 0, &res), RMAP_ERR_NULL_ARG);
     CHECK_ERR(rmap_migrate_end(w.r, &page, &target, 1, 0, NULL), RMAP_ERR_NULL_ARG);
-    rmap_page_lock(used);
+    CHECK(rmap_page_try_lock(used));
     CHECK_ERR(rmap_migrate(w.r, &page, &used, 1, 0, &res), RMAP_ERR_INVALID);
     CHECK_ERR(rmap_migrate_end(w.r, &page, &used, 1, 0, &res), RMAP_ERR_INVALID);
     rmap_page_unlock(w.r, used);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_move_flight.c  Moves in the middle: order of steps (B15), locked pages (B3), failure (B7). */
+#include "support/other_thread.h"
 #include "support/world.h"
 #include "unit/moved.h"
 
@@ -86,7 +87,7 @@ RMAP_TEST(move_flight, B3_a_move_waits_for_a_page_lock_with_nothing_in_its_hands
             if (on_swap) world_unmap(&w, h.page, 0);
             pthread_t thread;
             rmap_page_get(h.page);
-            rmap_page_lock(h.page);
+            AS_ANOTHER_THREAD(rmap_page_lock(h.page));
             CHECK_EQ(pthread_create(&thread, NULL, hold_and_look, &h), 0);
             CHECK_CARRIED(&w, world_move(p, 7, 600, 3), 3 - on_swap, 0, on_swap, 0);
             pthread_join(thread, NULL);

@@ -3,6 +3,7 @@
  * @file unit/test_owner_gone.c  The owner is gone, and its page is locked, looked for, cached, evicted: its node goes all the same, and
  * what is left goes with the page (A3, A12); a page that is found by its frame and is another's by then (A4); a page in flight (B3).
  */
+#include "support/other_thread.h"
 #include "support/world.h"
 
 #include <core/core.h>
@@ -230,10 +231,8 @@ static struct {
     struct rmap_page *flies, *stays;
     unsigned calls;
 } flight;
-static void walk_in_flight(void *ctx, enum rmap__yield_point at)
+static void look_in_flight(void)
 {
-    (void)ctx;
-    if (at != RMAP__AT_MOVE_FLIGHT) return;
     struct rmap_page *pages[2] = {flight.stays, flight.flies};
     struct rmap_result res[2];
     flight.calls++;
@@ -246,6 +245,11 @@ static void walk_in_flight(void *ctx, enum rmap__yield_point at)
     CHECK_OK(rmap_unmap(flight.w->r, pages, 2, RMAP_LOCK_PAGES, res)); /* no slots: nothing can go */
     CHECK_EQ(res[1].reason, RMAP_REASON_BUSY);
     CHECK_EQ(res[1].visits, 0);
+}
+static void walk_in_flight(void *ctx, enum rmap__yield_point at)
+{
+    (void)ctx;
+    if (at == RMAP__AT_MOVE_FLIGHT) AS_ANOTHER_THREAD(look_in_flight());
 }
 #endif
 

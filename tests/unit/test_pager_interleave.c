@@ -10,6 +10,7 @@
  *
  * The world: S and X forked from S; both map page 7, which says 1.
  */
+#include "support/other_thread.h"
 #include "support/choices.h"
 #include "unit/pager_world.h"
 
@@ -137,7 +138,7 @@ static void point(void)
         unsigned c = choose(n);
         if (!c) break;
         const struct act a = x.script->task[task[c]][x.next[task[c]]++];
-        act(a, false);
+        AS_ANOTHER_THREAD(act(a, false));
     }
     x.watching = true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_pager_migrate.c  Emptying ranges of frames, and faults that meet a page on its way. */
+#include "support/other_thread.h"
 #include "unit/pager_world.h"
 
 #include <objrmap/migrate.h>
@@ -190,8 +191,7 @@ RMAP_TEST(pager_migrate, a_fault_waits_for_the_end)
         page = page_at(&w, s, 6);
         CHECK_OK(rmap_page_alloc(w.r, RMAP_PFN_NONE, &target));
         rmap_page_get(page);
-        rmap_page_lock(page);
-        rmap_page_lock(target);
+        AS_ANOTHER_THREAD(rmap_page_lock(page); CHECK(rmap_page_try_lock(target)));
         CHECK_OK(rmap_migrate_begin(w.r, &page, 1, 0, &res));
         CHECK_EQ(res.outcome, RMAP_DONE);
         rmap__frame_ops.copy(w.p, rmap_page_pfn(w.r, target), rmap_page_pfn(w.r, page));

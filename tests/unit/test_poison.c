@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_poison.c  poison: everybody is told, nobody reads the frame again or anything in its place, and it
  * is never handed out. */
+#include "support/other_thread.h"
 #include "support/world.h"
 
 #define ATTR(a) (1u << RMAP_ATTR_##a)
@@ -340,7 +341,7 @@ RMAP_TEST(poison, S12_tracked_places_are_told_and_the_verb_may_lock)
     page = world_page(p, 100);
     busy = world_page(c, 8);
     rmap_page_get(page);
-    rmap_page_lock(busy);
+    AS_ANOTHER_THREAD(rmap_page_lock(busy));
     struct told t = {.n = 0};
     CHECK_OK(rmap_poison(w.r, (struct rmap_page *[]){page, busy}, 2, RMAP_LOCK_PAGES, tell, &t, res));
     rmap_page_unlock(w.r, busy);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_radix.c  Radix tables: runs found, made, locked, refused; in every geometry. */
+#include "support/other_thread.h"
 #include "unit/radix_world.h"
 
 #include "support/prng.h"
@@ -57,7 +58,7 @@ RMAP_TEST(radix, neighbours_across_a_table_border_lie_in_two_runs)
         set_entry(&w.mmu, w.leaf, entry_of(&w.mmu, 6));
         struct rmap_mmu_run a, b;
         CHECK_OK(find(&w.mmu, w.leaf - 1, w.leaf + 1, &a));
-        CHECK_OK(find(&w.mmu, w.leaf, w.leaf + 1, &b)); /* both held: each has a lock of its own */
+        AS_ANOTHER_THREAD(CHECK_OK(find(&w.mmu, w.leaf, w.leaf + 1, &b))); /* both held: each has a lock of its own */
         CHECK_EQ(a.first + a.count, w.leaf);
         CHECK_EQ(b.first, w.leaf);
         CHECK_EQ(rmap_run_get(&w.mmu, &a, a.count - 1), entry_of(&w.mmu, 5));
@@ -73,7 +74,8 @@ RMAP_TEST(radix, all_runs_of_one_leaf_table_can_be_held_together)
     EACH_WORLD(w) {
         struct rmap_mmu_run run[64];
         unsigned n = 0;
-        for (rmap_vpn_t vpn = 0; vpn < w.leaf; vpn += w.run) CHECK_OK(make(&w.mmu, vpn, &run[n++]));
+        for (rmap_vpn_t vpn = 0; vpn < w.leaf; vpn += w.run)
+            AS_ANOTHER_THREAD(CHECK_OK(make(&w.mmu, vpn, &run[n++])));
         CHECK_EQ(n, w.leaf / w.run);
         while (n--) {
             CHECK_EQ(run[n].first, n * w.run);

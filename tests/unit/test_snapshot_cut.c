@@ -10,6 +10,7 @@
  * schedules are played. A store goes through a cached translation, else by a walk of the tables as hardware does it, else
  * it faults, and waits. Whatever the snapshot holds of `second` must not be newer than what it holds of `first`.
  */
+#include "support/other_thread.h"
 #include "support/choices.h"
 #include "support/world.h"
 
@@ -136,7 +137,7 @@ static void point(void)
             if (can_step(i)) can[n++] = i;
         const unsigned c = choose(n);
         if (!c) break;
-        step(can[c]);
+        AS_ANOTHER_THREAD(step(can[c]));
     }
     cut.open = true;
 }

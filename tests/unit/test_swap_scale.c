@@ -162,7 +162,7 @@ static void write_all(void)
     int results[64];
     for (uint32_t i = 0; i < SLOTS; i += 64) {
         uint32_t n = SLOTS - i < 64 ? SLOTS - i : 64;
-        for (uint32_t k = 0; k < n; k++) rmap_page_lock(batch[k] = &w.page[i + k]);
+        for (uint32_t k = 0; k < n; k++) CHECK(rmap_page_try_lock(batch[k] = &w.page[i + k]));
         CHECK_OK(rmap_swap_write(w.s, batch, n, results));
         for (uint32_t k = 0; k < n; k++) {
             CHECK_OK(results[k]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_swapdrain.c  A device is taken out of the slot map. World: unit/swap_world.h. */
+#include "support/other_thread.h"
 #include "unit/swap_world.h"
 
 static struct world w;
@@ -223,7 +224,7 @@ RMAP_TEST(swapdrain, the_hand_that_takes_clean_copies_away_leaves_with_the_devic
     CHECK_OK(rmap_swap_add(w.s, &w.dev.base));
     e[0] = evict(&w, mapped_page(&w, 7, 7));
     struct rmap_page *page = mapped_page(&w, 8, 8); /* full again: b's could be taken, but its page is locked */
-    rmap_page_lock(b);
+    AS_ANOTHER_THREAD(rmap_page_lock(b));
     CHECK_ERR(rmap_swap_cache_add(w.s, page), RMAP_ERR_NO_SLOT);
     rmap_page_unlock(w.r, b);
     e[1] = evict(&w, page);
