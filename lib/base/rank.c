@@ -32,12 +32,14 @@ static _Atomic uint32_t *place_of(const void *lock)
 
 static const char *const names[RMAP__RANKS] = {
     [RMAP__RANK_SPACE] = "space lock",
+    [RMAP__RANK_VACATE] = "vacate lock",
     [RMAP__RANK_RECLAIM] = "reclaim lock",
     [RMAP__RANK_PAGE] = "page lock",
     [RMAP__RANK_GROUP] = "group lock",
     [RMAP__RANK_RUN] = "run lock",
     [RMAP__RANK_VISITS] = "visits lock",
     [RMAP__RANK_INSTANCE] = "instance mutex",
+    [RMAP__RANK_BOOKS] = "books mutex",
     [RMAP__RANK_HOST] = "host mutex",
     [RMAP__RANK_FRAMES] = "frames mutex",
     [RMAP__RANK_SLOTS] = "slot mutex",

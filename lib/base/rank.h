@@ -19,12 +19,14 @@
 /** Outermost first; docs/locking.md says why. From VISITS on they are leaves, held for moments. */
 enum rmap__rank {
     RMAP__RANK_SPACE,
+    RMAP__RANK_VACATE,  /* the pager's: who empties a range of frames */
     RMAP__RANK_RECLAIM, /* the pager's: who reclaims */
     RMAP__RANK_PAGE,
     RMAP__RANK_GROUP,
     RMAP__RANK_RUN,
     RMAP__RANK_VISITS,
     RMAP__RANK_INSTANCE,
+    RMAP__RANK_BOOKS, /* the pager's: spaces, charges, devices */
     RMAP__RANK_HOST,
     RMAP__RANK_FRAMES, /* the pager's: frames and their lists */
     RMAP__RANK_SLOTS,

@@ -31,6 +31,7 @@ void rmap__call_end(struct rmap__call *c)
 
 void rmap__space_lock_shared(struct rmap_space *s)
 {
+    rmap__rank_take(RMAP__RANK_SPACE, s);
     if (!pthread_rwlock_tryrdlock(&s->lock)) return;
     RMAP__STAT(s->p, space_waits, 1);
     while (pthread_rwlock_rdlock(&s->lock)) sched_yield(); /* EAGAIN: more readers than it can count */
@@ -38,6 +39,7 @@ void rmap__space_lock_shared(struct rmap_space *s)
 
 void rmap__space_lock_exclusive(struct rmap_space *s)
 {
+    rmap__rank_take(RMAP__RANK_SPACE, s);
     if (!pthread_rwlock_trywrlock(&s->lock)) return;
     RMAP__STAT(s->p, space_waits, 1);
     pthread_rwlock_wrlock(&s->lock);
@@ -46,6 +48,7 @@ void rmap__space_lock_exclusive(struct rmap_space *s)
 void rmap__space_unlock(struct rmap_space *s)
 {
     pthread_rwlock_unlock(&s->lock);
+    rmap__rank_drop(RMAP__RANK_SPACE, s);
 }
 
 static int enter(struct rmap__call *c, struct rmap_space *s, void (*lock)(struct rmap_space *))

@@ -15,19 +15,19 @@
 int rmap__commit_reserve(struct rmap_pager *p, uint64_t add, uint64_t sub)
 {
     const uint64_t limit = p->commit_limit ? p->commit_limit : UINT64_MAX;
-    pthread_mutex_lock(&p->lock);
+    rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
     const uint64_t rest = p->stats.committed - sub;
     int rc = rest <= limit && add <= limit - rest ? 0 : RMAP_ERR_COMMIT;
     if (!rc) RMAP__STAT(p, committed, add);
-    pthread_mutex_unlock(&p->lock);
+    rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
     return rc;
 }
 
 void rmap__commit_unreserve(struct rmap_pager *p, uint64_t pages)
 {
-    pthread_mutex_lock(&p->lock);
+    rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
     p->stats.committed -= pages;
-    pthread_mutex_unlock(&p->lock);
+    rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
 }
 
 void rmap__commit_charge(struct rmap_space *s, uint64_t pages)

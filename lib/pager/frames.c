@@ -98,28 +98,28 @@ static int pick(struct rmap_pager *p, rmap_pfn_t near, rmap_pfn_t *out)
 /* Below the low mark reclaim is worth a try; without any free frame a must. @return frames wanted, 0: none. */
 static uint64_t shortage(struct rmap_pager *p)
 {
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     const uint64_t free = p->frames.free;
     const bool needed = free == 0 || (free < p->low_frames && !p->frames.stuck);
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
     return needed ? p->low_frames - free + p->evict_batch : 0;
 }
 
 /* *returned: frames that had come back by the time of this look. */
 static int take(struct rmap_pager *p, rmap_pfn_t near, rmap_pfn_t *out, uint64_t *returned)
 {
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     int rc = pick(p, near, out);
     *returned = p->frames.returned;
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
     return rc;
 }
 
 static bool any_returned(struct rmap_pager *p, uint64_t since)
 {
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     bool any = p->frames.returned != since;
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
     return any;
 }
 
@@ -132,9 +132,9 @@ static void reclaim(struct rmap_pager *p, uint64_t wanted)
         freed = rmap__reclaim(p, wanted);
         if (!p->saw_busy) break;
     }
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     p->frames.stuck = freed == 0;
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
 }
 
 /* Direct reclaim, in the thread that needs a frame, unless another thread's has helped while we waited for it. */
@@ -180,23 +180,23 @@ static void frame_lost(void *ctx, rmap_pfn_t pfn)
 {
     struct rmap_pager *p = ctx;
     struct rmap__frames *fs = &p->frames;
-    pthread_mutex_lock(&fs->lock);
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
     unlist(fs, &fs->frame[pfn]);
     fs->lost++;
-    pthread_mutex_unlock(&fs->lock);
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
 }
 
 static void frame_free(void *ctx, rmap_pfn_t pfn)
 {
     struct rmap_pager *p = ctx;
     struct rmap__frames *fs = &p->frames;
-    pthread_mutex_lock(&fs->lock);
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
     unlist(fs, &fs->frame[pfn]);
     RMAP_ASSERT(!rmap__frame_is_free(fs, pfn));
     set_free(fs, pfn);
     fs->returned++;
     fs->stuck = false;
-    pthread_mutex_unlock(&fs->lock);
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
 }
 
 static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
@@ -228,41 +228,41 @@ const struct rmap_frame_ops rmap__frame_ops = {
 
 void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end)
 {
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     p->frames.shut_first = first;
     p->frames.shut_end = end;
     p->frames.returned++;
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
 }
 
 uint64_t rmap__frames_used(struct rmap_pager *p)
 {
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     uint64_t n = used(&p->frames);
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
     return n;
 }
 
 bool rmap__frame_is_lost(struct rmap_pager *p, rmap_pfn_t pfn)
 {
     const struct rmap_page *page = &p->frames.frame[pfn].page;
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     bool lost = (rmap_page_flags(page) & RMAP_PAGE_POISON) && !page->refcount;
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
     return lost;
 }
 
 bool rmap__frame_retire(struct rmap_pager *p, rmap_pfn_t pfn)
 {
     struct rmap__frames *fs = &p->frames;
-    pthread_mutex_lock(&fs->lock);
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
     bool is_free = rmap__frame_is_free(fs, pfn);
     if (is_free) {
         rmap_page_set_flags(&fs->frame[pfn].page, RMAP_PAGE_POISON);
         fs->lost++;
         set_used(fs, pfn);
     }
-    pthread_mutex_unlock(&fs->lock);
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
     return is_free;
 }
 

@@ -6,7 +6,7 @@ size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struc
 {
     struct rmap__frames *fs = &p->frames;
     size_t n = 0;
-    pthread_mutex_lock(&fs->lock);
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
     for (uint64_t left = fs->listed[list]; n < max && left; left--) {
         struct rmap__frame *f = TAILQ_LAST(&fs->list[list], rmap__frame_list);
         TAILQ_REMOVE(&fs->list[list], f, link);
@@ -19,7 +19,7 @@ size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struc
         fs->listed[list]--;
         out[n++] = &f->page;
     }
-    pthread_mutex_unlock(&fs->lock);
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
     return n;
 }
 
@@ -27,19 +27,19 @@ void rmap__list_put(struct rmap_pager *p, struct rmap_page *page, enum rmap__lis
 {
     struct rmap__frames *fs = &p->frames;
     struct rmap__frame *f = (struct rmap__frame *)page;
-    pthread_mutex_lock(&fs->lock);
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
     RMAP_ASSERT(f->list == RMAP__LIST_NONE);
     TAILQ_INSERT_HEAD(&fs->list[list], f, link);
     f->list = list;
     fs->listed[list]++;
-    pthread_mutex_unlock(&fs->lock);
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
 }
 
 void rmap__list_take_place(struct rmap_pager *p, struct rmap_page *page, struct rmap_page *target)
 {
     struct rmap__frames *fs = &p->frames;
     struct rmap__frame *old = (struct rmap__frame *)page, *f = (struct rmap__frame *)target;
-    pthread_mutex_lock(&fs->lock);
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
     if (old->list != RMAP__LIST_NONE && f->list != RMAP__LIST_NONE) {
         TAILQ_REMOVE(&fs->list[f->list], f, link);
         fs->listed[f->list]--;
@@ -47,13 +47,13 @@ void rmap__list_take_place(struct rmap_pager *p, struct rmap_page *page, struct 
         TAILQ_INSERT_AFTER(&fs->list[f->list], old, f, link);
         fs->listed[f->list]++;
     }
-    pthread_mutex_unlock(&fs->lock);
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
 }
 
 uint64_t rmap__list_count(struct rmap_pager *p, enum rmap__list_name list)
 {
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     uint64_t n = p->frames.listed[list];
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
     return n;
 }

@@ -89,9 +89,9 @@ static int free_lazily(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
     if (!freed.marked) return rc;
     RMAP__STAT(p, lazily_freed, freed.marked);
     p->lazy_marks++;
-    pthread_mutex_lock(&p->frames.lock);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     p->frames.stuck = false;
-    pthread_mutex_unlock(&p->frames.lock);
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
     return rc;
 }
 

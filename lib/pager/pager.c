@@ -163,10 +163,10 @@ int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *device)
     struct rmap__call c;
     int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
-    pthread_mutex_lock(&p->lock);
+    rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
     rc = rmap_swap_add(p->swap, device);
     if (!rc) p->has_swap = true;
-    pthread_mutex_unlock(&p->lock);
+    rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
     rmap__call_end(&c);
     return rc;
 }

@@ -22,6 +22,7 @@
 
 #include <base/alloc.h>
 #include <base/assert.h>
+#include <base/mutex.h>
 #include <objrmap/instance.h>
 #include <objrmap/pager.h>
 #include <objrmap/rmap.h>
@@ -99,8 +100,7 @@ struct rmap_pager {
     struct rmap__batch batch;           /* [R] */
     LIST_HEAD(, rmap_space) spaces;     /* [L] */
     struct rmap__space_tree by_address; /* [L] the same spaces, to find the one that a member belongs to */
-    struct rmap_pager_stats
-        stats; /* [a] see RMAP__STAT; of faults, those of gone spaces; committed, spaces [L] */
+    struct rmap_pager_stats stats;      /* [a] see RMAP__STAT; of faults, those of gone spaces; committed, spaces [L] */
 };
 
 /** Of the faults in one space: whose threads then share no counter with those of others. Fields as in rmap_pager_stats. */

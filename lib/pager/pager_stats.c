@@ -5,12 +5,12 @@
 static void frame_gauges(struct rmap_pager *p, struct rmap_pager_stats *out)
 {
     struct rmap__frames *fs = &p->frames;
-    pthread_mutex_lock(&fs->lock);
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
     out->frames_total = fs->total;
     out->frames_used = fs->total - fs->free - fs->lost;
     out->frames_lost = fs->lost;
     out->frames_peak = fs->used_peak;
-    pthread_mutex_unlock(&fs->lock);
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
     out->shared_pages = out->exclusive_pages = 0;
     for (rmap_pfn_t pfn = 0; pfn < fs->total; pfn++) {
         uint32_t mappings = rmap_page_mapcount(&fs->frame[pfn].page);
@@ -55,7 +55,7 @@ int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out)
     struct rmap__call c;
     int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
-    pthread_mutex_lock(&p->lock);
+    rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
     copy_counters(p, out);
     out->regions = out->pagetable_bytes = 0;
     const struct rmap_space *s;
@@ -65,7 +65,7 @@ int rmap_pager_get_stats(struct rmap_pager *p, struct rmap_pager_stats *out)
         out->regions += s->regions.count;
         out->pagetable_bytes += table_bytes(s);
     }
-    pthread_mutex_unlock(&p->lock);
+    rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
     frame_gauges(p, out);
     rmap__call_end(&c);
     return 0;

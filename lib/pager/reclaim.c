@@ -51,6 +51,7 @@ bool rmap__reclaim_begin(struct rmap_pager *p)
         if (pthread_mutex_lock(&p->reclaim_lock) == EDEADLK) return false;
         RMAP__STAT(p, reclaim_waits, 1);
     }
+    rmap__rank_take(RMAP__RANK_RECLAIM, p); /* here, not before: only the mutex knows that it would be inside itself */
     p->reclaiming = true;
     return true;
 }
@@ -58,6 +59,7 @@ bool rmap__reclaim_begin(struct rmap_pager *p)
 void rmap__reclaim_end(struct rmap_pager *p)
 {
     p->reclaiming = false;
+    rmap__rank_drop(RMAP__RANK_RECLAIM, p);
     pthread_mutex_unlock(&p->reclaim_lock);
 }
 

@@ -61,43 +61,43 @@ RB_GENERATE_INTERNAL(rmap__space_tree, rmap_space, node, by_address, static __at
 struct rmap_space *rmap__space_hold(struct rmap_pager *p, const struct rmap_member *m)
 {
     /* A space's members lie inside it: look for the space that contains their address. */
-    pthread_mutex_lock(&p->lock);
+    rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
     struct rmap_space *s = RB_ROOT(&p->by_address);
     while (s && ((const char *)m < (const char *)s || (const char *)m >= (const char *)(s + 1)))
         s = (const char *)m < (const char *)s ? RB_LEFT(s, node) : RB_RIGHT(s, node);
     if (s) s->holds++;
-    pthread_mutex_unlock(&p->lock);
+    rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
     return s;
 }
 
 void rmap__space_let_go(struct rmap_space *s)
 {
     struct rmap_pager *p = s->p;
-    pthread_mutex_lock(&p->lock);
+    rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
     if (--s->holds == 0) pthread_cond_broadcast(&p->unheld);
-    pthread_mutex_unlock(&p->lock);
+    rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
 }
 
 void rmap__space_list(struct rmap_space *s)
 {
     struct rmap_pager *p = s->p;
-    pthread_mutex_lock(&p->lock);
+    rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
     LIST_INSERT_HEAD(&p->spaces, s, link);
     RB_INSERT(rmap__space_tree, &p->by_address, s);
     if (++p->stats.spaces > p->stats.spaces_peak) p->stats.spaces_peak = p->stats.spaces;
-    pthread_mutex_unlock(&p->lock);
+    rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
 }
 
 void rmap__space_unlist(struct rmap_space *s)
 {
     struct rmap_pager *p = s->p;
-    pthread_mutex_lock(&p->lock);
+    rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
     LIST_REMOVE(s, link);
     RB_REMOVE(rmap__space_tree, &p->by_address, s);
     p->stats.spaces--;
     while (s->holds) pthread_cond_wait(&p->unheld, &p->lock);
     rmap__fault_counters_add(s, &p->stats);
-    pthread_mutex_unlock(&p->lock);
+    rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
 }
 
 void rmap__space_clear(struct rmap_space *s)

@@ -138,11 +138,11 @@ static int remove_device(struct rmap_pager *p, struct rmap_device *device)
     struct rmap_swap_stats st;
     int rc;
     for (;; sched_yield()) {
-        pthread_mutex_lock(&p->lock);
+        rmap__mutex_lock(&p->lock, RMAP__RANK_BOOKS);
         rc = rmap_swap_remove(p->swap, device);
         rmap_swap_get_stats(p->swap, &st);
         p->has_swap = st.slots_total > 0;
-        pthread_mutex_unlock(&p->lock);
+        rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
         if (rc != RMAP_ERR_BUSY || rmap_swap_used(p->swap, device)) return rc;
     }
 }

@@ -55,12 +55,12 @@ int64_t rmap_pager_vacate(struct rmap_pager *p, rmap_pfn_t first, uint64_t count
     int rc = rmap__call_begin(&c, p);
     if (rc) return rc;
     int64_t moved = 0;
-    pthread_mutex_lock(&p->vacate_lock);
+    rmap__mutex_lock(&p->vacate_lock, RMAP__RANK_VACATE);
     rmap__frames_shut(p, first, first + count);
     for (rmap_pfn_t pfn = first; pfn < first + count && rc >= 0; pfn++)
         if ((rc = vacate_frame(p, pfn)) > 0) moved++;
     rmap__frames_shut(p, 0, 0);
-    pthread_mutex_unlock(&p->vacate_lock);
+    rmap__mutex_unlock(&p->vacate_lock, RMAP__RANK_VACATE);
     RMAP__STAT(p, migrations, (uint64_t)moved);
     rmap__call_end(&c);
     return moved;

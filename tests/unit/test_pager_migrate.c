@@ -68,7 +68,7 @@ RMAP_TEST(pager_migrate, what_can_move_does_and_what_cannot_stays)
     rmap_page_unlock(w.r, page[5]);
     rmap_page_put(w.r, page[5]);
     CHECK_OK(rmap_page_pin(w.r, page[0]));
-    rmap_page_lock(page[1]);
+    AS_ANOTHER_THREAD(rmap_page_lock(page[1]));
     CHECK_OK(rmap_space_lock(s, 2, 1));
     rmap_page_get(page[3]);
     CHECK_OK(rmap_page_alloc(w.r, RMAP_PFN_NONE, &raw));

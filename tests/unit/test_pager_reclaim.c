@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_pager_reclaim.c  The budget holds, and whatever goes wrong on the way out or in, nothing is lost. */
+#include "support/other_thread.h"
 #include "unit/pager_world.h"
 
 static struct world w;
@@ -224,7 +225,7 @@ RMAP_TEST(pager_reclaim, a_page_whose_lock_is_taken_is_left_alone)
     map_at(s, 4, 1, RW);
     put(s, 4, 4);
     struct rmap_page *page = page_at(&w, s, 4);
-    rmap_page_lock(page);
+    AS_ANOTHER_THREAD(rmap_page_lock(page));
     CHECK_EQ(rmap_reclaim(w.p, 10), 0);
     rmap_page_unlock(w.r, page);
     CHECK_EQ(rmap_reclaim(w.p, 10), 1);
