@@ -6,6 +6,7 @@
  */
 #include "unit/pager_world.h"
 
+#include <core/core.h>
 #include <objrmap/device.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -205,6 +206,68 @@ RMAP_TEST(pager_threads, C4_a_device_goes_while_spaces_come_and_go)
     join(x, THREADS);
     for (rmap_vpn_t v = 0; v < 20; v++) CHECK_EQ(get(p, v), v * 10);
     world_fini(&w);
+}
+
+/* ---- against each other ---- */
+
+#define VERBS 3000
+static struct rmap_page *aged[64];
+
+/* Takes the lock of one page after the other, of those that are about to move, and ages it. */
+static void *age_without_end(void *arg)
+{
+    (void)arg;
+    struct rmap_result result;
+    for (unsigned n = 0; n < VERBS; n++) {
+        struct rmap_page *page = aged[n % 64];
+        rmap_page_lock(page);
+        EXPECT(!rmap_referenced(w.r, &page, 1, 0, &result));
+        /* Its one entry is seen, or the move has it in hand: then the page is locked, but by the move. */
+        EXPECT(result.outcome == RMAP_DONE && result.hits == 1);
+        rmap_page_unlock(w.r, page);
+    }
+    return NULL;
+}
+
+#ifdef RMAP_DEBUG
+static _Atomic unsigned flights;
+static void count_flights(void *ctx, enum rmap__yield_point at)
+{
+    (void)ctx;
+    flights += at == RMAP__AT_MOVE_LANDED;
+}
+#endif
+
+/* S: 64 pages go to and fro, 100 times, while another thread locks and ages them: the move holds a run and wants pages, the
+ * ageing holds a page and wants the run. A flight that ends early has met a page that the other one had locked: so there are
+ * never more of them than moves and verbs together, whoever is quicker. */
+RMAP_TEST(pager_threads, F1_a_move_backs_off_and_both_get_on)
+{
+#ifndef RMAP_DEBUG
+    TEST_SKIP("flights are counted at the yield points of debug builds");
+#else
+    world_init(&w, 100, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    struct worker x;
+    map_at(s, 0, 64, RW);
+    for (rmap_vpn_t v = 0; v < 64; v++) {
+        put(s, v, v);
+        aged[v] = page_at(&w, s, v);
+    }
+    flights = 0;
+    w.r->yield = count_flights;
+    run(age_without_end, &x, 1, s);
+    for (unsigned n = 0; n < 100; n++) {
+        rmap_vpn_t to = n % 2 ? 0 : 100;
+        CHECK_OK(rmap_space_move(s, 100 - to, 64, 64, RMAP_MOVE_FIXED, &to));
+    }
+    join(&x, 1);
+    CHECK(flights >= 100);
+    CHECK_LE(flights, 100 + VERBS);
+    CHECK_EQ(stats(&w).moves_reindexed, 6400);
+    for (rmap_vpn_t v = 0; v < 64; v++) CHECK_EQ(get(s, v), v);
+    world_fini(&w);
+#endif
 }
 
 /* ---- the pager's books ---- */
