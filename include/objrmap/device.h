@@ -27,7 +27,11 @@ struct rmap_device_stats {
     uint64_t writes, reads, errors; /**< pages */
 };
 
-/** Implemented by a device. Calls may block and do I/O; no rmap page-table lock is held. Thread-safe. */
+/**
+ * Implemented by a device. Calls may block and do I/O; no rmap page-table lock is held. Thread-safe: any two calls may run at
+ * once, but two writes of one slot, and a write and a discard of it. A slot may be discarded and written again while it is
+ * being read: what that read brings is then looked at by nobody.
+ */
 struct rmap_device_ops {
     size_t struct_size;
     const char *name;
@@ -36,7 +40,7 @@ struct rmap_device_ops {
     void (*write)(struct rmap_device *d, struct rmap_io *io, size_t n);
     /** Fetch n pages. A slot never written is an error (IO_READ), not zeroes. */
     void (*read)(struct rmap_device *d, struct rmap_io *io, size_t n);
-    /** The slot's content is not needed any more. Must not fail or block. May be NULL. */
+    /** The slot's content is not needed any more. Must not fail or block (leaf locks only). May be NULL. */
     void (*discard)(struct rmap_device *d, uint32_t slot);
     void (*get_stats)(struct rmap_device *d, struct rmap_device_stats *out);
     void (*destroy)(struct rmap_device *d);

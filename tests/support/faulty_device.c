@@ -28,8 +28,10 @@ static void faulty_write(struct rmap_device *d, struct rmap_io *io, size_t n)
             continue;
         }
         if (i && io[i].slot <= io[i - 1].slot) abort(); /* not in ascending order */
+        pthread_mutex_lock(&f->lock);
         if (!f->slot[io[i].slot]) f->slot[io[i].slot] = malloc(page);
         memcpy(f->slot[io[i].slot], io[i].data, page);
+        pthread_mutex_unlock(&f->lock);
         io[i].error = 0;
     }
 }
@@ -44,9 +46,11 @@ static void faulty_read(struct rmap_device *d, struct rmap_io *io, size_t n)
             if (f->read_error) io[i].error = f->read_error;
             continue;
         }
+        pthread_mutex_lock(&f->lock);
         io[i].error = f->slot[io[i].slot] ? 0 : RMAP_ERR_IO_READ;
+        if (!io[i].error) memcpy(io[i].data, f->slot[io[i].slot], page);
+        pthread_mutex_unlock(&f->lock);
         if (io[i].error) continue;
-        memcpy(io[i].data, f->slot[io[i].slot], page);
         if (read == f->spoil_read_at) ((unsigned char *)io[i].data)[page / 3] ^= 0x10;
     }
     call_once(f, &f->during_read);
@@ -56,8 +60,10 @@ static void faulty_discard(struct rmap_device *d, uint32_t slot)
 {
     struct faulty_device *f = (struct faulty_device *)d;
     f->discards++;
+    pthread_mutex_lock(&f->lock);
     free(f->slot[slot]);
     f->slot[slot] = NULL;
+    pthread_mutex_unlock(&f->lock);
 }
 
 static void faulty_get_stats(struct rmap_device *d, struct rmap_device_stats *out)
@@ -89,6 +95,7 @@ void faulty_device_init(struct faulty_device *f, uint64_t slots, unsigned page_s
     *f = (struct faulty_device){
         .base = {.ops = &ops, .slots = slots, .page_shift = page_shift},
         .slot = calloc(slots, sizeof *f->slot),
+        .lock = PTHREAD_MUTEX_INITIALIZER,
         .write_error = RMAP_ERR_IO_WRITE,
         .read_error = RMAP_ERR_IO_READ,
     };

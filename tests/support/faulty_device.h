@@ -7,16 +7,18 @@
  *     rmap_swap_add(s, &f.base);                    destroying the map ends it
  *     f.fail_write_at = f.writes + 3;               the third page written from here fails, once, with f.write_error
  *
- * Page numbers count from 1 over the device's life. Not for more than one thread at a time.
+ * Page numbers count from 1 over the device's life. Any number of threads; what is to fail, and the hooks, are set at quiet points.
  */
 #ifndef RMAP_TESTS_SUPPORT_FAULTY_DEVICE_H
 #define RMAP_TESTS_SUPPORT_FAULTY_DEVICE_H
 
 #include <objrmap/device.h>
+#include <pthread.h>
 
 struct faulty_device {
     struct rmap_device base;
     unsigned char **slot; /**< contents, NULL where there is none */
+    pthread_mutex_t lock; /**< guards them */
     _Atomic uint64_t writes, reads, discards; /**< pages so far */
     _Atomic uint64_t calls;                   /**< of write */
     uint64_t fail_write_at, fail_read_at; /**< this page fails; 0: none */
