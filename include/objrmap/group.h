@@ -41,7 +41,7 @@ struct rmap_member {
     struct rmap *r;                /**< [c] public, read-only */
     struct rmap_mmu mmu;           /**< [c] public, read-only */
     void *user;                    /**< public: the embedder's */
-    struct rmap__node *node;       /**< [G] */
+    struct rmap__node *node;       /**< [S][G] written under both, exclusive; read under either */
     struct rmap__tag *open_tag;    /**< [S] counted hold on the open epoch's tag */
     struct rmap__tag *home_tag;    /**< [S] open_tag; while forking the newest closed epoch's, counted */
     RMAP_ATOMIC(struct rmap__track *) track; /**< [S][G] tracked ranges, shared with forked members; NULL: none */
