@@ -303,6 +303,7 @@ enum { CROWD = 10000 };
 
 static struct {
     struct tiny *t, child;
+    struct rmap_mmu mmu; /* the child's */
     pthread_t thread, looker;
     unsigned candidates, since, rests, most;
     bool started;
@@ -311,10 +312,9 @@ static struct {
 
 static void *fork_late(void *arg)
 {
-    struct rmap_mmu mmu = tiny_mmu(&late.child);
     struct rmap_fork f;
     (void)arg;
-    if (rmap_fork_begin(&late.t[0].m, &late.child.m, &mmu, &f)) abort();
+    if (rmap_fork_begin(&late.t[0].m, &late.child.m, &late.mmu, &f)) abort();
     late.in = true;
     rmap_fork_commit(&f); /* nothing is copied: page 0 is not this child's */
     return NULL;
@@ -351,6 +351,7 @@ RMAP_TEST(bounded, F2_a_fork_waits_for_256_spaces_at_most)
     struct rmap_page *page = tiny_write(&late.t[0], 0);
     for (unsigned i = 1; i < CROWD; i++) tiny_fork(&late.t[0], &late.t[i]);
     tiny_zap(&late.t[1], 0);
+    late.mmu = tiny_mmu(&late.child);
     late.looker = pthread_self();
     w.r->yield = count_steps;
     struct rmap_result res;
