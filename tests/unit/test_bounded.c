@@ -5,15 +5,7 @@
  * The world of most tests: a parent, space 0, and kids 1 … 640, all mapping page 7 (and 8). A walk rests behind spaces 255 and
  * 511; there, in debug builds, somebody forks, exits, or leaves for another group.
  */
-#include "support/other_thread.h"
-#include "unit/tiny_space.h"
-
-#include <core/core.h>
-#include <core/position.h>
-#include <objrmap/usage.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
+#include "support/test.h"
 
 #ifndef RMAP_DEBUG
 
@@ -23,6 +15,16 @@ RMAP_TEST(bounded, is_shown_in_debug_builds_only)
 }
 
 #else
+
+#include "support/other_thread.h"
+#include "unit/tiny_space.h"
+
+#include <core/core.h>
+#include <core/position.h>
+#include <objrmap/usage.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
 
 enum { KIDS = 640, SPACES = KIDS + 1, ROOM = SPACES + 8, EPOCH = 300 };
 
