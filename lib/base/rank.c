@@ -41,7 +41,6 @@ static const char *const names[RMAP__RANKS] = {
     [RMAP__RANK_INSTANCE] = "instance mutex",
     [RMAP__RANK_BOOKS] = "books mutex",
     [RMAP__RANK_HOST] = "host mutex",
-    [RMAP__RANK_BOOKS] = "books mutex",
     [RMAP__RANK_FRAMES] = "frames mutex",
     [RMAP__RANK_SLOTS] = "slot mutex",
     [RMAP__RANK_DEVICE_WRITE] = "device's write mutex",
