@@ -41,7 +41,7 @@ struct rmap_member {
     struct rmap *r;                /**< [c] public, read-only */
     struct rmap_mmu mmu;           /**< [c] public, read-only */
     void *user;                    /**< public: the embedder's */
-    struct rmap__node *node;       /**< [G] */
+    struct rmap__node *node;       /**< [S][G] written under both, exclusive; read under either */
     struct rmap__tag *open_tag;    /**< [S] counted hold on the open epoch's tag */
     struct rmap__tag *home_tag;    /**< [S] open_tag; while forking the newest closed epoch's, counted */
     RMAP_ATOMIC(struct rmap__track *) track; /**< [S][G] tracked ranges, shared with forked members; NULL: none */
@@ -70,14 +70,16 @@ RMAP_API int rmap_member_init(struct rmap *r, struct rmap_member *m, const struc
 
 /**
  * Leave the group (exit). Everything must be zapped before (rmap_zap).
- * => Space lock held exclusively. Takes the group lock exclusively for O(epochs merged). Frees dead tree objects.
+ * => Space lock held exclusively. Takes the group lock exclusively for O(epochs merged + look-ups under way that rest), then
+ *    the instance mutex if this was the last member or groups without members are left. Frees dead tree objects.
  * @return 0; NULL_ARG; BUSY (mappings or swap entries are left, or a fork is going on); DEAD (not a member).
  */
 RMAP_API int rmap_member_leave(struct rmap_member *m);
 
 /**
  * Let the MMU free the tables inside [first, first + count) that hold no entry (ops->trim), while no walk can be in them.
- * => Space lock held exclusively. Takes the group lock exclusively; the MMU flushes and frees under it.
+ * => Space lock held exclusively. Takes the group lock exclusively for all of it, O(tables that the range has): the MMU
+ *    looks through them, flushes and frees under it. Trim large ranges part by part.
  * @return 0 (also if the MMU has no trim); NULL_ARG; DEAD; RANGE.
  */
 RMAP_API int rmap_member_trim(struct rmap_member *m, rmap_vpn_t first, uint64_t count);

@@ -10,8 +10,8 @@
  * => Each page is referenced by the caller and occurs once. Each is locked by the caller and stays so; whoever locks many waits
  *    for the first at most (rmap_page_lock) and only tries the others (rmap_page_try_lock): two batches may meet in any order.
  *    With RMAP_LOCK_PAGES the verb does just that, and unlocks at its end: pages that it could not lock are INCOMPLETE, BUSY.
- * => Takes the group lock shared, then run locks; no space lock. Allocates nothing. Blocks only for those locks and for
- *    the MMU's flush, which is done on return.
+ * => Takes the group lock shared, for at most 256 spaces at a time, then run locks; no space lock. Allocates nothing. Blocks
+ *    only for those locks and for the MMU's flush, which is done on return.
  * => results[i] belongs to pages[i], whatever happened to the others. The return value is about the arguments alone: 0;
  *    NULL_ARG; INVALID (flags that the verb does not know); UNKNOWN_PAGE (no frame section holds it; nothing was done to
  *    any page).
@@ -130,8 +130,8 @@ struct rmap_cursor {
  * a mapping that it was shown, also fork, let spaces exit (F4), or leave off. Members may leave meanwhile: look one up by your
  * own books before you use it. Source before target as in every walk (INV-4): a mapping that is copied while the cursor is
  * open is shown, or its source was before the copy.
- * => Page locked and referenced from open to close. Takes the group lock shared, for at most 256 spaces at a time, and to open
- *    and close exclusively, O(1). Open allocates. Close always, also after an error of yours; it may be called twice.
+ * => Page locked and referenced from open to close. Takes the group lock shared, for at most 256 spaces at a time. Open
+ *    allocates. Close always, also after an error of yours; it may be called twice.
  * @return open: 0; NULL_ARG; UNKNOWN_PAGE; NOMEM. next: 1 with *out filled; 0 at the end; NULL_ARG.
  */
 RMAP_API int rmap_cursor_open(struct rmap *r, struct rmap_page *page, struct rmap_cursor *c);
@@ -163,7 +163,8 @@ RMAP_API int rmap_poison(struct rmap *r, struct rmap_page *const *pages, size_t 
  *    going on.
  * => The count is exact, and DONE true, only while no entry of the slot comes or goes (fork, zap, fault: their space
  *    locks). A caller who looks at each entry again, and comes back until the slot counts none, needs no more.
- * => Takes the group lock shared, then run locks. Allocates nothing. Blocks only for those locks.
+ * => Takes the group lock shared, for at most 256 spaces or tables at a time, then run locks. Allocates nothing. Blocks only
+ *    for those locks.
  * @return 0 with *result: DONE (hits = the slot's count); INCOMPLETE; PARTIAL (STOPPED by `fn`). `mapcount` is the
  *   slot's count at the start, `visits` those of both rounds. NULL_ARG; ABSENT (no such live slot, or an instance
  *   without swap).

@@ -86,9 +86,9 @@ RMAP_API int rmap_member_get_usage(struct rmap_member *m, struct rmap_usage *out
 
 /**
  * What m's whole group has.
- * => m's space lock held, shared is enough; no other member's. Takes the group lock shared for the scan of each member, then
- *    run locks as above, and exclusively at both ends, O(1): between two members forks and exits go on. A member that leaves
- *    before its turn is not counted, one that is forked meanwhile is.
+ * => m's space lock held, shared is enough; no other member's. Takes the group lock shared, for at most 256 tables at a time,
+ *    then run locks as above: in between forks and exits go on. A member that leaves before its turn is not counted, of one
+ *    that leaves in its turn what was seen by then; one that is forked meanwhile is.
  * Cost: as above, summed over the members, and one step for each fork-tree node.
  * @return as rmap_member_get_usage, for any member.
  */

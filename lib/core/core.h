@@ -72,14 +72,14 @@ struct rmap {
     void (*yield)(void *ctx, enum rmap__yield_point at); /* tests only; NULL: nothing happens */
     void *yield_ctx;
 #endif
-    struct rmap_allocator alloc; /* [c] */
-    const struct rmap_frame_ops *frames;
+    struct rmap_allocator alloc;         /* [c] */
+    const struct rmap_frame_ops *frames; /* [c], and the next three */
     void *frames_ctx;
     const struct rmap_swap_ops *swap; /* NULL: none */
     void *swap_ctx;
     struct rmap__section *sections; /* sorted by first; changed only while nobody else uses the instance */
     size_t section_count;
-    pthread_mutex_t lock;                        /* [I] guards groups; taken inside no other lock but a group's */
+    pthread_mutex_t lock; /* [I] itself. Taken with nothing held; inside it group locks are tried */
     LIST_HEAD(rmap__groups, rmap__group) groups; /* [I] with members */
     struct rmap__groups ghosts;                  /* [I] without: pages or slots still name their tags */
     _Atomic uint32_t ghost_count;                /* [a] of them: is it worth taking the mutex? */
@@ -142,7 +142,8 @@ struct rmap__group {
     uint64_t edits;                   /* [g] spaces that joined or left: does what a look-up remembers still hold? */
     _Atomic uint64_t tags;            /* [a] not yet freed */
     _Atomic(struct rmap__tag *) dead; /* [a] tags with refs 0, to be freed by a holder of the exclusive lock */
-    /* [a] where the last page was found that one space alone maps; a guess that spares searches. Cleared when it leaves. */
+    /* [a] where the last page was found that one space alone maps; a guess that spares searches. Set with [G] held shared,
+     * cleared under [G] when it leaves: so a walk may follow it. */
     _Atomic(struct rmap_member *) hint;
     LIST_HEAD(rmap__visits, rmap__visit) visits; /* [V] look-ups under way that let the lock go in between */
     pthread_spinlock_t visits_lock; /* [V] held shared: for the list. Holders of [G] exclusive need it not */

@@ -91,8 +91,9 @@ static const struct rmap__visitor to_migration = {.verb = RMAP_WALK_MIGRATE,
                                                .flush_in_run = true};
 
 /*
- * Restore the flock's entries. A walk that looks for one page alone leaves none: the candidates stand still under the
- * group lock, and the only new entries are a fork's copies of ones not restored yet, further on in the order (INV-4).
+ * Restore the flock's entries. A walk that looks for one page alone leaves none: the only new entries are a fork's copies,
+ * of ones not restored yet, and then further on in the order (INV-4), also if the child joined while the walk rested; or
+ * of restored ones.
  * So what is counted after it has no entry any more: somebody dropped it and has still to lower the count. Of a batch
  * that is not certain, since a huge entry at one page hides the pages behind it: hence the second walk. Two in all,
  * whatever others do.

@@ -2,12 +2,22 @@
 /**
  * @file core/walk.c  The walk: every mapping of a page, found by its owner and index.
  *
- * Lock order, outermost first, and why:
+ * Lock order, outermost first; debug builds stop at a wait in another one (base/rank.h):
  *
- *     space lock   fork, move and exit change many entries at once; faults share it          (the embedder's)
- *       page lock  owner and index stand still; one verb at a time on a page                 (bit in the descriptor)
- *         group    the tree stands still: walks share it, edits are O(1) and exclusive       (rwlock, writers first)
- *           run    the entries of one table stand still, but for accessed and dirty          (the MMU's)
+ *     space            the embedder's. Fork, move and exit change many entries at once; faults share it
+ *       page           a bit in the descriptor. Owner and index stand still; one verb at a time on a page
+ *         group        rwlock, writers first. The tree stands still: look-ups share it, edits have it alone
+ *           run        the MMU's. The entries of one table stand still, but for accessed and dirty
+ *             leaves   slots, host's and devices' mutexes; beside the runs: list of rests, of groups
+ *
+ *     page in space    a fault, a fork that copies a pinned page, a move: they come with the space held. Page verbs take no
+ *                      space lock, so reclaim may call them inside a fault
+ *     page in page     only by try: batches hold many, in any order; so the walk's first page is waited for with none held
+ *     group in page    the owner says which group, and is the page's; a verb keeps its pages over many group sections
+ *     run in group     members, and the tables that they bring, stay while we look into one space after another
+ *     page in run      only by try: a fault, a move, free_lazily find the page by its entry. Who waited here would wait for
+ *                      a walk that waits for the run
+ *     run in run       fork's child's inside its parent's, of another MMU; a child has no child yet, so there is no cycle
  *
  * Candidates of a page owned by epoch e of node N, in order: N's space; then for each epoch from e to the newest its
  * children, oldest first, each whole subtree in pre-order. So a fork's source comes before its child (INV-4): a mapping
@@ -183,7 +193,7 @@ static void leave_hint(const struct rmap__walk *w, struct rmap__group *g)
  * Let others in (F2): forks, exits, whoever waits for the group lock. What the walk remembers of the tree holds if nobody
  * joined or left meanwhile. Otherwise its position does still (position.c), and nothing else: it goes on without bounds, and
  * pages that were done before the rest get none either, since a fork may have hung a child beside the bound meanwhile.
- * See "A walk that lets go in between" in docs/design/fork-tree.md. @return where its candidates begin now, or NULL.
+ * See "A walk that rests" in docs/design/fork-tree.md. @return where its candidates begin now, or NULL.
  */
 static struct rmap__epoch *walk_rest(struct rmap__walk *w, struct rmap__group *g)
 {

@@ -5,15 +5,7 @@
  * The world of most tests: a parent, space 0, and kids 1 … 640, all mapping page 7 (and 8). A walk rests behind spaces 255 and
  * 511; there, in debug builds, somebody forks, exits, or leaves for another group.
  */
-#include "support/other_thread.h"
-#include "unit/tiny_space.h"
-
-#include <core/core.h>
-#include <core/position.h>
-#include <objrmap/usage.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
+#include "support/test.h"
 
 #ifndef RMAP_DEBUG
 
@@ -23,6 +15,16 @@ RMAP_TEST(bounded, is_shown_in_debug_builds_only)
 }
 
 #else
+
+#include "support/other_thread.h"
+#include "unit/tiny_space.h"
+
+#include <core/core.h>
+#include <core/position.h>
+#include <objrmap/usage.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
 
 enum { KIDS = 640, SPACES = KIDS + 1, ROOM = SPACES + 8, EPOCH = 300 };
 
@@ -303,6 +305,7 @@ enum { CROWD = 10000 };
 
 static struct {
     struct tiny *t, child;
+    struct rmap_mmu mmu; /* the child's */
     pthread_t thread, looker;
     unsigned candidates, since, rests, most;
     bool started;
@@ -311,10 +314,9 @@ static struct {
 
 static void *fork_late(void *arg)
 {
-    struct rmap_mmu mmu = tiny_mmu(&late.child);
     struct rmap_fork f;
     (void)arg;
-    if (rmap_fork_begin(&late.t[0].m, &late.child.m, &mmu, &f)) abort();
+    if (rmap_fork_begin(&late.t[0].m, &late.child.m, &late.mmu, &f)) abort();
     late.in = true;
     rmap_fork_commit(&f); /* nothing is copied: page 0 is not this child's */
     return NULL;
@@ -351,6 +353,7 @@ RMAP_TEST(bounded, F2_a_fork_waits_for_256_spaces_at_most)
     struct rmap_page *page = tiny_write(&late.t[0], 0);
     for (unsigned i = 1; i < CROWD; i++) tiny_fork(&late.t[0], &late.t[i]);
     tiny_zap(&late.t[1], 0);
+    late.mmu = tiny_mmu(&late.child);
     late.looker = pthread_self();
     w.r->yield = count_steps;
     struct rmap_result res;
