@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file unit/test_pager_host_threads.c  The pager behind the host MMU, its windows loaded and stored by ordinary threads.
+ *
+ * A fault on what is away for the moment (a range that is being moved or protected) yields and retries: `waits` counts that.
+ * Accesses are atomic and unknown to TSan, which cannot know that two addresses show one frame, and takes each mapping call
+ * for a store to all its bytes.
+ */
+#include "support/counting_alloc.h"
+#include "support/faulty_device.h"
+#include "support/prng.h"
+#include "support/test.h"
+
+#include <errno.h>
+#include <objrmap/host.h>
+#include <objrmap/pager.h>
+#include <objrmap/space.h>
+#include <objrmap/verify.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <ucontext.h>
+
+#define PAGE 4096u
+#define WINDOW 512
+#define THREADS 3
+
+struct world {
+    struct test_alloc alloc;
+    struct rmap_memory memory;
+    struct rmap_host *host;
+    struct rmap_mmu_provider provider;
+    struct faulty_device device;
+    struct rmap_pager *p;
+};
+static struct world w;
+static atomic_ulong waits, entered;
+
+/* The access comes from the page fault's error code where the machine has one; else it is taken for a write. */
+static void handle(int number, siginfo_t *info, void *context)
+{
+    unsigned access = RMAP_WRITE;
+#if defined(__x86_64__)
+    if (!(((ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & 2)) access = RMAP_READ;
+#else
+    (void)context;
+#endif
+    const int saved = errno;
+    entered++;
+    int error = rmap_host_fault(w.host, info->si_addr, access);
+    if (error == RMAP_ERR_ACCESS || error == RMAP_ERR_ABSENT) {
+        waits++;
+        sched_yield();
+    } else if (error) {
+        fprintf(stderr, "fault: %s\n", rmap_error_name(error));
+        signal(number, SIG_DFL);
+    }
+    errno = saved;
+}
+
+static void world_init(uint64_t frames)
+{
+    memset(&w, 0, sizeof w);
+    waits = entered = 0;
+    test_alloc_init(&w.alloc);
+    CHECK_OK(rmap_memory_init(&w.memory, frames, 12));
+    struct rmap_host_options ho = {sizeof ho, &w.memory, &w.alloc.a, WINDOW, 0};
+    CHECK_OK(rmap_host_create(&ho, &w.host));
+    w.provider = rmap_host_provider(w.host);
+    faulty_device_init(&w.device, 4096, 12);
+    struct rmap_pager_options po = {.struct_size = sizeof po,
+                                    .alloc = &w.alloc.a,
+                                    .provider = &w.provider,
+                                    .memory = &w.memory,
+                                    .frames = frames,
+                                    .page_shift = 12,
+                                    .swap = &w.device.base,
+                                    .evict_batch = 8};
+    CHECK_OK(rmap_pager_create(&po, &w.p));
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+}
+
+static void verify(void)
+{
+    struct rmap_verify_report report;
+    int rc = rmap_pager_verify(w.p, &report);
+    if (rc) TEST_FAIL("%s: %s: %s", rmap_error_name(rc), report.invariant ? report.invariant : "?", report.text);
+}
+
+static void world_fini(void)
+{
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGBUS, SIG_DFL);
+    verify();
+    CHECK_OK(rmap_pager_destroy(w.p));
+    CHECK_OK(rmap_host_destroy(w.host));
+    rmap_memory_fini(&w.memory);
+    CHECK_EQ(w.alloc.live_bytes, 0);
+}
+
+static struct rmap_pager_stats stats(void)
+{
+    struct rmap_pager_stats s;
+    CHECK_OK(rmap_pager_get_stats(w.p, &s));
+    return s;
+}
+
+static uint64_t *word(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
+{
+    return (uint64_t *)(void *)((char *)rmap_host_base(&rmap_space_member(s)->mmu) + vpn * PAGE) + n;
+}
+
+__attribute__((no_sanitize_thread)) static uint64_t get(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
+{
+    return __atomic_load_n(word(s, vpn, n), __ATOMIC_SEQ_CST);
+}
+
+__attribute__((no_sanitize_thread)) static void put(struct rmap_space *s, rmap_vpn_t vpn, unsigned n, uint64_t value)
+{
+    __atomic_store_n(word(s, vpn, n), value, __ATOMIC_SEQ_CST);
+}
+
+__attribute__((no_sanitize_thread)) static void add(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
+{
+    __atomic_fetch_add(word(s, vpn, n), 1, __ATOMIC_SEQ_CST);
+}
+
+static struct rmap_space *space_with_region(uint64_t pages)
+{
+    struct rmap_space *s;
+    rmap_vpn_t at = 0;
+    CHECK_OK(rmap_space_create(w.p, &s));
+    CHECK_OK(rmap_space_map(s, &at, pages, RMAP_READ | RMAP_WRITE, RMAP_MAP_FIXED));
+    return s;
+}
+
+/* ---- pages that all threads want at once ---- */
+
+#define FRESH 64
+
+struct toucher {
+    struct rmap_space *s;
+    pthread_barrier_t *barrier;
+    bool read_first;
+};
+
+static void *touch_all(void *arg)
+{
+    struct toucher *t = arg;
+    pthread_barrier_wait(t->barrier);
+    for (rmap_vpn_t v = 0; v < FRESH; v++) {
+        if (t->read_first) get(t->s, v, 0);
+        add(t->s, v, 0);
+    }
+    return NULL;
+}
+
+/* Each thread adds one to word 0 of each page, all in the same order. An add into a page that was made twice is lost. */
+static void touch_at_once(struct rmap_space *s, bool read_first, uint64_t before)
+{
+    pthread_t thread[THREADS];
+    pthread_barrier_t barrier;
+    struct toucher t = {s, &barrier, read_first};
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    for (unsigned i = 0; i < THREADS; i++) CHECK_EQ(pthread_create(&thread[i], NULL, touch_all, &t), 0);
+    for (unsigned i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
+    pthread_barrier_destroy(&barrier);
+    for (rmap_vpn_t v = 0; v < FRESH; v++) CHECK_EQ(get(s, v, 0), before + THREADS);
+}
+
+/* pages 0-63: written first, read first, shared by a child, on swap */
+RMAP_TEST(pager_host_threads, each_page_that_threads_touch_at_once_is_made_once)
+{
+    world_init(4 * FRESH);
+    for (unsigned read_first = 0; read_first < 2; read_first++) {
+        struct rmap_space *s = space_with_region(FRESH), *child;
+        struct rmap_pager_stats before = stats(), after;
+        touch_at_once(s, read_first, 0);
+        after = stats();
+        CHECK_EQ(after.anon_new - before.anon_new, FRESH);
+        CHECK_EQ(after.frames_used - before.frames_used, FRESH);
+        CHECK_OK(rmap_space_fork(s, &child));
+        before = stats();
+        touch_at_once(child, read_first, THREADS);
+        after = stats();
+        CHECK_EQ(after.cow_copies - before.cow_copies, FRESH);
+        CHECK_EQ(after.frames_used - before.frames_used, FRESH);
+        touch_at_once(s, read_first, THREADS); /* alone again: in place */
+        CHECK_EQ(stats().cow_copies, after.cow_copies);
+        CHECK_EQ(stats().frames_used, after.frames_used);
+        CHECK_OK(rmap_space_destroy(child));
+        CHECK_EQ(rmap_reclaim(w.p, FRESH), FRESH);
+        before = stats();
+        touch_at_once(s, read_first, 2 * THREADS);
+        after = stats();
+        CHECK_EQ(after.swap_ins - before.swap_ins, FRESH);
+        CHECK_EQ(after.frames_used - before.frames_used, FRESH);
+        CHECK_OK(rmap_space_destroy(s));
+    }
+    world_fini();
+}
+
+/* ---- a fault while another thread is inside a call ---- */
+
+static atomic_bool reclaim_is_inside;
+
+static void wait_for_the_fault(struct faulty_device *d)
+{
+    (void)d;
+    const unsigned long faults = entered;
+    reclaim_is_inside = true;
+    while (entered == faults) sched_yield();
+    for (unsigned i = 0; i < 1000; i++) sched_yield(); /* time to do what it can do */
+}
+
+static void *touch_when_inside(void *arg)
+{
+    while (!reclaim_is_inside) sched_yield();
+    for (rmap_vpn_t v = 0; v < 32; v++) add(arg, v, 1);
+    return NULL;
+}
+
+/* pages 0-31: a reclaim writes them to swap, and is in the middle of that when a thread stores into all of them */
+RMAP_TEST(pager_host_threads, a_fault_is_served_while_another_thread_is_inside_a_call)
+{
+    world_init(128);
+    struct rmap_space *s = space_with_region(32);
+    pthread_t t;
+    for (rmap_vpn_t v = 0; v < 32; v++) put(s, v, 0, 100 + v);
+    rmap_host_drop_all(w.host);
+    reclaim_is_inside = false;
+    w.device.during_write = wait_for_the_fault;
+    CHECK_EQ(pthread_create(&t, NULL, touch_when_inside, s), 0);
+    CHECK(rmap_reclaim(w.p, 16) > 0);
+    pthread_join(t, NULL);
+    CHECK(reclaim_is_inside);
+    for (rmap_vpn_t v = 0; v < 32; v++) {
+        CHECK_EQ(get(s, v, 0), 100 + v);
+        CHECK_EQ(get(s, v, 1), 1);
+    }
+    CHECK_OK(rmap_space_destroy(s));
+    world_fini();
+}
+
+/* ---- counters that never go back ---- */
+
+#define COUNTED 8
+#define WRITERS 2
+
+struct writer {
+    struct rmap_space *s;
+    unsigned number; /* and the word of each page that is its own */
+    atomic_bool *stop;
+    uint64_t mine[COUNTED];
+    atomic_ulong rounds;
+    unsigned long wrong;
+};
+
+/* Pages in order 0 … 7, so that at any moment a page's counter is the next one's, or one more. */
+static void *count(void *arg)
+{
+    struct writer *t = arg;
+    while (!*t->stop) {
+        for (unsigned v = 0; v < COUNTED; v++) {
+            t->wrong += get(t->s, v, t->number) != t->mine[v];
+            put(t->s, v, t->number, ++t->mine[v]);
+        }
+        t->rounds++;
+    }
+    return NULL;
+}
+
+/* The child is one moment: neither older than what was stored before the fork nor newer than what is there after it, and no
+ * store is in it without those that its thread made before. */
+static void check_fork(struct rmap_space *s)
+{
+    uint64_t before[WRITERS][COUNTED], in[WRITERS][COUNTED];
+    struct rmap_space *child;
+    for (unsigned t = 0; t < WRITERS; t++)
+        for (unsigned v = 0; v < COUNTED; v++) before[t][v] = get(s, v, t);
+    CHECK_OK(rmap_space_fork(s, &child));
+    for (unsigned t = 0; t < WRITERS; t++)
+        for (unsigned v = 0; v < COUNTED; v++) {
+            in[t][v] = get(child, v, t);
+            CHECK_LE(before[t][v], in[t][v]);
+            CHECK_LE(in[t][v], get(s, v, t));
+            if (v) CHECK(in[t][v - 1] - in[t][v] <= 1);
+        }
+    for (unsigned t = 0; t < WRITERS; t++) CHECK(in[t][0] - in[t][COUNTED - 1] <= 1);
+    for (unsigned v = 0; v < COUNTED; v++) put(child, v, 0, UINT64_MAX); /* nobody's but the child's */
+    CHECK_OK(rmap_space_destroy(child));
+}
+
+static void check_read(struct rmap_space *s, rmap_vpn_t page)
+{
+    uint64_t before = get(s, page, 1), value;
+    CHECK_OK(rmap_space_read(s, page * PAGE + sizeof value, &value, sizeof value, NULL));
+    CHECK_LE(before, value);
+    CHECK_LE(value, get(s, page, 1));
+}
+
+/* Writers come to a page that is away, and wait there. */
+static void let_them_wait(void)
+{
+    for (const unsigned long from = waits; waits < from + 4;) sched_yield();
+}
+
+static void disturb(struct rmap_space *s, struct prng *random)
+{
+    const rmap_vpn_t page = prng_below(random, COUNTED);
+    rmap_vpn_t to = 100;
+    switch (prng_below(random, 9)) {
+    case 0:
+    case 1:
+        check_fork(s);
+        break;
+    case 2:
+    case 3:
+        rmap_reclaim(w.p, 1 + prng_below(random, 8));
+        break;
+    case 4:
+        rmap_pager_vacate(w.p, prng_below(random, 2) * 32, 32);
+        break;
+    case 5: /* away and back, from under their hands */
+        CHECK_OK(rmap_space_move(s, 0, COUNTED, COUNTED, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to));
+        let_them_wait();
+        to = 0;
+        CHECK_OK(rmap_space_move(s, 100, COUNTED, COUNTED, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to));
+        break;
+    case 6:
+        CHECK_OK(rmap_space_protect(s, page, 2 > COUNTED - page ? 1 : 2, prng_below(random, 2) ? RMAP_READ : RMAP_NONE));
+        let_them_wait();
+        CHECK_OK(rmap_space_protect(s, 0, COUNTED, RMAP_READ | RMAP_WRITE));
+        break;
+    case 7:
+        check_read(s, page);
+        break;
+    default:
+        rmap_host_drop_all(w.host);
+    }
+}
+
+/* pages 0-7 in 64 frames, two writers; forks, evictions, other frames, moves, protections, dropped projections (INV-7, E1) */
+RMAP_TEST(pager_host_threads, INV_7_what_threads_store_never_goes_back_whatever_happens_to_the_pages)
+{
+    enum { ROUNDS = 400 };
+    static struct writer t[WRITERS];
+    world_init(64);
+    struct rmap_space *s = space_with_region(COUNTED);
+    atomic_bool stop = false;
+    pthread_t thread[WRITERS];
+    struct prng random;
+    const char *seed = getenv("SEED");
+    const uint64_t number = seed ? strtoull(seed, NULL, 0) : 20261127;
+    fprintf(stderr, "SEED=%" PRIu64 "\n", number);
+    prng_init(&random, number);
+    memset(t, 0, sizeof t);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        t[i].s = s, t[i].number = i, t[i].stop = &stop;
+        CHECK_EQ(pthread_create(&thread[i], NULL, count, &t[i]), 0);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        const unsigned long a = t[0].rounds, b = t[1].rounds;
+        disturb(s, &random);
+        if (i % 8 == 0)
+            while (t[0].rounds == a || t[1].rounds == b) sched_yield();
+    }
+    stop = true;
+    for (unsigned i = 0; i < WRITERS; i++) pthread_join(thread[i], NULL);
+    CHECK(stats().evictions > 0);
+    CHECK(stats().migrations > 0);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        CHECK_EQ(t[i].wrong, 0);
+        for (unsigned v = 0; v < COUNTED; v++) CHECK_EQ(get(s, v, i), t[i].mine[v]);
+    }
+    CHECK_OK(rmap_space_destroy(s));
+    world_fini();
+}
