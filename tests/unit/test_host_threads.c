@@ -177,10 +177,10 @@ RMAP_TEST(host_threads, what_is_not_ours_goes_to_the_handler_before_ours)
     sigaction(SIGSEGV, &action, NULL);
     action.sa_sigaction = handle_or_pass_on;
     sigaction(SIGSEGV, &action, &before);
-    foreign = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(foreign != MAP_FAILED);
     struct space *s = space_open(&w);
     map(s, 3, 5, 1, RW);
+    foreign = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* below the window, where there is room */
+    CHECK(foreign != MAP_FAILED);
     unsigned long opened = 0;
     pthread_t t;
     stop = false;
@@ -197,6 +197,7 @@ RMAP_TEST(host_threads, what_is_not_ours_goes_to_the_handler_before_ours)
     stop = true;
     pthread_join(t, NULL);
     CHECK_EQ(chained, ROUNDS);
+    CHECK_EQ(stats_of(&w).faults, ROUNDS);
     CHECK(opened > 0);
     munmap(foreign, 4096);
     world_fini(&w);
