@@ -179,8 +179,9 @@ RMAP_TEST(host_threads, what_is_not_ours_goes_to_the_handler_before_ours)
     sigaction(SIGSEGV, &action, &before);
     struct space *s = space_open(&w);
     map(s, 3, 5, 1, RW);
-    foreign = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* below the window, where there is room */
-    CHECK(foreign != MAP_FAILED);
+    char *base = rmap_host_base(&s->mmu); /* what follows an address in the books is this window, if it lies below */
+    foreign = mmap(base - (64 << 12), 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(foreign != MAP_FAILED && (char *)foreign < base);
     unsigned long opened = 0;
     pthread_t t;
     stop = false;
