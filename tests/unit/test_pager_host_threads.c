@@ -1,142 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/**
- * @file unit/test_pager_host_threads.c  The pager behind the host MMU, its windows loaded and stored by ordinary threads.
- *
- * A fault on what is away for the moment (a range that is being moved or protected) yields and retries: `waits` counts that.
- * Accesses are atomic and unknown to TSan, which cannot know that two addresses show one frame, and takes each mapping call
- * for a store to all its bytes.
- */
-#include "support/counting_alloc.h"
-#include "support/faulty_device.h"
+/** @file unit/test_pager_host_threads.c  Threads on projected memory while others fork, evict, move, protect and migrate. */
+#include "pager_host_world.h"
 #include "support/prng.h"
-#include "support/test.h"
 
-#include <errno.h>
-#include <objrmap/host.h>
-#include <objrmap/pager.h>
-#include <objrmap/space.h>
-#include <objrmap/verify.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
-#include <ucontext.h>
 
-#define PAGE 4096u
-#define WINDOW 512
 #define THREADS 3
-
-struct world {
-    struct test_alloc alloc;
-    struct rmap_memory memory;
-    struct rmap_host *host;
-    struct rmap_mmu_provider provider;
-    struct faulty_device device;
-    struct rmap_pager *p;
-};
-static struct world w;
-static atomic_ulong waits, entered;
-
-/* The access comes from the page fault's error code where the machine has one; else it is taken for a write. */
-static void handle(int number, siginfo_t *info, void *context)
-{
-    unsigned access = RMAP_WRITE;
-#if defined(__x86_64__)
-    if (!(((ucontext_t *)context)->uc_mcontext.gregs[REG_ERR] & 2)) access = RMAP_READ;
-#else
-    (void)context;
-#endif
-    const int saved = errno;
-    entered++;
-    int error = rmap_host_fault(w.host, info->si_addr, access);
-    if (error == RMAP_ERR_ACCESS || error == RMAP_ERR_ABSENT) {
-        waits++;
-        sched_yield();
-    } else if (error) {
-        fprintf(stderr, "fault: %s\n", rmap_error_name(error));
-        signal(number, SIG_DFL);
-    }
-    errno = saved;
-}
-
-static void world_init(uint64_t frames)
-{
-    memset(&w, 0, sizeof w);
-    waits = entered = 0;
-    test_alloc_init(&w.alloc);
-    CHECK_OK(rmap_memory_init(&w.memory, frames, 12));
-    struct rmap_host_options ho = {sizeof ho, &w.memory, &w.alloc.a, WINDOW, 0};
-    CHECK_OK(rmap_host_create(&ho, &w.host));
-    w.provider = rmap_host_provider(w.host);
-    faulty_device_init(&w.device, 4096, 12);
-    struct rmap_pager_options po = {.struct_size = sizeof po,
-                                    .alloc = &w.alloc.a,
-                                    .provider = &w.provider,
-                                    .memory = &w.memory,
-                                    .frames = frames,
-                                    .page_shift = 12,
-                                    .swap = &w.device.base,
-                                    .evict_batch = 8};
-    CHECK_OK(rmap_pager_create(&po, &w.p));
-    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO};
-    sigaction(SIGSEGV, &action, NULL);
-    sigaction(SIGBUS, &action, NULL);
-}
-
-static void verify(void)
-{
-    struct rmap_verify_report report;
-    int rc = rmap_pager_verify(w.p, &report);
-    if (rc) TEST_FAIL("%s: %s: %s", rmap_error_name(rc), report.invariant ? report.invariant : "?", report.text);
-}
-
-static void world_fini(void)
-{
-    signal(SIGSEGV, SIG_DFL);
-    signal(SIGBUS, SIG_DFL);
-    verify();
-    CHECK_OK(rmap_pager_destroy(w.p));
-    CHECK_OK(rmap_host_destroy(w.host));
-    rmap_memory_fini(&w.memory);
-    CHECK_EQ(w.alloc.live_bytes, 0);
-}
-
-static struct rmap_pager_stats stats(void)
-{
-    struct rmap_pager_stats s;
-    CHECK_OK(rmap_pager_get_stats(w.p, &s));
-    return s;
-}
-
-static uint64_t *word(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
-{
-    return (uint64_t *)(void *)((char *)rmap_host_base(&rmap_space_member(s)->mmu) + vpn * PAGE) + n;
-}
-
-__attribute__((no_sanitize_thread)) static uint64_t get(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
-{
-    return __atomic_load_n(word(s, vpn, n), __ATOMIC_SEQ_CST);
-}
-
-__attribute__((no_sanitize_thread)) static void put(struct rmap_space *s, rmap_vpn_t vpn, unsigned n, uint64_t value)
-{
-    __atomic_store_n(word(s, vpn, n), value, __ATOMIC_SEQ_CST);
-}
-
-__attribute__((no_sanitize_thread)) static void add(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
-{
-    __atomic_fetch_add(word(s, vpn, n), 1, __ATOMIC_SEQ_CST);
-}
-
-static struct rmap_space *space_with_region(uint64_t pages)
-{
-    struct rmap_space *s;
-    rmap_vpn_t at = 0;
-    CHECK_OK(rmap_space_create(w.p, &s));
-    CHECK_OK(rmap_space_map(s, &at, pages, RMAP_READ | RMAP_WRITE, RMAP_MAP_FIXED));
-    return s;
-}
 
 /* ---- pages that all threads want at once ---- */
 
@@ -206,40 +75,40 @@ RMAP_TEST(pager_host_threads, each_page_that_threads_touch_at_once_is_made_once)
 
 /* ---- a fault while another thread is inside a call ---- */
 
-static atomic_bool reclaim_is_inside;
+static atomic_bool reclaim_is_inside, fresh_pages_made;
 
-static void wait_for_the_fault(struct faulty_device *d)
+/* With the pages of a batch unmapped and locked. */
+static void wait_for_the_fresh_pages(void)
 {
-    (void)d;
-    const unsigned long faults = entered;
     reclaim_is_inside = true;
-    while (entered == faults) sched_yield();
-    for (unsigned i = 0; i < 1000; i++) sched_yield(); /* time to do what it can do */
+    while (!fresh_pages_made) sched_yield();
 }
 
 static void *touch_when_inside(void *arg)
 {
     while (!reclaim_is_inside) sched_yield();
-    for (rmap_vpn_t v = 0; v < 32; v++) add(arg, v, 1);
+    for (rmap_vpn_t v = 32; v < 64; v++) add(arg, v, 1);
+    fresh_pages_made = true;
+    for (rmap_vpn_t v = 0; v < 32; v++) add(arg, v, 1); /* some of them are being written out */
     return NULL;
 }
 
-/* pages 0-31: a reclaim writes them to swap, and is in the middle of that when a thread stores into all of them */
-RMAP_TEST(pager_host_threads, a_fault_is_served_while_another_thread_is_inside_a_call)
+/* Pages 0-31 are written to swap by a reclaim that does not go on before a thread has been given pages 32-63, in the same
+ * space, by faults; and then it wants the first ones back. */
+RMAP_TEST(pager_host_threads, faults_are_served_while_another_thread_is_inside_a_reclaim)
 {
     world_init(128);
-    struct rmap_space *s = space_with_region(32);
+    struct rmap_space *s = space_with_region(64);
     pthread_t t;
     for (rmap_vpn_t v = 0; v < 32; v++) put(s, v, 0, 100 + v);
-    rmap_host_drop_all(w.host);
-    reclaim_is_inside = false;
-    w.device.during_write = wait_for_the_fault;
+    reclaim_is_inside = fresh_pages_made = false;
+    w.device.before_write = wait_for_the_fresh_pages;
     CHECK_EQ(pthread_create(&t, NULL, touch_when_inside, s), 0);
     CHECK(rmap_reclaim(w.p, 16) > 0);
+    CHECK(fresh_pages_made);
     pthread_join(t, NULL);
-    CHECK(reclaim_is_inside);
-    for (rmap_vpn_t v = 0; v < 32; v++) {
-        CHECK_EQ(get(s, v, 0), 100 + v);
+    for (rmap_vpn_t v = 0; v < 64; v++) {
+        CHECK_EQ(get(s, v, 0), v < 32 ? 100 + v : 0);
         CHECK_EQ(get(s, v, 1), 1);
     }
     CHECK_OK(rmap_space_destroy(s));
