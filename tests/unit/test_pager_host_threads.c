@@ -188,8 +188,10 @@ static void disturb(struct rmap_space *s, struct prng *random)
         check_fork(s);
         break;
     case 2:
-    case 3:
         rmap_reclaim(w.p, 1 + prng_below(random, 8));
+        break;
+    case 3: /* all there is, also what is in use */
+        rmap_reclaim(w.p, 64);
         break;
     case 4:
         rmap_pager_vacate(w.p, prng_below(random, 2) * 32, 32);
