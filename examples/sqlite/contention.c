@@ -25,18 +25,19 @@ static void row(const char *name, const struct crew_use *use)
            use->faults, use->task_seconds, use->cpu_seconds, use->voluntary, use->involuntary);
 }
 
-/*
- * The place for the library's own counters: waits for page, run, group and
- * space locks.  It has none yet, so the rows above must do: a thread that
- * waits for a lock for long gives its processor up, which counts as a
- * voluntary switch, or is taken for busy in "s in tasks" but not in "s cpu".
- */
-static void library_rows(const struct contention *contention)
+/* What the library itself counts of waiting; more belongs here when it counts more. */
+static void library_rows(const struct store_stats *stats)
 {
-    (void)contention;
+    printf("  locks found taken: %" PRIu64 " times a space's, %" PRIu64 " times that of who reclaims\n",
+           stats->space_waits, stats->reclaim_waits);
 }
 
-void contention_table(const struct contention *contention, uint64_t evictions)
+static void library_result(const struct store_stats *stats)
+{
+    printf(",\"space_waits\":%" PRIu64 ",\"reclaim_waits\":%" PRIu64, stats->space_waits, stats->reclaim_waits);
+}
+
+void contention_table(const struct contention *contention, const struct store_stats *stats)
 {
     const struct crew_use all = sum(contention);
     const struct reclaimer_use *reclaim = &contention->work_reclaim;
@@ -55,13 +56,13 @@ void contention_table(const struct contention *contention, uint64_t evictions)
         row("reclaim", &reclaim->use);
         printf("  reclaim freed %" PRIu64 " frames in %" PRIu64 " calls, with the checks; of %" PRIu64
                " evictions, so the others came out of faults\n",
-               contention->reclaim.frames, contention->reclaim.calls, evictions);
+               contention->reclaim.frames, contention->reclaim.calls, stats->evictions);
     }
     printf("  reference    %50.2f\n", contention->reference_cpu_seconds);
-    library_rows(contention);
+    library_rows(stats);
 }
 
-void contention_result(const struct contention *contention)
+void contention_result(const struct contention *contention, const struct store_stats *stats)
 {
     const struct crew_use all = sum(contention);
 
@@ -76,4 +77,5 @@ void contention_result(const struct contention *contention)
     printf("],\"reclaim_calls\":%" PRIu64 ",\"reclaim_frames\":%" PRIu64 ",\"reclaim_cpu_seconds\":%.3f",
            contention->reclaim.calls, contention->reclaim.frames, contention->work_reclaim.use.cpu_seconds);
     printf(",\"reference_cpu_seconds\":%.3f", contention->reference_cpu_seconds);
+    library_result(stats);
 }

@@ -21,10 +21,10 @@ struct contention {
     double reference_cpu_seconds;      /* of the judge, which is not the subject, but needs a processor, too */
 };
 
-/* `evictions`: by all threads, in the whole run. */
-void contention_table(const struct contention *contention, uint64_t evictions);
+/* `stats`: of the whole run, by all threads. */
+void contention_table(const struct contention *contention, const struct store_stats *stats);
 
 /* Fields of the RESULT line, each with its comma in front. */
-void contention_result(const struct contention *contention);
+void contention_result(const struct contention *contention, const struct store_stats *stats);
 
 #endif

@@ -252,6 +252,8 @@ void store_stats(struct store *store, struct store_stats *stats)
         .host_vma_limit = host.vma_limit,
         .swap_bytes_peak = swap_pages(store, true) << PAGE_SHIFT,
         .lz4_bytes_peak = store->lz4 ? device.stored_peak : 0,
+        .space_waits = pager.space_waits,
+        .reclaim_waits = pager.reclaim_waits,
     };
     fill_walks(stats, &rmap);
 }

@@ -82,6 +82,8 @@ struct store_stats {
     uint64_t host_vma_limit;
     uint64_t swap_bytes_peak;
     uint64_t lz4_bytes_peak; /* 0 with a swap file */
+    uint64_t space_waits;    /* how often a thread found a space's lock taken */
+    uint64_t reclaim_waits;  /* likewise the lock of who reclaims */
 };
 
 /* A number of pages: pages + fraction / 2^64. */

@@ -120,7 +120,9 @@ static bool map_frames(struct rmap__window *w, const struct stretch *s)
 
 /*
  * The kernel has no VMA left although we are below our limit: others in the process use them. Give ours back, then
- * map. A mapping that failed may have left a hole in the window, which forgetting all of it closes.
+ * map. A mapping that failed may have left a hole in the window, which forgetting all of it closes. (Only a kernel
+ * without memory for itself leaves one, and newer ones not even then. In between another thread's mmap could land there,
+ * and would be mapped over: there is no call that closes a hole and asks who is in it.)
  */
 static bool map_at_any_price(struct rmap__window *w, uint32_t page, struct stretch *s)
 {
