@@ -96,7 +96,8 @@ works_with_threads() # N
     runs "$work/small.sqlite" --branches 10 --memory 2M --seed 5 --threads "$1" -- 'r["branches_checked"] == 10' \
         "r['threads'] == $1" "len(r['faults_by_thread']) == $1" 'sum(r["tasks_by_thread"]) == r["tasks"] > 60' \
         'sum(r["faults_by_thread"]) == r["faults"] > 0' '0 < r["work_cpu_seconds"]' '0 < r["work_seconds"] < r["seconds"]' \
-        "(r['reclaim_frames'] > 0) == ($1 > 1)" 'r["reclaim_frames"] <= r["evictions"]' || return 1
+        "(r['reclaim_frames'] > 0) == ($1 > 1)" 'r["reclaim_frames"] <= r["evictions"]' \
+        '"space_waits" in r and "reclaim_waits" in r' || return 1
     grep '^work by' "$work/out"
     tail -n 1 "$work/out" | grep -o '"\(virtual_bytes\|forks_of_forks\|tasks\)":[0-9]*' > "$work/threads"
     cat "$work/threads"
