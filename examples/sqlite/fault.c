@@ -6,12 +6,15 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 static struct store *served;
 static struct sigaction before_segv, before_bus;
+static _Thread_local uint64_t faults_mine;
+static atomic_uint_least64_t faults_all;
 
 /*
  * The cause of a fault is in the signal's context; knowing a write for what
@@ -40,7 +43,7 @@ static bool access_is_write(void *address, void *signal_context)
     }
 #else
     /* Not told: a read first; the same address again was a write. */
-    static void *last;
+    static _Thread_local void *last;
     bool again = last == address;
     (void)context;
     last = again ? NULL : address;
@@ -71,10 +74,14 @@ static void die_of_swap(int error)
  * Runs on the faulting thread's stack.  The fault is synchronous and hits
  * only memcpy-like accesses of projected memory, never the inside of malloc
  * or of the pager, so that the pager may allocate, reclaim and do I/O here.
+ * Any number of threads may be here at once.
  */
 static void handle(int signal_number, siginfo_t *info, void *context)
 {
     int saved_errno = errno, error = 0;
+
+    faults_mine++;
+    atomic_fetch_add_explicit(&faults_all, 1, memory_order_relaxed);
 
     switch (memory_fault(served, info->si_addr, access_is_write(info->si_addr, context), &error)) {
     case MEMORY_FAULT_RESOLVED:
@@ -106,4 +113,14 @@ void fault_handler_remove(void)
     sigaction(SIGSEGV, &before_segv, NULL);
     sigaction(SIGBUS, &before_bus, NULL);
     served = NULL;
+}
+
+uint64_t fault_count_mine(void)
+{
+    return faults_mine;
+}
+
+uint64_t fault_count_all(void)
+{
+    return atomic_load_explicit(&faults_all, memory_order_relaxed);
 }

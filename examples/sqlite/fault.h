@@ -6,9 +6,15 @@
 #ifndef EXAMPLES_SQLITE_FAULT_H
 #define EXAMPLES_SQLITE_FAULT_H
 
+#include <stdint.h>
+
 struct store;
 
 void fault_handler_install(struct store *store);
 void fault_handler_remove(void);
+
+/* Faults served so far: of the calling thread, and of all. */
+uint64_t fault_count_mine(void);
+uint64_t fault_count_all(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "memory.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@
 #endif
 
 #define PAGE_SHIFT 12
+#define FAULT_TRIES 100
 #define SWAP_BYTES_MAX ((uint64_t)2 << 30)
 
 struct store {
@@ -154,6 +156,21 @@ int store_verify(struct store *store)
     return rmap_pager_verify(store->pager, NULL);
 }
 
+uint64_t store_free_frames(struct store *store)
+{
+    struct rmap_pager_stats pager = {0};
+
+    rmap_pager_get_stats(store->pager, &pager);
+    return pager.frames_total - pager.frames_used - pager.frames_lost;
+}
+
+uint64_t store_reclaim(struct store *store, uint64_t frames)
+{
+    int64_t freed = rmap_reclaim(store->pager, frames);
+
+    return freed > 0 ? (uint64_t)freed : 0;
+}
+
 static uint64_t swap_pages(struct store *store, bool peak)
 {
     struct rmap_swap_stats swap = {0};
@@ -235,6 +252,8 @@ void store_stats(struct store *store, struct store_stats *stats)
         .host_vma_limit = host.vma_limit,
         .swap_bytes_peak = swap_pages(store, true) << PAGE_SHIFT,
         .lz4_bytes_peak = store->lz4 ? device.stored_peak : 0,
+        .space_waits = pager.space_waits,
+        .reclaim_waits = pager.reclaim_waits,
     };
     fill_walks(stats, &rmap);
 }
@@ -339,19 +358,37 @@ bool memory_swap_full(struct store *store)
     return swap.slots_used == swap.slots_total;
 }
 
+/*
+ * Other threads may hold what a fault needs, a frame or a page, for a moment
+ * longer than it waited.  But a thread that has faulted inside the pager
+ * itself would get BUSY for ever, and a full swap gives no frame.
+ */
+static bool worth_another_try(struct store *store, int error)
+{
+    static _Thread_local unsigned tries;
+
+    if (error != RMAP_ERR_BUSY && error != RMAP_ERR_NO_FRAME) {
+        tries = 0;
+        return false;
+    }
+    if (++tries > FAULT_TRIES || memory_swap_full(store)) return false;
+    sched_yield();
+    return true;
+}
+
 enum memory_fault_result memory_fault(struct store *store, void *address, bool is_write, int *error)
 {
     struct rmap_device_stats device = {0};
 
     *error = rmap_host_fault(store->host, address, is_write ? RMAP_WRITE : RMAP_READ);
     if (*error == RMAP_ERR_ABSENT || *error == RMAP_ERR_ACCESS) return MEMORY_FAULT_FOREIGN;
+    if (worth_another_try(store, *error)) return MEMORY_FAULT_RESOLVED;
     /*
      * The pager survives a swap that no longer takes pages, in ever fewer
      * frames.  A full disk will not get better here: say so, and stop.
      */
     rmap_device_get_stats(store->swap, &device);
     if (!*error && device.errors) *error = RMAP_ERR_IO_WRITE;
-    /* BUSY, too: one thread alone can only have faulted inside the pager itself, and would do so for ever. */
     return *error ? MEMORY_FAULT_FAILED : MEMORY_FAULT_RESOLVED;
 }
 

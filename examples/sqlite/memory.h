@@ -8,7 +8,9 @@
  * memory_base().  Everything else in the example knows nothing of the pager.
  *
  * => Functions return 0 or a negative code for memory_error_text().
- * => One thread owns a store; only it may touch the bytes at memory_base().
+ * => Any number of threads may use a store; a branch_memory and its bytes at
+ *    memory_base() belong to one of them at a time.  store_verify() and
+ *    store_close() want all others still.
  * => The bytes are projected memory: system calls on them get EFAULT.
  */
 #ifndef EXAMPLES_SQLITE_MEMORY_H
@@ -80,6 +82,8 @@ struct store_stats {
     uint64_t host_vma_limit;
     uint64_t swap_bytes_peak;
     uint64_t lz4_bytes_peak; /* 0 with a swap file */
+    uint64_t space_waits;    /* how often a thread found a space's lock taken */
+    uint64_t reclaim_waits;  /* likewise the lock of who reclaims */
 };
 
 /* A number of pages: pages + fraction / 2^64. */
@@ -104,6 +108,11 @@ int store_close(struct store *store);
 
 void store_sample(struct store *store, struct store_gauges *gauges);
 void store_stats(struct store *store, struct store_stats *stats);
+
+uint64_t store_free_frames(struct store *store);
+
+/* Frees up to `frames` frames, in the caller's thread; returns how many. */
+uint64_t store_reclaim(struct store *store, uint64_t frames);
 
 /* The pager checks its own books: every entry, page, slot and fork tree. */
 int store_verify(struct store *store);

@@ -15,6 +15,7 @@
 
 #define BRANCHES_DEFAULT 64
 #define BRANCHES_MAX 4096
+#define THREADS_MAX 64
 #define BUDGET_DEFAULT ((size_t)24 << 20)
 #define BUDGET_LEAST ((size_t)64 * MEMORY_PAGE_BYTES)
 
@@ -27,6 +28,7 @@ static const char usage[] =
     "  --swap file|lz4    evicted pages go to a file in $TMPDIR or to compressed memory (default file)\n"
     "  --move copy|track  pages still shared when their range moves are copied, or recorded (default copy)\n"
     "  --seed N           of the transactions (default 1)\n"
+    "  --threads N        how many work on branches at a time, 1 to 64 (default 2); from 2 on, one more reclaims\n"
     "  --svg FILE         draw residency, sharing and swap over the run\n"
     "  --per-branch       print what each branch has of memory and swap: shared, exclusive, in proportion\n";
 
@@ -82,19 +84,15 @@ static enum store_move parse_move(const char *text)
 void options_parse(struct options *options, int count, char **arguments)
 {
     static const struct option names[] = {
-        {"branches", required_argument, NULL, 'b'},
-        {"memory", required_argument, NULL, 'm'},
-        {"swap", required_argument, NULL, 'w'},
-        {"move", required_argument, NULL, 'o'},
-        {"seed", required_argument, NULL, 'r'},
-        {"svg", required_argument, NULL, 'v'},
-        {"per-branch", no_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"branches", required_argument, NULL, 'b'}, {"memory", required_argument, NULL, 'm'},
+        {"swap", required_argument, NULL, 'w'},     {"move", required_argument, NULL, 'o'},
+        {"seed", required_argument, NULL, 'r'},     {"threads", required_argument, NULL, 't'},
+        {"svg", required_argument, NULL, 'v'},      {"per-branch", no_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int name;
 
-    *options = (struct options){.branches = BRANCHES_DEFAULT, .seed = 1};
+    *options = (struct options){.branches = BRANCHES_DEFAULT, .seed = 1, .threads = 2};
     opterr = 0;
     while ((name = getopt_long(count, arguments, ":", names, NULL)) != -1) {
         switch (name) {
@@ -112,6 +110,9 @@ void options_parse(struct options *options, int count, char **arguments)
             break;
         case 'r':
             options->seed = parse_count("--seed", optarg, 0, UINT64_MAX);
+            break;
+        case 't':
+            options->threads = (int)parse_count("--threads", optarg, 1, THREADS_MAX);
             break;
         case 'v':
             options->svg = optarg;

@@ -16,6 +16,7 @@ struct options {
     enum store_swap swap;
     enum store_move move;
     uint64_t seed;
+    int threads;     /* that work on branches; with more than one, another one reclaims */
     bool per_branch; /* a table of who has how much */
 };
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define QUEUE 16
 
@@ -148,6 +149,15 @@ void reference_submit(struct reference *reference, int branch, const struct oplo
     reference->queued++;
     pthread_cond_broadcast(&reference->changed);
     pthread_mutex_unlock(&reference->mutex);
+}
+
+double reference_cpu_seconds(struct reference *reference)
+{
+    struct timespec used = {0};
+    clockid_t clock;
+
+    if (pthread_getcpuclockid(reference->thread, &clock) == 0) clock_gettime(clock, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
 }
 
 int reference_judged(struct reference *reference)

@@ -21,6 +21,9 @@ struct reference *reference_start(const char *image_path);
  */
 void reference_submit(struct reference *reference, int branch, const struct oplog *log, struct tablehash hash);
 
+/* Processor time of its thread so far. */
+double reference_cpu_seconds(struct reference *reference);
+
 /* How many were judged so far, right or wrong. */
 int reference_judged(struct reference *reference);
 

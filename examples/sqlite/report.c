@@ -116,6 +116,7 @@ void report_table(const struct report *report)
     printf("SQLite's own heap (peak) %s; resident set (peak, a frame counts once for each projection) %s\n",
            size_text(report->sqlite_heap_peak), size_text(report->peak_rss));
     walk_table(report);
+    contention_table(&report->contention, stats);
 }
 
 static void number(const char *name, uint64_t value)
@@ -172,6 +173,7 @@ bool report_result(const struct report *report)
     number("lz4_bytes_peak", stats->lz4_bytes_peak);
     number("sqlite_heap_peak", report->sqlite_heap_peak);
     number("peak_rss", report->peak_rss);
+    contention_result(&report->contention, stats);
     printf(",\"seconds\":%.2f}\n", report->seconds);
     return fflush(stdout) == 0 && !ferror(stdout);
 }

@@ -7,6 +7,7 @@
 #ifndef EXAMPLES_SQLITE_REPORT_H
 #define EXAMPLES_SQLITE_REPORT_H
 
+#include "contention.h"
 #include "memory.h"
 
 struct report {
@@ -21,6 +22,7 @@ struct report {
     uint64_t budget_bytes;
     struct store_gauges gauges; /* when the work ended, before the checks */
     struct store_stats stats;
+    struct contention contention;
     double bytes_per_mapping;
     uint64_t sqlite_heap_peak;
     uint64_t peak_rss;

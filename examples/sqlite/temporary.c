@@ -4,6 +4,7 @@
 #include "progress.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -70,8 +71,10 @@ const char *temporary_path(enum temporary_file file)
 
 void fail(int status, const char *format, ...)
 {
+    static pthread_mutex_t only_once = PTHREAD_MUTEX_INITIALIZER;
     va_list arguments;
 
+    pthread_mutex_lock(&only_once); /* never given back: two threads must not both run exit's handlers */
     fflush(stdout);
     progress_end();
     fputs("sqlite_branches: ", stderr);

@@ -20,7 +20,7 @@ const char *temporary_path(enum temporary_file file);
 /* Async-signal-safe, and harmless when there is nothing to remove. */
 void temporary_remove(void);
 
-/* One clear line on stderr, then exit(status).  Main thread only. */
+/* One clear line on stderr, then exit(status).  From any thread; of several the first is heard. */
 __attribute__((noreturn, format(printf, 2, 3))) void fail(int status, const char *format, ...);
 
 #endif

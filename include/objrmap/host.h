@@ -25,7 +25,9 @@ struct rmap_host_options {
     const struct rmap_memory *memory;   /**< required; frame n of it is pfn n; must outlive the host */
     const struct rmap_allocator *alloc; /**< NULL: default */
     uint64_t window_pages;              /**< size of each space's window, 1 … 2^27 */
-    uint64_t vma_limit; /**< mappings (runs and gaps) that may be made; 0 = half of vm.max_map_count; min. 16 */
+    /** Mappings (runs and gaps) that may be made; 0 = half of vm.max_map_count; min. 16. With less than eight for each
+     *  thread that touches windows at a time, threads may take them from each other again and again. */
+    uint64_t vma_limit;
 };
 
 struct rmap_host_stats {
@@ -62,6 +64,10 @@ RMAP_API void *rmap_host_base(const struct rmap_mmu *mmu);
  * update() projecting the page.
  * => Async-signal-safe for a *synchronous* fault of the calling thread, provided that the thread holds no lock of the library
  *    and was not inside malloc (touching projected memory there is the caller's bug). No caller memory is touched.
+ * => Any number of threads may fault at once, also on the same page: whoever comes second finds it resolved, and
+ *    retries. What an ordinary thread holds while it touches projected memory must be nothing that the client's fault()
+ *    takes. fault() returns: it does not jump out.
+ * => A window that is being destroyed waits for the faults under way in it, and takes no new ones (ABSENT).
  * => `access` is READ or WRITE: pages are projected without the permission to execute. errno is preserved.
  * => May allocate records ahead, with no lock held; does without if there is no memory.
  * @return 0: retry the access. ABSENT: not in any window, or nothing is mapped there; ACCESS; NO_FRAME; IO_READ; CORRUPT; …

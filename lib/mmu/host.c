@@ -33,6 +33,7 @@ int rmap_host_create(const struct rmap_host_options *options, struct rmap_host *
         return error;
     }
     pthread_mutex_init(&host->lock, NULL);
+    pthread_cond_init(&host->idle, NULL);
     RB_INIT(&host->windows);
     SLIST_INIT(&host->spare);
     rmap__host_take_ballast(host);
@@ -53,6 +54,7 @@ int rmap_host_destroy(struct rmap_host *host)
     rmap__records_free(&host->alloc, &records);
     rmap__host_drop_ballast(host);
     rmap_radix_provider_fini(&host->tables);
+    pthread_cond_destroy(&host->idle);
     pthread_mutex_destroy(&host->lock);
     struct rmap_allocator alloc = host->alloc;
     RMAP__DELETE(&alloc, host);
@@ -86,30 +88,47 @@ static bool shows(struct rmap__window *w, uint32_t page, unsigned access)
     return p && p->first <= page && (p->writable || !(access & RMAP_WRITE));
 }
 
-static int serve(struct rmap_host *host, uintptr_t addr, unsigned access)
+/* @return the window of a fault at `addr`, with the fault entered, so that it stays; NULL: none. Takes the lock. */
+static struct rmap__window *begin(struct rmap_host *host, uintptr_t addr, struct rmap__serving *fault, bool *low)
 {
     rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     struct rmap__window *w = rmap__window_find(host, addr);
-    if (!w || addr < (uintptr_t)w->base) {
-        rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
-        return RMAP_ERR_ABSENT;
+    if (w && (addr < (uintptr_t)w->base || w->closing)) w = NULL;
+    if (w) {
+        host->stats.faults++;
+        *low = host->spares < LOW_STOCK && host->records < host->stats.vma_limit;
+        fault->page = (uint32_t)((addr - (uintptr_t)w->base) >> host->memory->page_shift);
+        fault->refused = false;
+        LIST_INSERT_HEAD(&w->serving, fault, link);
     }
-    host->stats.faults++;
-    const uint64_t refused = w->refused;
-    const bool low = host->spares < LOW_STOCK && host->records < host->stats.vma_limit;
     rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
-    if (access & RMAP_EXEC) return RMAP_ERR_UNSUPPORTED;
+    return w;
+}
 
-    if (low) refill(host);
-    const uint32_t page = (uint32_t)((addr - (uintptr_t)w->base) >> host->memory->page_shift);
-    int error = w->client.fault(w->client.ctx, page, access);
-    if (error) return error;
-
-    /* Without this the caller would retry for ever an access that the kernel does not let us serve. */
+/* @return was the page refused, and is still not shown? The window may be gone afterwards. Takes the lock. */
+static bool end(struct rmap_host *host, struct rmap__window *w, struct rmap__serving *fault, unsigned access)
+{
     rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
-    if (w->refused != refused && !shows(w, page, access)) error = RMAP_ERR_SYSTEM;
+    bool refused = fault->refused && !shows(w, fault->page, access);
+    LIST_REMOVE(fault, link);
+    if (w->closing && LIST_EMPTY(&w->serving)) pthread_cond_broadcast(&host->idle);
     rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
-    return error;
+    return refused;
+}
+
+static int serve(struct rmap_host *host, uintptr_t addr, unsigned access)
+{
+    struct rmap__serving fault;
+    bool low;
+    struct rmap__window *w = begin(host, addr, &fault, &low);
+    if (!w) return RMAP_ERR_ABSENT;
+    int error = RMAP_ERR_UNSUPPORTED;
+    if (!(access & RMAP_EXEC)) {
+        if (low) refill(host);
+        error = w->client.fault(w->client.ctx, fault.page, access);
+    }
+    bool refused = end(host, w, &fault, access);
+    return !error && refused ? RMAP_ERR_SYSTEM : error;
 }
 
 int rmap_host_fault(struct rmap_host *host, void *addr, unsigned access)

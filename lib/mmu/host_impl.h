@@ -12,8 +12,12 @@
  *     host_update.c  projecting, fault-around                  host_flush.c   forgetting: flush, and what cannot fail
  *
  * Locks: one mutex per host, inside run locks. It guards whatever is marked [H], and every mmap, mprotect and munmap
- * in a window is done under it, so that records and kernel agree. Nothing is allocated and no other lock taken below
- * it.
+ * in a window is done under it, so that records and kernel agree. Nothing is allocated, no other lock taken and no
+ * projected memory touched below it: so a fault, which wants it in a signal handler, waits for a thread that goes on.
+ *
+ * Faults run in any number of threads. While the client resolves one, its thread holds no lock of the host's; the
+ * window stays, because closing it waits for the faults that are entered in its list. Two threads that fault on one
+ * page resolve it one after the other: the second finds it projected as it should be, and nothing is mapped again.
  */
 #ifndef RMAP_MMU_HOST_IMPL_H
 #define RMAP_MMU_HOST_IMPL_H
@@ -53,6 +57,14 @@ struct rmap__projection {
 RB_HEAD(rmap__projections, rmap__projection);
 SLIST_HEAD(rmap__records, rmap__projection);
 
+/* A fault under way, on the stack of the thread that serves it: in the list from the look-up of the window until the
+ * client is done. */
+struct rmap__serving {
+    LIST_ENTRY(rmap__serving) link; /* [H] */
+    uint32_t page;                  /* constant */
+    bool refused;                   /* [H] the kernel did not let the last update of this page happen */
+};
+
 static inline uint32_t rmap__projection_end(const struct rmap__projection *p)
 {
     return p->first + p->count;
@@ -60,13 +72,14 @@ static inline uint32_t rmap__projection_end(const struct rmap__projection *p)
 
 /* A space's window; the `ctx` of its struct rmap_mmu. [c] constant after creation. */
 struct rmap__window {
-    struct rmap_host *host;        /* [c] */
-    struct rmap_mmu tables;        /* [c] the radix that holds the entries */
-    struct rmap_mmu_client client; /* [c] */
-    unsigned char *base;           /* [c] */
-    RB_ENTRY(rmap__window) link;   /* [H] */
-    struct rmap__projections tlb;  /* [H] */
-    uint64_t refused;              /* [H] updates that the kernel did not let happen */
+    struct rmap_host *host;             /* [c] */
+    struct rmap_mmu tables;             /* [c] the radix that holds the entries */
+    struct rmap_mmu_client client;      /* [c] */
+    unsigned char *base;                /* [c] */
+    RB_ENTRY(rmap__window) link;        /* [H] */
+    struct rmap__projections tlb;       /* [H] */
+    LIST_HEAD(, rmap__serving) serving; /* [H] faults under way */
+    bool closing;                       /* [H] takes no new faults */
 };
 RB_HEAD(rmap__windows, rmap__window);
 
@@ -78,14 +91,15 @@ struct rmap_host {
     struct rmap_radix_geometry geometry; /* [c] */
     struct rmap_mmu_provider tables;     /* [c] of radix tables, one for each window */
     struct rmap_mmu_ops ops;             /* [c] of every window */
-    pthread_mutex_t lock;
-    struct rmap__windows windows; /* [H] by address */
-    struct rmap__records spare;   /* [H] */
-    uint64_t spares, records;     /* [H] records in stock; records in all */
-    uintptr_t hand;               /* [H] address at which dropping goes on */
-    void *ballast;                /* [H] one mapping to give up when the kernel takes no more, or NULL */
-    uint64_t forgotten;           /* [H] system calls that took translations away */
-    struct rmap_host_stats stats; /* [H] vma_limit [c]; the byte counts are filled in by get_stats */
+    pthread_mutex_t lock;                /* H itself */
+    pthread_cond_t idle;                 /* a closing window has no fault under way any more */
+    struct rmap__windows windows;        /* [H] by address */
+    struct rmap__records spare;          /* [H] */
+    uint64_t spares, records;            /* [H] records in stock; records in all */
+    uintptr_t hand;                      /* [H] address at which dropping goes on */
+    void *ballast;                       /* [H] one mapping to give up when the kernel takes no more, or NULL */
+    uint64_t forgotten;                  /* [H] system calls that took translations away */
+    struct rmap_host_stats stats;        /* [H] vma_limit [c]; the byte counts are filled in by get_stats */
 };
 
 /* Everything below: host lock held, unless it says otherwise. Pages are of the window; [first, end) lies inside it. */

@@ -120,20 +120,31 @@ static bool map_frames(struct rmap__window *w, const struct stretch *s)
 
 /*
  * The kernel has no VMA left although we are below our limit: others in the process use them. Give ours back, then
- * map. A mapping that failed may have left a hole in the window, which forgetting all of it closes.
+ * map. A mapping that failed may have left a hole in the window, which forgetting all of it closes. (Only a kernel
+ * without memory for itself leaves one, and newer ones not even then. In between another thread's mmap could land there,
+ * and would be mapped over: there is no call that closes a hole and asks who is in it.)
  */
-static void map_at_any_price(struct rmap__window *w, uint32_t page, struct stretch *s)
+static bool map_at_any_price(struct rmap__window *w, uint32_t page, struct stretch *s)
 {
     rmap__window_forget_all(w);
-    if (map_frames(w, s)) return;
+    if (map_frames(w, s)) return true;
     rmap__window_forget_all(w);
     rmap__host_forget_everything(w->host);
     s->pfn += page - s->first;
     s->first = page;
     s->end = page + 1;
-    if (map_frames(w, s)) return;
+    if (map_frames(w, s)) return true;
     rmap__window_forget_all(w);
-    w->refused++;
+    return false;
+}
+
+/* Without this the caller would retry for ever an access that the kernel does not let us serve. Each fault is told of
+ * its own page: another thread's refusal is not its failure. */
+static void tell_faults(struct rmap__window *w, const struct stretch *s, bool refused)
+{
+    struct rmap__serving *f;
+    LIST_FOREACH(f, &w->serving, link)
+    if (f->page >= s->first && f->page < s->end) f->refused = refused;
 }
 
 void rmap__window_update(void *window, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access)
@@ -149,7 +160,8 @@ void rmap__window_update(void *window, const struct rmap_mmu_run *run, rmap_vpn_
     rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     if (leave_out_projected(w, (uint32_t)vpn, &s)) {
         rmap__host_make_room(host, RMAP__VMAS_PER_CHANGE, RMAP__RECORDS_PER_CHANGE);
-        if (!map_frames(w, &s)) map_at_any_price(w, (uint32_t)vpn, &s);
+        bool mapped = map_frames(w, &s) || map_at_any_price(w, (uint32_t)vpn, &s);
+        tell_faults(w, &s, !mapped);
         rmap__tlb_note_peak(host);
     }
     rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);

@@ -144,6 +144,7 @@ int rmap__window_create(void *ctx, const struct rmap_mmu_client *client, struct 
     w->host = host;
     w->client = *client;
     RB_INIT(&w->tlb);
+    LIST_INIT(&w->serving);
 
     struct rmap__records records;
     int error = host->tables.create(host->tables.ctx, NULL, &w->tables);
@@ -174,6 +175,8 @@ void rmap__window_destroy(void *ctx, struct rmap_mmu *mmu)
     const size_t bytes = rmap__window_bytes(host, host->pages);
 
     rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
+    w->closing = true;
+    while (!LIST_EMPTY(&w->serving)) pthread_cond_wait(&host->idle, &host->lock);
     if (munmap(w->base, bytes) != 0) {
         /* A neighbouring reservation was one VMA with ours and the kernel has none left to split it. */
         rmap__window_forget_all(w);

@@ -80,14 +80,29 @@ writes_a_drawing()
     "$branches" --branches 3 --svg "$work/run.svg" "$work/small.sqlite" --memory 2M > "$work/out" 2>&1 || return 1
     grep -q '<svg' "$work/run.svg" && grep -q '</svg>' "$work/run.svg"
 }
+# With one thread to the last page.
 same_work_for_the_same_seed()
 {
     for run in 1 2; do
-        "$branches" --branches 5 --seed 77 --memory 2M "$work/small.sqlite" > "$work/out" 2> /dev/null || return 1
+        "$branches" --branches 5 --seed 77 --memory 2M --threads 1 "$work/small.sqlite" > "$work/out" 2> /dev/null || return 1
         tail -n 1 "$work/out" | grep -o '"\(seed\|virtual_bytes\|moves_reindexed\|cow_copies\)":[0-9]*' > "$work/run$run"
     done
     cat "$work/run1"
     [ -s "$work/run1" ] && cmp "$work/run1" "$work/run2"
+}
+# The same rows and sizes however many threads there are; which pages were evicted and copied on the way is chance.
+works_with_threads() # N
+{
+    runs "$work/small.sqlite" --branches 10 --memory 2M --seed 5 --threads "$1" -- 'r["branches_checked"] == 10' \
+        "r['threads'] == $1" "len(r['faults_by_thread']) == $1" 'sum(r["tasks_by_thread"]) == r["tasks"] > 60' \
+        'sum(r["faults_by_thread"]) == r["faults"] > 0' '0 < r["work_cpu_seconds"]' '0 < r["work_seconds"] < r["seconds"]' \
+        "(r['reclaim_frames'] > 0) == ($1 > 1)" 'r["reclaim_frames"] <= r["evictions"]' \
+        '"space_waits" in r and "reclaim_waits" in r' || return 1
+    grep '^work by' "$work/out"
+    tail -n 1 "$work/out" | grep -o '"\(virtual_bytes\|forks_of_forks\|tasks\)":[0-9]*' > "$work/threads"
+    cat "$work/threads"
+    [ -f "$work/threads.first" ] || cp "$work/threads" "$work/threads.first"
+    cmp "$work/threads" "$work/threads.first"
 }
 refuses() # arguments...
 {
@@ -122,16 +137,19 @@ check "images can be made" make_images
 
 check "sqlite_branches: 8 branches of the built image, swap file" runs --branches 8 -- 'r["branches_checked"] >= 8' \
     'r["evictions"] > 0' 'r["shared_evictions"] > 0' 'r["swap_ins"] > 0' 'r["cow_copies"] > 0' 'r["forks_of_forks"] > 0' \
-    'r["moves_reindexed"] > 0' 'r["moves_copied"] > 0'
+    'r["moves_reindexed"] > 0' 'r["threads"] == 2'
 check "sqlite_branches: 6 branches of an image given, lz4" runs "$work/small.sqlite" --branches 6 --memory 2M --swap lz4 -- \
     'r["branches"] == 6' 'r["swap_ins"] > 0' 'r["lz4_bytes_peak"] > 0'
-check "sqlite_branches: moves copy what is shared" runs "$work/small.sqlite" --branches 12 --memory 2M --move copy -- \
+check "sqlite_branches: moves copy what is shared" runs "$work/small.sqlite" --branches 12 --memory 2M --threads 1 --move copy -- \
     'r["move"] == "copy"' 'r["moves_copied"] > 0' 'r["moved_tracked"] == 0' 'r["track_bytes"] == 0'
 check "sqlite_branches: moves track what is shared, and copy nothing" runs "$work/small.sqlite" --branches 12 --memory 2M \
-    --move track -- 'r["move"] == "track"' 'r["moves_copied"] == 0' 'r["moved_tracked"] > 0' 'r["swap_in_copies"] == 0' \
+    --threads 1 --move track -- 'r["move"] == "track"' 'r["moves_copied"] == 0' 'r["moved_tracked"] > 0' 'r["swap_in_copies"] == 0' \
     'r["track_bytes"] > 0'
 check "sqlite_branches: one branch" runs "$work/small.sqlite" --branches 1 --memory 3M -- 'r["branches_checked"] >= 1'
 check "sqlite_branches: the same work for the same seed" same_work_for_the_same_seed
+for threads in 1 2 4; do
+    check "sqlite_branches: the work of $threads thread(s)" works_with_threads $threads
+done
 check "sqlite_branches draws the run" writes_a_drawing
 check "sqlite_branches --per-branch: the proportions add up to the pages" tells_who_has_how_much
 check "an image in WAL mode is refused, or converted in a copy" sh -c '
@@ -152,6 +170,9 @@ check "refused: a budget of the image's size or more" refuses "$work/small.sqlit
 check "refused: a budget below 64 frames" refuses "$work/small.sqlite" --memory 255K
 check "refused: an unknown kind of swap" refuses --swap tape
 check "refused: an unknown kind of move" refuses --move away
+check "refused: no threads" refuses --threads 0
+check "refused: threads that are no number" refuses --threads abc
+check "refused: threads without end" refuses --threads 65
 check "refused: a seed that is no number" refuses --seed x
 check "refused: a drawing that cannot be written" refuses "$work/small.sqlite" --memory 2M --branches 2 --svg "$work/absent/run.svg"
 if [ "$(id -u)" -eq 0 ]; then
