@@ -7,7 +7,8 @@
  *     R ── page b: in memory                four frames
  *
  * An evictor takes any page; its write may fail. Who runs beside it is said by the command line: F0, F1, FR = 0 or 1: a
- * fault of P, Q, R, that reads or writes; Z0, Z1: a zap in P, Q; FROM_MEMORY: page a is mapped at first, else on swap.
+ * fault of P, Q, R, that reads or writes; F0B: a second one of P. Z0, Z1: a zap in P, Q. FROM_MEMORY: page a is mapped at first, else on
+ * swap, ALONE: in P only.
  *
  * Shown, at every step that could break it:
  *     INV-3  slot.count >= its swap entries, and no slot is freed while an entry or the cache names it
@@ -527,7 +528,10 @@ init
 #ifndef FROM_MEMORY
     :: d_step { /* page a on swap */
             entry[0] = SWAPPED; entry[1] = SWAPPED;
-            slot_live = true; slot_count = 2; slot_owner = BIT(0) | BIT(1); slot_written = true; device = 1
+            slot_live = true; slot_count = 2; slot_owner = BIT(0) | BIT(1); slot_written = true; device = 1;
+#ifdef ALONE
+            entry[1] = NONE; view[1] = NOTHING; slot_count = 1
+#endif
         }
 #else
     :: d_step { /* page a in frame 0 */
