@@ -5,7 +5,7 @@
  *     S:  A ──move──▶ B        page X, at index A at first, is mapped by S at A and by T at A, or by S alone (ALONE);
  *     T:  A                    it has a slot as soon as the walker gives it one. A private copy is no page of this model.
  *
- * S moves (space lock exclusive), a thread of S writes at A or B (shared), two threads of T write at A, a walker looks at X or
+ * S moves (space lock exclusive), a thread of S reads or writes at A or B (shared), two of T read and write at A, a walker looks at X or
  * unmaps it, twice. The policy is COPY; TRACK has a model of its own (tests/model).
  *
  * Shown, at every step that could break it:
@@ -243,7 +243,7 @@ landed:
     moving = false
 }
 
-/* ---- a write fault at place p: rounds() of pager/fault.c ---- */
+/* ---- a fault at place p, to read or to write: rounds() of pager/fault.c ---- */
 
 inline fault(p)
 {
@@ -262,8 +262,8 @@ again:
             fi
         };
         goto again
-    :: seen == PRIVATE || seen == WRITES
-    :: seen == MAPS -> /* rmap__fault_cow */
+    :: seen == PRIVATE || seen == WRITES || (seen == MAPS && !write)
+    :: seen == MAPS && write -> /* rmap__fault_cow */
         atomic { !page_lock -> page_lock = true };
 #ifdef NO_RECHECK
         d_step { !run_lock[p] -> same = true; run_lock[p] = true };
@@ -325,9 +325,9 @@ again:
             page_lock = false;
 #endif
             goto again
-        :: same && (slot_index != INDEX_OF(p) || mapcount > 0 || slot_count > 1) -> /* take_copy */
+        :: same && (slot_index != INDEX_OF(p) || (write && (mapcount > 0 || slot_count > 1))) -> /* take_copy */
             d_step { entry[p] = PRIVATE; run_lock[p] = false; check() }
-        :: else -> /* map_cached: nobody else has it */
+        :: else -> /* map_cached */
             d_step { mapcount++; first = (mapcount == 1) };
             d_step {
                 if
@@ -346,7 +346,7 @@ again:
 #endif
         d_step { slot_count--; check() }; /* gather; an orphan's end is in slot_life.pml */
         if
-        :: tried -> goto again /* a write looks once more */
+        :: tried && write -> goto again /* a write looks once more */
         :: else
         fi
     fi
@@ -355,8 +355,12 @@ again:
 proctype FaultS()
 {
     byte seen, p;
-    bool same, own, first, tried;
+    bool write, same, own, first, tried;
 
+    if
+    :: write = true
+    :: write = false
+    fi;
     if
     :: p = SA
     :: p = SB
@@ -376,7 +380,7 @@ proctype FaultS()
 #endif
 }
 
-proctype FaultT()
+proctype FaultT(bool write)
 {
     byte seen;
     bool same, own, first, tried;
@@ -504,5 +508,5 @@ init
 #endif
         owner = IN_S | IN_T
     };
-    atomic { run Move(); run FaultS(); run FaultT(); run FaultT(); run Walk() }
+    atomic { run Move(); run FaultS(); run FaultT(false); run FaultT(true); run Walk() }
 }
