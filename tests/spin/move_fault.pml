@@ -5,8 +5,9 @@
  *     S:  A ──move──▶ B        page X, at index A at first, is mapped by S at A and by T at A, or by S alone (ALONE);
  *     T:  A                    it has a slot as soon as the walker gives it one. A private copy is no page of this model.
  *
- * S moves (space lock exclusive), a thread of S reads or writes at A or B (shared), two of T read and write at A, a walker looks at X or
- * unmaps it, twice. The policy is COPY; TRACK has a model of its own (tests/model).
+ * S moves (space lock exclusive), a thread of S reads or writes at A or B (shared), two of T read and write at A, a
+ * walker looks at X or unmaps it, twice. The policy is COPY; TRACK has a model of its own (tests/model). A page that has
+ * a slot stays in the cache: what becomes of one that leaves it is in slot_life.pml.
  *
  * Shown, at every step that could break it:
  *     INV-1  X is mapped at X.index in a candidate of X.owner; swap entries are at slot.index, or the slot is MOVED
