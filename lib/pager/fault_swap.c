@@ -47,13 +47,19 @@ static int find_cached(struct rmap__fault_state *f, struct swapin *in)
     return still ? RMAP_ERR_POISON : RMAP__FAULT_AGAIN;
 }
 
-/* The slot is dead. If the entry has gone with it, somebody dropped it while we looked; if not, it names nothing. */
+/*
+ * The slot was dead when we looked. If the entry has gone with it, somebody dropped it meanwhile; and the same entry may be
+ * back since, naming a new life of the slot (design/races.md). With the run locked an entry keeps its slot: a slot that is
+ * dead now has never been ours.
+ */
 static int slot_is_dead(struct rmap__fault_state *f)
 {
     struct rmap_mmu_run run;
+    struct rmap_slot_home home;
     if (!rmap__fault_recheck(f, &run)) return RMAP__FAULT_AGAIN;
+    int err = rmap_swap_get_ops()->get_home(f->s->p->swap, rmap_pte_swp(f->format, f->entry), &home);
     f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
-    return RMAP_ERR_BAD_FRAME;
+    return err ? RMAP_ERR_BAD_FRAME : RMAP__FAULT_AGAIN;
 }
 
 /* Read the slot into a frame in hand. Readahead would fill neighbouring slots here. */

@@ -111,11 +111,11 @@ swap: /* rmap__fault_swap */
         was = slot_live
     };
     if
-    :: !was -> /* slot_is_dead: BAD_FRAME if the entry still names it */
-#ifdef CONFIRM_DEAD
-        d_step { !run_lock[s] && !mutex -> was = (entry[s] == SWAPPED && !slot_live) }; /* the slot again, in the run */
-#else
+    :: !was -> /* slot_is_dead: BAD_FRAME if the entry still names it, and it is dead still */
+#ifdef DEAD_AT_ONE_LOOK
         d_step { !run_lock[s] -> was = (entry[s] == SWAPPED) };
+#else
+        d_step { !run_lock[s] && !mutex -> was = (entry[s] == SWAPPED && !slot_live) }; /* the slot again, in the run */
 #endif
         assert(!was);
         goto again

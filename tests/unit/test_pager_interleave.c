@@ -5,8 +5,8 @@
  *     rmap_space_write(S):  ●─ look ─●─ lock page, compare, decide ─●─ copy, compare, install ─●─ done      swap: ● load ●
  *
  * At each ● (before a run is locked, after it is unlocked, in the device's read and write) everything happens in all orders that another
- * thread could do if the pager's mutex were as fine as the locks below it: drops of the entry, faults of the other space, reclaim. The
- * mutex is held by the main write, so the others enter below it (rmap__fault, rmap_zap, rmap__reclaim).
+ * thread can do: drops of the entry, faults of both spaces, reclaim. It is played by the same thread, inside the main act, so it
+ * enters below the calls that would refuse that (rmap__fault, rmap_zap, rmap__reclaim).
  *
  * The world: S and X forked from S; both map page 7, which says 1.
  */
@@ -25,7 +25,7 @@ struct act {
     enum op op;
     unsigned who;
 };
-enum start { PRESENT, ON_SWAP, S_READ_BACK, ALONE };
+enum start { PRESENT, ON_SWAP, S_READ_BACK, ALONE, ALONE_ON_SWAP };
 struct script {
     enum start start;
     struct act main, task[2][4]; /* each ends with NOTHING */
@@ -190,16 +190,18 @@ static void play(const struct script *sc)
     memset(&x, 0, sizeof x);
     x.points = points;
     x.script = sc;
-    world_init(&x.w, 32, 32, 0);
+    world_init(&x.w, 32, sc->start == ALONE_ON_SWAP ? 1 : 32, 0); /* one slot: it can only come back */
     x.s[S] = space_new(&x.w);
     map_at(x.s[S], AT, 1, RW);
     put(x.s[S], AT, 1);
     x.s[X] = space_fork(&x.w, x.s[S]);
     x.value[S] = x.value[X] = x.other[S] = x.other[X] = x.version = 1;
-    if (sc->start == ON_SWAP || sc->start == S_READ_BACK) evict_all(&x.w);
+    if (sc->start != PRESENT && sc->start != ALONE) evict_all(&x.w);
     if (sc->start == S_READ_BACK) CHECK_EQ(get(x.s[S], AT), 1);
-    if (sc->start == ALONE) CHECK_OK(rmap_zap(member(X), AT, 1, NULL));
-    if (sc->start == ALONE) x.value[X] = x.other[X] = 0;
+    if (sc->start == ALONE || sc->start == ALONE_ON_SWAP) {
+        CHECK_OK(rmap_zap(member(X), AT, 1, NULL));
+        x.value[X] = x.other[X] = 0;
+    }
     watch();
     for (bool done = false;;) {
         unsigned n = 0, task[3] = {0};
@@ -245,6 +247,8 @@ static void play(const struct script *sc)
     }
 
 /* clang-format off */
+/* The read has seen a swap entry; the write reads it in and frees its slot; the slot is dead; reclaim gives the page the same one again. */
+SCRIPT(C1_a_slot_that_died_names_the_entry_again, 21, .start = ALONE_ON_SWAP, .main = {READ, S}, .task = {{{WRITE, S}, {RECLAIM}}})
 SCRIPT(E1_the_entry_is_dropped_while_its_write_is_under_way, 9, .main = {WRITE, S}, .task = {{{DROP, S}}})
 SCRIPT(E1_dropped_and_read_again_and_dropped, 339, .main = {WRITE, S}, .task = {{{DROP, S}, {READ, S}, {DROP, S}}})
 SCRIPT(E1_dropped_while_the_other_space_writes, 66, .main = {WRITE, S}, .task = {{{DROP, S}}, {{WRITE, X}}})
