@@ -17,7 +17,7 @@ static const char usage[] =
     "              [--quiet]\n"
     "\n"
     "Threads do everything at once to the spaces of one pager, and compare what they find with what it must be.\n"
-    "  --threads N   1 to 16 (4)\n"
+    "  --threads N   1 to 16 (8)\n"
     "  --seconds S   for that long (10); --ops N: until so many operations are done\n"
     "  --seed X      of choices, delays and sizes ($SEED, or 1); what the scheduler makes of them differs each time\n"
     "  --worlds N    one pager after the other (1), with seeds X, X + 1 ...; they share the seconds; N operations each\n"
@@ -49,7 +49,7 @@ static void read_options(struct options *o, int argc, char **argv)
         {"quiet", no_argument, NULL, 'q'},         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    *o = (struct options){.threads = 4, .worlds = 1, .spaces = 10, .frames = 192, .seconds = 10, .seed = 1, .tlb = true};
+    *o = (struct options){.threads = 8, .worlds = 1, .spaces = 10, .frames = 192, .seconds = 10, .seed = 1, .tlb = true};
     const char *seed = getenv("SEED");
     uint64_t n = 0;
     bool good = !seed || !*seed || read_number(seed, 0, UINT64_MAX, &o->seed);

@@ -267,6 +267,15 @@ struct tlb *tlb_of(const struct rmap_mmu *mmu)
     return mmu->ctx;
 }
 
+void tlb_expect_flushed(struct tlb *t, rmap_vpn_t first, uint64_t count, enum rmap_flush_kind kind, const char *after)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    for (rmap_vpn_t v = first; v < first + count; v++)
+        if (t->at[v].valid && (kind == RMAP_FLUSH_ALL || t->at[v].write))
+            fail(t->w, "page %u is cached%s after %s", (unsigned)v, kind == RMAP_FLUSH_ALL ? "" : " for writing", after);
+    pthread_rwlock_unlock(&t->lock);
+}
+
 void tlb_check(struct tlb *t)
 {
     const struct rmap_pte_format *f = t->ops.format;

@@ -123,10 +123,11 @@ static bool may_go_on(struct world *w)
 
 void *worker_run(void *ctx)
 {
+    static const unsigned per_1000[] = {1, 4, 12, 40};
     struct worker *me = ctx;
     unsigned total = 0;
     for (unsigned op = 0; op < OP_COUNT; op++) total += operations[op].weight;
-    delay_begin(me->w->o.seed * 31 + me->number, 1 + (unsigned)(me->w->o.seed % 4) * 8);
+    delay_begin(me->w->o.seed * 31 + me->number, per_1000[me->w->o.seed % 4]);
     while (may_go_on(me->w)) {
         const enum operation op = choose(me, total);
         atomic_store_explicit(&me->now, op, memory_order_relaxed);
