@@ -113,8 +113,8 @@ void op_move(struct worker *me)
     if (one_piece(&c, true)) {
         const unsigned from = c.area->book[c.first].place, place = (from + 1 + below(me, PLACES - 1)) % PLACES;
         rmap_vpn_t to = vpn_of(&c, place, c.first);
-        int rc = rmap_space_move(c.s->space, vpn_of(&c, from, c.first), c.end - c.first, c.end - c.first, RMAP_MOVE_FIXED,
-                                 &to);
+        int rc = rmap_space_move(c.s->space, vpn_of(&c, from, c.first), c.end - c.first, c.end - c.first,
+                                 RMAP_MOVE_FIXED, &to);
         ANSWER(me, rc, RMAP_ERR_NO_FRAME, RMAP_ERR_COMMIT, RMAP_ERR_BUSY);
         if (!rc) tlb_expect_flushed(c.s->tlb, vpn_of(&c, from, c.first), c.end - c.first, RMAP_FLUSH_ALL, "move");
         pthread_mutex_lock(&c.area->lock);

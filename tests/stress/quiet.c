@@ -27,7 +27,8 @@ static void check_regions(struct world *w, struct slot *s)
     for (unsigned k = 0; k < EXACT * PLACES; k++) {
         const unsigned i = k % EXACT, place = k / EXACT;
         const struct book *b = &s->area[i / AREA_PAGES].book[i % AREA_PAGES];
-        const unsigned must = b->mapped && b->place == place ? b->prot | (b->accounted ? 8u : 0) | (b->locked ? 16u : 0) : 255;
+        const unsigned must =
+            b->mapped && b->place == place ? b->prot | (b->accounted ? 8u : 0) | (b->locked ? 16u : 0) : 255;
         if (prot[place * TABLE_PAGES + i] != must)
             fail(w, "s%u page %u: its region has %u, the book %u (protection, 8: accounted, 16: locked, 255: none)",
                  (unsigned)(s - w->slot), place * TABLE_PAGES + i, prot[place * TABLE_PAGES + i], must);
@@ -46,7 +47,8 @@ static void check_references(struct world *w)
         if (page->refcount != must)
             fail(w, "frame %u has %u references, must have %u (%u mappings, flags %#x, %u pins)", (unsigned)pfn,
                  page->refcount, must, rmap_page_mapcount(page), flags, rmap_page_pins(page));
-        if (page->refcount && (flags & (RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN | RMAP_PAGE_MIGRATING | RMAP_PAGE_WRITEBACK)))
+        if (page->refcount &&
+            (flags & (RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN | RMAP_PAGE_MIGRATING | RMAP_PAGE_WRITEBACK)))
             fail(w, "frame %u has flags %#x at a quiet point", (unsigned)pfn, flags);
     }
 }
@@ -123,16 +125,18 @@ static void print_what_happened(const struct rmap_pager_stats *ps, const struct 
     unsigned long long refused = 0;
     for (unsigned i = 0; i < w->o.threads; i++) refused += atomic_load(&w->worker[i].refused);
 #define N(x) ((unsigned long long)(x))
-    fprintf(stderr,
-            "faults %llu, new %llu, copies %llu, reuses %llu; evictions %llu (shared %llu, discards %llu, failed %llu)\n"
-            "swap: out %llu, in %llu, found cached %llu, copied %llu; frames moved %llu\n"
-            "moved: reindexed %llu, copied %llu, tracked %llu, on swap %llu; forks %llu (entries %llu, pinned copies %llu)\n"
-            "walks: incomplete %llu, partial %llu; flushes %llu, elided %llu; allowed refusals %llu\n",
-            N(ps->faults), N(ps->anon_new), N(ps->cow_copies), N(ps->cow_reuses), N(ps->evictions),
-            N(ps->shared_evictions), N(ps->discards), N(ps->reclaim_failures), N(ps->swap_outs), N(ps->swap_ins),
-            N(ps->swap_in_cached), N(ps->swap_in_copies), N(rs->migrated), N(ps->moves_reindexed), N(ps->moves_copied),
-            N(ps->moves_tracked), N(ps->moves_swap), N(rs->forks), N(rs->fork_entries), N(rs->fork_copied),
-            N(rs->walks_incomplete), N(rs->walks_partial), N(rs->flushes), N(rs->flushes_elided), refused);
+    fprintf(
+        stderr,
+        "faults %llu, new %llu, copies %llu, reuses %llu; evictions %llu (shared %llu, discards %llu, failed %llu)\n"
+        "swap: out %llu, in %llu, found cached %llu, copied %llu; frames moved %llu\n"
+        "moved: reindexed %llu, copied %llu, tracked %llu, on swap %llu; forks %llu (entries %llu, pinned copies "
+        "%llu)\n"
+        "walks: incomplete %llu, partial %llu; flushes %llu, elided %llu; allowed refusals %llu\n",
+        N(ps->faults), N(ps->anon_new), N(ps->cow_copies), N(ps->cow_reuses), N(ps->evictions), N(ps->shared_evictions),
+        N(ps->discards), N(ps->reclaim_failures), N(ps->swap_outs), N(ps->swap_ins), N(ps->swap_in_cached),
+        N(ps->swap_in_copies), N(rs->migrated), N(ps->moves_reindexed), N(ps->moves_copied), N(ps->moves_tracked),
+        N(ps->moves_swap), N(rs->forks), N(rs->fork_entries), N(rs->fork_copied), N(rs->walks_incomplete),
+        N(rs->walks_partial), N(rs->flushes), N(rs->flushes_elided), refused);
 #undef N
 }
 

@@ -272,7 +272,8 @@ void tlb_expect_flushed(struct tlb *t, rmap_vpn_t first, uint64_t count, enum rm
     pthread_rwlock_rdlock(&t->lock);
     for (rmap_vpn_t v = first; v < first + count; v++)
         if (t->at[v].valid && (kind == RMAP_FLUSH_ALL || t->at[v].write))
-            fail(t->w, "page %u is cached%s after %s", (unsigned)v, kind == RMAP_FLUSH_ALL ? "" : " for writing", after);
+            fail(t->w, "page %u is cached%s after %s", (unsigned)v, kind == RMAP_FLUSH_ALL ? "" : " for writing",
+                 after);
     pthread_rwlock_unlock(&t->lock);
 }
 

@@ -101,8 +101,9 @@ static bool check_answer(const struct touch *t, int rc, unsigned access)
     const struct book *b = &t->before;
     const int must = !b->mapped ? RMAP_ERR_ABSENT : access & ~(unsigned)b->prot ? RMAP_ERR_ACCESS : 0;
     if (must && rc == must) return false;
-    if (must) fail(t->me->w, "page %u: an access is answered by %s, must be %s", (unsigned)t->vpn, rmap_error_name(rc),
-                   rmap_error_name(must));
+    if (must)
+        fail(t->me->w, "page %u: an access is answered by %s, must be %s", (unsigned)t->vpn, rmap_error_name(rc),
+             rmap_error_name(must));
     ANSWER(t->me, rc, RMAP_ERR_NO_FRAME);
     return rc == 0;
 }
@@ -121,7 +122,8 @@ static void check_read(struct touch *t)
     if (t->torn) return; /* being written by a processor */
     if (t->stamp.group && t->stamp.group != t->group) wrong(t, &after, "another group's");
     if (t->stamp.group && t->stamp.place != t->a * AREA_PAGES + t->i) wrong(t, &after, "another page's");
-    if (!book_allows_between(&t->before, &after, &t->stamp, t->lineage)) wrong(t, &after, "a value that it cannot have");
+    if (!book_allows_between(&t->before, &after, &t->stamp, t->lineage))
+        wrong(t, &after, "a value that it cannot have");
     if (!quiet) return;
     pthread_mutex_lock(&t->area->lock);
     if (b->serial == t->before.serial) book_learn(b, &t->stamp);

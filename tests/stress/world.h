@@ -64,9 +64,10 @@ struct slot {
 
 /* X(name) */
 #define OPERATIONS(X)                                                                                                  \
-    X(write) X(read) X(look) X(fork) X(exit) X(exec) X(create) X(map) X(unmap) X(move) X(protect) X(dontneed) X(free)      \
-    X(snapshot) X(lock) X(unlock) X(policy) X(pin) X(unpin) X(age) X(withdraw) X(each) X(cursor) X(reclaim) X(vacate) X(migrate) X(swapoff)  \
-    X(usage) X(stats) X(wild)
+    X(write)                                                                                                           \
+    X(read) X(look) X(fork) X(exit) X(exec) X(create) X(map) X(unmap) X(move) X(protect) X(dontneed) X(free)           \
+        X(snapshot) X(lock) X(unlock) X(policy) X(pin) X(unpin) X(age) X(withdraw) X(each) X(cursor) X(reclaim)        \
+            X(vacate) X(migrate) X(swapoff) X(usage) X(stats) X(wild)
 enum operation {
 #define X(name) OP_##name,
     OPERATIONS(X)
@@ -104,7 +105,8 @@ struct world {
     pthread_mutex_t slots; /* guards the slots' states */
     struct slot slot[SLOTS_MAX];
     atomic_uint groups, lineages, mmus;
-    pthread_rwlock_t pinning; /* shared: a pin begins; exclusive: rmap_write_protect, which would part a pin from its space */
+    pthread_rwlock_t
+        pinning; /* shared: a pin begins; exclusive: rmap_write_protect, which would part a pin from its space */
     pthread_mutex_t swap; /* one swapoff at a time; guards device */
     struct rmap_device *device[2];
     struct worker worker[THREADS_MAX];
