@@ -17,7 +17,7 @@ static bool change_begin(struct worker *me, struct change *c, const char *what)
 {
     c->s = slot_get(me);
     if (!c->s) return false;
-    c->a = below(me, AREAS);
+    c->a = some_area(me);
     c->area = &c->s->area[c->a];
     c->first = below(me, AREA_PAGES);
     c->end = c->first + 1 + below(me, AREA_PAGES - c->first);

@@ -39,7 +39,7 @@ void op_pin(struct worker *me)
     struct slot *s = slot_get(me);
     if (!s) return;
     p->slot = s;
-    p->area = below(me, AREAS);
+    p->area = some_area(me);
     p->index = below(me, AREA_PAGES);
     while ((p->area * AREA_PAGES + p->index) % me->w->o.threads != me->number) p->index = (p->index + 1) % AREA_PAGES;
     pthread_rwlock_rdlock(&me->w->pinning);

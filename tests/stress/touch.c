@@ -195,7 +195,7 @@ static void touch(struct worker *me, enum what what)
     if (!s) return;
     if (me->w->o.tlb && chance(me, 1, 16)) cpu_set_resident(s->tlb, chance(me, 3, 4));
     if (me->w->o.tlb) cpu_enter(s->tlb);
-    for (unsigned n = 1 + below(me, 4); n--;) touch_area(me, s, below(me, AREAS), what);
+    for (unsigned n = 1 + below(me, 4); n--;) touch_area(me, s, some_area(me), what);
     if (me->w->o.tlb) cpu_leave(s->tlb);
     slot_put(s);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define QUIET_EVERY 3000 /* operations */
+#define HOT_FOR 300      /* operations */
 
 static const struct {
     const char *name;
@@ -111,14 +112,16 @@ static enum operation choose(struct worker *me, unsigned total)
     return op;
 }
 
-static bool may_go_on(struct world *w)
+static bool may_go_on(struct worker *me)
 {
+    struct world *w = me->w;
     const uint64_t n = atomic_fetch_add(&w->ops, 1);
     if (atomic_load(&w->stop) || (w->o.ops && n >= w->o.ops)) {
         atomic_fetch_sub(&w->ops, 1);
         return false;
     }
     if (n % QUIET_EVERY == QUIET_EVERY - 1) atomic_store(&w->meet, true);
+    if (n % HOT_FOR == 0) atomic_store_explicit(&w->hot, below(me, w->o.spaces * AREAS), memory_order_relaxed);
     return true;
 }
 
@@ -129,7 +132,7 @@ void *worker_run(void *ctx)
     unsigned total = 0;
     for (unsigned op = 0; op < OP_COUNT; op++) total += operations[op].weight;
     delay_begin(me->w->o.seed * 31 + me->number, per_1000[me->w->o.seed % 4]);
-    while (may_go_on(me->w)) {
+    while (may_go_on(me)) {
         const enum operation op = choose(me, total);
         atomic_store_explicit(&me->now, op, memory_order_relaxed);
         operations[op].run(me);
