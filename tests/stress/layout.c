@@ -74,8 +74,8 @@ void op_unmap(struct worker *me)
 
 static unsigned choose_prot(struct worker *me)
 {
-    const unsigned n = below(me, 16);
-    return n == 0 ? RMAP_NONE : n < 3 ? RMAP_READ : RMAP_READ | RMAP_WRITE;
+    const unsigned n = below(me, 12);
+    return n == 0 ? RMAP_NONE : n < 4 ? RMAP_READ : RMAP_READ | RMAP_WRITE;
 }
 
 void op_map(struct worker *me)

@@ -2,6 +2,7 @@
 /** @file stress/quiet.c  The quiet point: all threads meet, and the last to come looks at everything. */
 #include "stress/world.h"
 
+#include <objrmap/device.h>
 #include <objrmap/stats.h>
 #include <objrmap/verify.h>
 #include <string.h>
@@ -53,6 +54,41 @@ static void check_references(struct world *w)
     }
 }
 
+static int count_mapping(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t e)
+{
+    (void)m;
+    (void)vpn;
+    (void)e;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* Nobody is in its way: a walk finds every mapping, and says so. */
+static void check_walks(struct world *w)
+{
+    for (rmap_pfn_t pfn = 0; pfn < w->o.frames; pfn++) {
+        struct rmap_page *page = rmap_page_find(w->r, pfn);
+        struct rmap_result res;
+        unsigned found = 0;
+        if (!rmap_page_mapcount(page)) continue;
+        int rc = rmap_each_mapping(w->r, &page, 1, RMAP_LOCK_PAGES, count_mapping, &found, &res);
+        if (rc || res.outcome != RMAP_DONE || found != rmap_page_mapcount(page))
+            fail(w, "a walk of frame %u finds %u of %u mappings (outcome %d, %s)", (unsigned)pfn, found,
+                 rmap_page_mapcount(page), (int)res.outcome, rmap_error_name(rc));
+    }
+}
+
+/* Nor in the way of a swapoff: every entry is found. */
+static void check_swapoff(struct worker *me)
+{
+    struct world *w = me->w;
+    const unsigned i = below(me, 2);
+    if (!w->device[0] || !w->device[1]) return;
+    if (ANSWER(me, rmap_pager_remove_swap(w->pager, w->device[i], NULL), RMAP_ERR_NO_FRAME)) return;
+    rmap_device_destroy(w->device[i]);
+    w->device[i] = NULL;
+}
+
 static void check_group(struct world *w, struct slot *s)
 {
     struct rmap_group_usage usage;
@@ -70,6 +106,8 @@ static void look(struct worker *me)
     const bool read = chance(me, 1, 3);
     check_verify(w);
     check_references(w);
+    check_walks(w);
+    if (chance(me, 1, 4)) check_swapoff(me);
     for (unsigned i = 0; i < w->o.spaces; i++) {
         struct slot *s = &w->slot[i];
         if (s->state != SLOT_LIVE) continue;

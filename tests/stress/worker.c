@@ -17,11 +17,11 @@ static const struct {
 #define OPERATION(name, weight) [OP_##name] = {#name, op_##name, weight}
     OPERATION(write, 220),   OPERATION(read, 120),    OPERATION(look, 120),   OPERATION(fork, 40),
     OPERATION(exit, 34),     OPERATION(exec, 4),      OPERATION(create, 4),   OPERATION(map, 40),
-    OPERATION(unmap, 12),    OPERATION(move, 50),     OPERATION(protect, 30), OPERATION(dontneed, 14),
+    OPERATION(unmap, 12),    OPERATION(move, 50),     OPERATION(protect, 36), OPERATION(dontneed, 24),
     OPERATION(free, 20),     OPERATION(snapshot, 24), OPERATION(lock, 8),     OPERATION(unlock, 14),
-    OPERATION(policy, 6),    OPERATION(pin, 20),      OPERATION(unpin, 20),   OPERATION(age, 24),
+    OPERATION(policy, 6),    OPERATION(pin, 20),      OPERATION(unpin, 20),   OPERATION(age, 40),
     OPERATION(withdraw, 10), OPERATION(each, 12),     OPERATION(cursor, 20),  OPERATION(reclaim, 20),
-    OPERATION(vacate, 16),   OPERATION(migrate, 20),  OPERATION(swapoff, 3),  OPERATION(usage, 10),
+    OPERATION(vacate, 16),   OPERATION(migrate, 20),  OPERATION(swapoff, 5),  OPERATION(usage, 10),
     OPERATION(stats, 3),     OPERATION(wild, 150),
 #undef OPERATION
 };

@@ -66,9 +66,10 @@ struct slot {
 #define OPERATIONS(X)                                                                                                  \
     X(write)                                                                                                           \
     X(read)                                                                                                            \
-    X(look) X(fork) X(exit) X(exec) X(create) X(map) X(unmap) X(move) X(protect) X(dontneed) X(free) X(snapshot)       \
-        X(lock) X(unlock) X(policy) X(pin) X(unpin) X(age) X(withdraw) X(each) X(cursor) X(reclaim) X(vacate)          \
-            X(migrate) X(swapoff) X(usage) X(stats) X(wild)
+    X(look)                                                                                                            \
+    X(fork) X(exit) X(exec) X(create) X(map) X(unmap) X(move) X(protect) X(dontneed) X(free) X(snapshot) X(lock)       \
+        X(unlock) X(policy) X(pin) X(unpin) X(age) X(withdraw) X(each) X(cursor) X(reclaim) X(vacate) X(migrate)       \
+            X(swapoff) X(usage) X(stats) X(wild)
 enum operation {
 #define X(name) OP_##name,
     OPERATIONS(X)
