@@ -8,11 +8,14 @@
 #ifndef RMAP_TESTS_STRESS_DELAY_H
 #define RMAP_TESTS_STRESS_DELAY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /** Begin this thread's sequence. `per_1000`: at how many of 1,000 points it loses time. */
 void delay_begin(uint64_t seed, unsigned per_1000);
 /** A point. Nothing happens in a thread that has not begun. */
 void delay(void);
+/** True once in n times, from the same sequence. */
+bool delay_chance(unsigned n);
 
 #endif

@@ -3,7 +3,8 @@
  * @file stress/device.c  See the header.
  *
  * A slot may be discarded and written anew while somebody still reads it: the slot map finds that out afterwards. So the
- * contents are guarded, by a mutex for each 1/64 of the slots. Discarded contents are spoilt.
+ * contents are guarded, by a mutex for each 1/64 of the slots. Discarded contents are spoilt. Some writes fail, for good or
+ * for now: the page stays in memory then, and nothing is lost.
  */
 #include "stress/device.h"
 
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #define STRIPES 64
+#define FAILING 250 /* one write of so many */
 
 struct device {
     struct rmap_device base;
@@ -36,6 +38,10 @@ static void device_write(struct rmap_device *base, struct rmap_io *io, size_t n)
     struct device *d = device_of(base);
     for (size_t i = 0; i < n; i++) {
         delay();
+        if (delay_chance(FAILING)) {
+            io[i].error = delay_chance(2) ? RMAP_ERR_IO_WRITE : RMAP_ERR_NOMEM;
+            continue;
+        }
         pthread_mutex_lock(&d->stripe[io[i].slot % STRIPES]);
         memcpy(d->data + ((size_t)io[i].slot << PAGE_SHIFT), io[i].data, PAGE_BYTES);
         d->there[io[i].slot] = true;

@@ -9,19 +9,36 @@
 
 #define BATCH 24
 
-/* Some pages, referenced, each once. */
+/* A reference to the page in that frame, if it is in use and not in the batch yet. */
+static unsigned add_page(struct worker *me, struct rmap_page **page, unsigned n, rmap_pfn_t pfn)
+{
+    struct rmap_page *p = rmap_page_find(me->w->r, pfn);
+    for (unsigned i = 0; i < n; i++)
+        if (page[i] == p) return n;
+    if (!p || !rmap_page_try_get(p)) return n;
+    if (rmap_page_flags(p) & RMAP_PAGE_SPECIAL)
+        rmap_page_put(me->w->r, p);
+    else
+        page[n++] = p;
+    return n;
+}
+
+/* Some pages, referenced, each once: of neighbouring frames, or those that a space's processors use in an area. */
 static unsigned some_pages(struct worker *me, struct rmap_page **page, unsigned most)
 {
     const unsigned frames = me->w->o.frames;
     unsigned n = 0, pfn = below(me, frames);
-    for (unsigned i = 0; i < most && n < most; i++, pfn = (pfn + 1) % frames) {
-        struct rmap_page *p = rmap_page_find(me->w->r, pfn);
-        if (!p || !chance(me, 3, 4) || !rmap_page_try_get(p)) continue;
-        if (rmap_page_flags(p) & RMAP_PAGE_SPECIAL)
-            rmap_page_put(me->w->r, p);
-        else
-            page[n++] = p;
+    struct slot *s = me->w->o.tlb && chance(me, 1, 2) ? slot_get(me) : NULL;
+    if (s) {
+        const unsigned a = some_area(me);
+        for (unsigned k = 0; k < PLACES * AREA_PAGES && n < most; k++) {
+            const rmap_pfn_t used = tlb_frame(s->tlb, k / AREA_PAGES * TABLE_PAGES + a * AREA_PAGES + k % AREA_PAGES);
+            if (used != RMAP_PFN_NONE) n = add_page(me, page, n, used);
+        }
+        slot_put(s);
     }
+    for (unsigned i = 0; !s && i < most && n < most; i++, pfn = (pfn + 1) % frames)
+        if (chance(me, 3, 4)) n = add_page(me, page, n, pfn);
     if (chance(me, 1, 2)) rmap_pages_sort(page, n);
     return n;
 }

@@ -17,7 +17,7 @@ static bool change_begin(struct worker *me, struct change *c, const char *what)
 {
     c->s = slot_get(me);
     if (!c->s) return false;
-    c->a = below(me, AREAS);
+    c->a = some_area(me);
     c->area = &c->s->area[c->a];
     c->first = below(me, AREA_PAGES);
     c->end = c->first + 1 + below(me, AREA_PAGES - c->first);
@@ -56,6 +56,7 @@ static void unmap_places(struct worker *me, const struct change *c, unsigned but
     for (unsigned place = 0; place < PLACES; place++) {
         if (place == but) continue;
         MUST(me, rmap_space_unmap(c->s->space, vpn_of(c, place, c->first), c->end - c->first));
+        tlb_expect_flushed(c->s->tlb, vpn_of(c, place, c->first), c->end - c->first, RMAP_FLUSH_ALL, "unmap");
         pthread_mutex_lock(&c->area->lock);
         for (unsigned i = c->first; i < c->end; i++)
             if (c->area->book[i].place == place) c->area->book[i].mapped = false;
@@ -73,8 +74,8 @@ void op_unmap(struct worker *me)
 
 static unsigned choose_prot(struct worker *me)
 {
-    const unsigned n = below(me, 16);
-    return n == 0 ? RMAP_NONE : n < 3 ? RMAP_READ : RMAP_READ | RMAP_WRITE;
+    const unsigned n = below(me, 12);
+    return n == 0 ? RMAP_NONE : n < 4 ? RMAP_READ : RMAP_READ | RMAP_WRITE;
 }
 
 void op_map(struct worker *me)
@@ -90,6 +91,7 @@ void op_map(struct worker *me)
     int rc = rmap_space_map(c.s->space, &at, c.end - c.first, prot, RMAP_MAP_FIXED | (keep ? RMAP_MAP_NOREPLACE : 0));
     if (keep && there && rc != RMAP_ERR_EXISTS) fail(me->w, "a map replaces what is there");
     if (!(keep && there)) ANSWER(me, rc, RMAP_ERR_COMMIT);
+    if (!rc) tlb_expect_flushed(c.s->tlb, at, c.end - c.first, RMAP_FLUSH_ALL, "map");
     pthread_mutex_lock(&c.area->lock);
     for (unsigned i = c.first; !rc && i < c.end; i++) {
         struct book *b = &c.area->book[i];
@@ -111,9 +113,10 @@ void op_move(struct worker *me)
     if (one_piece(&c, true)) {
         const unsigned from = c.area->book[c.first].place, place = (from + 1 + below(me, PLACES - 1)) % PLACES;
         rmap_vpn_t to = vpn_of(&c, place, c.first);
-        int rc = rmap_space_move(c.s->space, vpn_of(&c, from, c.first), c.end - c.first, c.end - c.first, RMAP_MOVE_FIXED,
-                                 &to);
+        int rc = rmap_space_move(c.s->space, vpn_of(&c, from, c.first), c.end - c.first, c.end - c.first,
+                                 RMAP_MOVE_FIXED, &to);
         ANSWER(me, rc, RMAP_ERR_NO_FRAME, RMAP_ERR_COMMIT, RMAP_ERR_BUSY);
+        if (!rc) tlb_expect_flushed(c.s->tlb, vpn_of(&c, from, c.first), c.end - c.first, RMAP_FLUSH_ALL, "move");
         pthread_mutex_lock(&c.area->lock);
         for (unsigned i = c.first; !rc && i < c.end; i++) c.area->book[i].place = (unsigned char)place;
         pthread_mutex_unlock(&c.area->lock);
@@ -127,8 +130,11 @@ void op_protect(struct worker *me)
     if (!change_begin(me, &c, "protect")) return;
     if (one_piece(&c, false)) {
         const unsigned prot = choose_prot(me);
-        int rc = rmap_space_protect(c.s->space, vpn_of(&c, c.area->book[c.first].place, c.first), c.end - c.first, prot);
+        const rmap_vpn_t at = vpn_of(&c, c.area->book[c.first].place, c.first);
+        int rc = rmap_space_protect(c.s->space, at, c.end - c.first, prot);
         ANSWER(me, rc, RMAP_ERR_COMMIT);
+        if (!rc && !(prot & RMAP_WRITE))
+            tlb_expect_flushed(c.s->tlb, at, c.end - c.first, prot ? RMAP_FLUSH_WRITE : RMAP_FLUSH_ALL, "protect");
         pthread_mutex_lock(&c.area->lock);
         for (unsigned i = c.first; !rc && i < c.end; i++) {
             c.area->book[i].prot = (unsigned char)prot;
@@ -149,6 +155,9 @@ static void advise(struct worker *me, enum rmap_advice advice)
         for (unsigned i = c.first; i < c.end; i++) locked |= c.area->book[i].locked;
         const int rc = rmap_space_advise(c.s->space, at, c.end - c.first, advice);
         if (rc != (locked ? RMAP_ERR_BUSY : 0)) fail(me->w, "advise: %s", rmap_error_name(rc));
+        if (!rc)
+            tlb_expect_flushed(c.s->tlb, at, c.end - c.first,
+                               advice == RMAP_ADVISE_FREE ? RMAP_FLUSH_WRITE : RMAP_FLUSH_ALL, "advise");
         pthread_mutex_lock(&c.area->lock);
         for (unsigned i = c.first; !rc && i < c.end; i++) {
             struct book *b = &c.area->book[i];
@@ -186,6 +195,7 @@ void op_snapshot(struct worker *me)
     struct rmap_snapped out;
     if (chance(me, 1, 2)) MUST(me, rmap_space_written(c.s->space, at, count, &seen, NULL));
     MUST(me, rmap_space_snapshot(c.s->space, at, count, &written, &out));
+    if (!out.pinned) tlb_expect_flushed(c.s->tlb, at, count, RMAP_FLUSH_WRITE, "snapshot");
     pthread_mutex_lock(&c.area->lock);
     for (unsigned i = c.first; i < c.end; i++) {
         struct book *b = &c.area->book[i];

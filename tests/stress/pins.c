@@ -27,8 +27,8 @@ static void check(struct worker *me, const struct pin *p, const char *when)
         fail(me->w, "a pinned frame %s holds another group's page", when);
     if (!book_allows(&b, &stamp, p->lineage))
         fail(me->w, "s%u area %u page %u: its pinned frame %u %s holds version %llu of lineage %u; book: %s",
-             (unsigned)(p->slot - me->w->slot), p->area, p->index, (unsigned)pfn, when, (unsigned long long)stamp.version,
-             stamp.lineage, book_text(&b, text, sizeof text));
+             (unsigned)(p->slot - me->w->slot), p->area, p->index, (unsigned)pfn, when,
+             (unsigned long long)stamp.version, stamp.lineage, book_text(&b, text, sizeof text));
 }
 
 void op_pin(struct worker *me)
@@ -39,7 +39,7 @@ void op_pin(struct worker *me)
     struct slot *s = slot_get(me);
     if (!s) return;
     p->slot = s;
-    p->area = below(me, AREAS);
+    p->area = some_area(me);
     p->index = below(me, AREA_PAGES);
     while ((p->area * AREA_PAGES + p->index) % me->w->o.threads != me->number) p->index = (p->index + 1) % AREA_PAGES;
     pthread_rwlock_rdlock(&me->w->pinning);

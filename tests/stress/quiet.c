@@ -2,6 +2,7 @@
 /** @file stress/quiet.c  The quiet point: all threads meet, and the last to come looks at everything. */
 #include "stress/world.h"
 
+#include <objrmap/device.h>
 #include <objrmap/stats.h>
 #include <objrmap/verify.h>
 #include <string.h>
@@ -27,7 +28,8 @@ static void check_regions(struct world *w, struct slot *s)
     for (unsigned k = 0; k < EXACT * PLACES; k++) {
         const unsigned i = k % EXACT, place = k / EXACT;
         const struct book *b = &s->area[i / AREA_PAGES].book[i % AREA_PAGES];
-        const unsigned must = b->mapped && b->place == place ? b->prot | (b->accounted ? 8u : 0) | (b->locked ? 16u : 0) : 255;
+        const unsigned must =
+            b->mapped && b->place == place ? b->prot | (b->accounted ? 8u : 0) | (b->locked ? 16u : 0) : 255;
         if (prot[place * TABLE_PAGES + i] != must)
             fail(w, "s%u page %u: its region has %u, the book %u (protection, 8: accounted, 16: locked, 255: none)",
                  (unsigned)(s - w->slot), place * TABLE_PAGES + i, prot[place * TABLE_PAGES + i], must);
@@ -46,9 +48,45 @@ static void check_references(struct world *w)
         if (page->refcount != must)
             fail(w, "frame %u has %u references, must have %u (%u mappings, flags %#x, %u pins)", (unsigned)pfn,
                  page->refcount, must, rmap_page_mapcount(page), flags, rmap_page_pins(page));
-        if (page->refcount && (flags & (RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN | RMAP_PAGE_MIGRATING | RMAP_PAGE_WRITEBACK)))
+        if (page->refcount &&
+            (flags & (RMAP_PAGE_LOCKED | RMAP_PAGE_ORPHAN | RMAP_PAGE_MIGRATING | RMAP_PAGE_WRITEBACK)))
             fail(w, "frame %u has flags %#x at a quiet point", (unsigned)pfn, flags);
     }
+}
+
+static int count_mapping(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t e)
+{
+    (void)m;
+    (void)vpn;
+    (void)e;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* Nobody is in its way: a walk finds every mapping, and says so. */
+static void check_walks(struct world *w)
+{
+    for (rmap_pfn_t pfn = 0; pfn < w->o.frames; pfn++) {
+        struct rmap_page *page = rmap_page_find(w->r, pfn);
+        struct rmap_result res;
+        unsigned found = 0;
+        if (!rmap_page_mapcount(page)) continue;
+        int rc = rmap_each_mapping(w->r, &page, 1, RMAP_LOCK_PAGES, count_mapping, &found, &res);
+        if (rc || res.outcome != RMAP_DONE || found != rmap_page_mapcount(page))
+            fail(w, "a walk of frame %u finds %u of %u mappings (outcome %d, %s)", (unsigned)pfn, found,
+                 rmap_page_mapcount(page), (int)res.outcome, rmap_error_name(rc));
+    }
+}
+
+/* Nor in the way of a swapoff: every entry is found. */
+static void check_swapoff(struct worker *me)
+{
+    struct world *w = me->w;
+    const unsigned i = below(me, 2);
+    if (!w->device[0] || !w->device[1]) return;
+    if (ANSWER(me, rmap_pager_remove_swap(w->pager, w->device[i], NULL), RMAP_ERR_NO_FRAME)) return;
+    rmap_device_destroy(w->device[i]);
+    w->device[i] = NULL;
 }
 
 static void check_group(struct world *w, struct slot *s)
@@ -68,6 +106,8 @@ static void look(struct worker *me)
     const bool read = chance(me, 1, 3);
     check_verify(w);
     check_references(w);
+    check_walks(w);
+    if (chance(me, 1, 4)) check_swapoff(me);
     for (unsigned i = 0; i < w->o.spaces; i++) {
         struct slot *s = &w->slot[i];
         if (s->state != SLOT_LIVE) continue;
@@ -123,16 +163,18 @@ static void print_what_happened(const struct rmap_pager_stats *ps, const struct 
     unsigned long long refused = 0;
     for (unsigned i = 0; i < w->o.threads; i++) refused += atomic_load(&w->worker[i].refused);
 #define N(x) ((unsigned long long)(x))
-    fprintf(stderr,
-            "faults %llu, new %llu, copies %llu, reuses %llu; evictions %llu (shared %llu, discards %llu, failed %llu)\n"
-            "swap: out %llu, in %llu, found cached %llu, copied %llu; frames moved %llu\n"
-            "moved: reindexed %llu, copied %llu, tracked %llu, on swap %llu; forks %llu (entries %llu, pinned copies %llu)\n"
-            "walks: incomplete %llu, partial %llu; flushes %llu, elided %llu; allowed refusals %llu\n",
-            N(ps->faults), N(ps->anon_new), N(ps->cow_copies), N(ps->cow_reuses), N(ps->evictions),
-            N(ps->shared_evictions), N(ps->discards), N(ps->reclaim_failures), N(ps->swap_outs), N(ps->swap_ins),
-            N(ps->swap_in_cached), N(ps->swap_in_copies), N(rs->migrated), N(ps->moves_reindexed), N(ps->moves_copied),
-            N(ps->moves_tracked), N(ps->moves_swap), N(rs->forks), N(rs->fork_entries), N(rs->fork_copied),
-            N(rs->walks_incomplete), N(rs->walks_partial), N(rs->flushes), N(rs->flushes_elided), refused);
+    fprintf(
+        stderr,
+        "faults %llu, new %llu, copies %llu, reuses %llu; evictions %llu (shared %llu, discards %llu, failed %llu)\n"
+        "swap: out %llu, in %llu, found cached %llu, copied %llu; frames moved %llu\n"
+        "moved: reindexed %llu, copied %llu, tracked %llu, on swap %llu; forks %llu (entries %llu, pinned copies "
+        "%llu)\n"
+        "walks: incomplete %llu, partial %llu; flushes %llu, elided %llu; allowed refusals %llu\n",
+        N(ps->faults), N(ps->anon_new), N(ps->cow_copies), N(ps->cow_reuses), N(ps->evictions), N(ps->shared_evictions),
+        N(ps->discards), N(ps->reclaim_failures), N(ps->swap_outs), N(ps->swap_ins), N(ps->swap_in_cached),
+        N(ps->swap_in_copies), N(rs->migrated), N(ps->moves_reindexed), N(ps->moves_copied), N(ps->moves_tracked),
+        N(ps->moves_swap), N(rs->forks), N(rs->fork_entries), N(rs->fork_copied), N(rs->walks_incomplete),
+        N(rs->walks_partial), N(rs->flushes), N(rs->flushes_elided), refused);
 #undef N
 }
 

@@ -47,8 +47,10 @@ struct slot *slot_get(struct worker *me)
 {
     struct world *w = me->w;
     struct slot *found = NULL;
+    const unsigned hot = atomic_load_explicit(&w->hot, memory_order_relaxed) / AREAS;
+    const unsigned first = chance(me, 1, 3) ? hot : below(me, w->o.spaces);
     pthread_mutex_lock(&w->slots);
-    for (unsigned i = 0, first = below(me, w->o.spaces); i < w->o.spaces && !found; i++) {
+    for (unsigned i = 0; i < w->o.spaces && !found; i++) {
         struct slot *s = &w->slot[(first + i) % w->o.spaces];
         if (s->state == SLOT_LIVE && !pthread_rwlock_tryrdlock(&s->life)) found = s;
     }

@@ -44,7 +44,8 @@ const char *stamp_parse(const unsigned char *page, struct stamp *out)
     for (unsigned i = 1; i < SPOTS; i++)
         if (memcmp(page + spot_at[i], w, sizeof w)) return "its stamps differ";
     for (unsigned i = 0; i + 1 < SPOTS; i++)
-        if (memcmp(page + spot_at[i] + 32, zero, spot_at[i + 1] - spot_at[i] - 32)) return "something is between its stamps";
+        if (memcmp(page + spot_at[i] + 32, zero, spot_at[i + 1] - spot_at[i] - 32))
+            return "something is between its stamps";
     return NULL;
 }
 

@@ -17,10 +17,11 @@ static const char usage[] =
     "              [--quiet]\n"
     "\n"
     "Threads do everything at once to the spaces of one pager, and compare what they find with what it must be.\n"
-    "  --threads N   1 to 16 (4)\n"
+    "  --threads N   1 to 16 (8)\n"
     "  --seconds S   for that long (10); --ops N: until so many operations are done\n"
     "  --seed X      of choices, delays and sizes ($SEED, or 1); what the scheduler makes of them differs each time\n"
-    "  --worlds N    one pager after the other (1), with seeds X, X + 1 ...; they share the seconds; N operations each\n"
+    "  --worlds N    one pager after the other (1), with seeds X, X + 1 ...; they share the seconds; N operations "
+    "each\n"
     "  --spaces N    at most, 2 to 64 (10)\n"
     "  --frames N    of memory, 64 to 65536 (192)\n"
     "  --no-tlb      no processors that cache translations\n"
@@ -42,14 +43,20 @@ static bool read_number(const char *text, uint64_t least, uint64_t most, uint64_
 static void read_options(struct options *o, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"threads", required_argument, NULL, 't'}, {"seconds", required_argument, NULL, 's'},
-        {"ops", required_argument, NULL, 'o'},     {"seed", required_argument, NULL, 'x'},
-        {"worlds", required_argument, NULL, 'w'},  {"spaces", required_argument, NULL, 'n'},
-        {"frames", required_argument, NULL, 'f'},  {"no-tlb", no_argument, NULL, 'T'},
-        {"quiet", no_argument, NULL, 'q'},         {"help", no_argument, NULL, 'h'},
+        {"threads", required_argument, NULL, 't'},
+        {"seconds", required_argument, NULL, 's'},
+        {"ops", required_argument, NULL, 'o'},
+        {"seed", required_argument, NULL, 'x'},
+        {"worlds", required_argument, NULL, 'w'},
+        {"spaces", required_argument, NULL, 'n'},
+        {"frames", required_argument, NULL, 'f'},
+        {"no-tlb", no_argument, NULL, 'T'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    *o = (struct options){.threads = 4, .worlds = 1, .spaces = 10, .frames = 192, .seconds = 10, .seed = 1, .tlb = true};
+    *o =
+        (struct options){.threads = 8, .worlds = 1, .spaces = 10, .frames = 192, .seconds = 10, .seed = 1, .tlb = true};
     const char *seed = getenv("SEED");
     uint64_t n = 0;
     bool good = !seed || !*seed || read_number(seed, 0, UINT64_MAX, &o->seed);

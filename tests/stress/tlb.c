@@ -6,6 +6,7 @@
 #include "stress/world.h"
 
 #include <objrmap/radix.h>
+#include <sched.h>
 #include <stdlib.h>
 
 struct translation {
@@ -79,7 +80,7 @@ static size_t table_bytes(void *mmu)
 /* ---- a walk as the hardware makes it: no lock of the library's ---- */
 
 /* The entry's slot, or NULL. Trim frees a table after a flush, which waits for our lock. */
-static rmap_pte_t *walk(const struct tlb *t, rmap_vpn_t vpn)
+static rmap_pte_t *walk(const struct tlb *t, rmap_vpn_t vpn, bool slowly)
 {
     const struct rmap_radix_geometry *g = &rmap_radix_soft;
     uintptr_t table = rmap_radix_root(&t->tables);
@@ -90,7 +91,7 @@ static rmap_pte_t *walk(const struct tlb *t, rmap_vpn_t vpn)
         if (level == 0) return slot;
         const rmap_pte_t e = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
         if ((e & g->table_mask) != g->table_present) return NULL;
-        delay();
+        if (slowly && delay_chance(8)) sched_yield();
         table = (uintptr_t)(rmap_pte_pfn(g->format, e) << g->format->page_shift);
         shift -= g->bits[level - 1];
     }
@@ -100,20 +101,20 @@ static rmap_pte_t *walk(const struct tlb *t, rmap_vpn_t vpn)
 
 static rmap_pte_t get(void *mmu, const struct rmap_mmu_run *run, uint32_t i)
 {
-    return __atomic_load_n(walk(mmu, run->first + i), __ATOMIC_RELAXED);
+    return __atomic_load_n(walk(mmu, run->first + i, false), __ATOMIC_RELAXED);
 }
 
 static void set(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)
 {
     delay();
-    __atomic_store_n(walk(mmu, run->first + i), e, __ATOMIC_RELEASE);
+    __atomic_store_n(walk(mmu, run->first + i, false), e, __ATOMIC_RELEASE);
     delay();
 }
 
 static rmap_pte_t exchange(void *mmu, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)
 {
     delay();
-    const rmap_pte_t old = __atomic_exchange_n(walk(mmu, run->first + i), e, __ATOMIC_ACQ_REL);
+    const rmap_pte_t old = __atomic_exchange_n(walk(mmu, run->first + i, false), e, __ATOMIC_ACQ_REL);
     delay();
     return old;
 }
@@ -139,7 +140,7 @@ static void load(struct tlb *t, rmap_vpn_t vpn, rmap_pte_t e)
 static bool load_by_walk(struct tlb *t, rmap_vpn_t vpn, unsigned access)
 {
     const struct rmap_pte_format *f = t->ops.format;
-    rmap_pte_t *slot = walk(t, vpn);
+    rmap_pte_t *slot = walk(t, vpn, true);
     if (!slot) return false;
     rmap_pte_t e = __atomic_load_n(slot, __ATOMIC_ACQUIRE), marked;
     do {
@@ -267,13 +268,31 @@ struct tlb *tlb_of(const struct rmap_mmu *mmu)
     return mmu->ctx;
 }
 
+rmap_pfn_t tlb_frame(struct tlb *t, rmap_vpn_t vpn)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    const rmap_pfn_t pfn = t->at[vpn].valid ? t->at[vpn].pfn : RMAP_PFN_NONE;
+    pthread_rwlock_unlock(&t->lock);
+    return pfn;
+}
+
+void tlb_expect_flushed(struct tlb *t, rmap_vpn_t first, uint64_t count, enum rmap_flush_kind kind, const char *after)
+{
+    pthread_rwlock_rdlock(&t->lock);
+    for (rmap_vpn_t v = first; v < first + count; v++)
+        if (t->at[v].valid && (kind == RMAP_FLUSH_ALL || t->at[v].write))
+            fail(t->w, "page %u is cached%s after %s", (unsigned)v, kind == RMAP_FLUSH_ALL ? "" : " for writing",
+                 after);
+    pthread_rwlock_unlock(&t->lock);
+}
+
 void tlb_check(struct tlb *t)
 {
     const struct rmap_pte_format *f = t->ops.format;
     for (unsigned v = 0; v < TLB_PAGES; v++) {
         const struct translation *x = &t->at[v];
         if (!x->valid) continue;
-        const rmap_pte_t *slot = walk(t, v), e = slot ? *slot : 0;
+        const rmap_pte_t *slot = walk(t, v, false), e = slot ? *slot : 0;
         if (!t->users) fail(t->w, "page %u is cached where nobody runs", v);
         if (!rmap_pte_present(f, e)) fail(t->w, "page %u is cached, its entry is not present", v);
         if (rmap_pte_pfn(f, e) != x->pfn) fail(t->w, "page %u is cached for another frame", v);

@@ -38,6 +38,13 @@ int cpu_access(struct tlb *t, rmap_vpn_t vpn, unsigned access, cpu_action *actio
 
 /** The TLB behind a space's MMU. */
 struct tlb *tlb_of(const struct rmap_mmu *mmu);
+/** The frame that `vpn` is cached for, by now perhaps no more; RMAP_PFN_NONE: none. */
+rmap_pfn_t tlb_frame(struct tlb *t, rmap_vpn_t vpn);
+/**
+ * An operation on [first, first + count) has returned, and nobody can have loaded a translation since: there must be none,
+ * or, of WRITE, none that allows a store.
+ */
+void tlb_expect_flushed(struct tlb *t, rmap_vpn_t first, uint64_t count, enum rmap_flush_kind kind, const char *after);
 /** At a quiet point: is every translation backed by its entry? Fails the run if not. */
 void tlb_check(struct tlb *t);
 

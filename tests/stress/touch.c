@@ -101,8 +101,9 @@ static bool check_answer(const struct touch *t, int rc, unsigned access)
     const struct book *b = &t->before;
     const int must = !b->mapped ? RMAP_ERR_ABSENT : access & ~(unsigned)b->prot ? RMAP_ERR_ACCESS : 0;
     if (must && rc == must) return false;
-    if (must) fail(t->me->w, "page %u: an access is answered by %s, must be %s", (unsigned)t->vpn, rmap_error_name(rc),
-                   rmap_error_name(must));
+    if (must)
+        fail(t->me->w, "page %u: an access is answered by %s, must be %s", (unsigned)t->vpn, rmap_error_name(rc),
+             rmap_error_name(must));
     ANSWER(t->me, rc, RMAP_ERR_NO_FRAME);
     return rc == 0;
 }
@@ -121,7 +122,8 @@ static void check_read(struct touch *t)
     if (t->torn) return; /* being written by a processor */
     if (t->stamp.group && t->stamp.group != t->group) wrong(t, &after, "another group's");
     if (t->stamp.group && t->stamp.place != t->a * AREA_PAGES + t->i) wrong(t, &after, "another page's");
-    if (!book_allows_between(&t->before, &after, &t->stamp, t->lineage)) wrong(t, &after, "a value that it cannot have");
+    if (!book_allows_between(&t->before, &after, &t->stamp, t->lineage))
+        wrong(t, &after, "a value that it cannot have");
     if (!quiet) return;
     pthread_mutex_lock(&t->area->lock);
     if (b->serial == t->before.serial) book_learn(b, &t->stamp);
@@ -193,7 +195,7 @@ static void touch(struct worker *me, enum what what)
     if (!s) return;
     if (me->w->o.tlb && chance(me, 1, 16)) cpu_set_resident(s->tlb, chance(me, 3, 4));
     if (me->w->o.tlb) cpu_enter(s->tlb);
-    for (unsigned n = 1 + below(me, 4); n--;) touch_area(me, s, below(me, AREAS), what);
+    for (unsigned n = 1 + below(me, 4); n--;) touch_area(me, s, some_area(me), what);
     if (me->w->o.tlb) cpu_leave(s->tlb);
     slot_put(s);
 }

@@ -89,8 +89,10 @@ static void read_one(struct wild *x)
     if (error) fail(x->me->w, "wild page %u: %s", (unsigned)x->at, error);
     const unsigned after = atomic_load(&x->s->group), found = x->stamp.group;
     /* Exec has its new group's number a moment after it has let the new group's first writer in. */
-    if (found && found < before) fail(x->me->w, "wild page %u: group %u, of a space of group %u", (unsigned)x->at, found, before);
-    if (found && found > after) fail(x->me->w, "wild page %u: group %u, of a space of group %u", (unsigned)x->at, found, after);
+    if (found && found < before)
+        fail(x->me->w, "wild page %u: group %u, of a space of group %u", (unsigned)x->at, found, before);
+    if (found && found > after)
+        fail(x->me->w, "wild page %u: group %u, of a space of group %u", (unsigned)x->at, found, after);
     if (found && found != before && found != after)
         fail(x->me->w, "wild page %u: group %u, of a space of groups %u and %u", (unsigned)x->at, found, before, after);
 }
@@ -146,17 +148,28 @@ void op_wild(struct worker *me)
         const unsigned kind = below(me, 24);
         x.at = choose_range(&x, &x.count);
         note(me, "wild %u s%u page %u + %u", kind, (unsigned)(x.s - me->w->slot), (unsigned)x.at, (unsigned)x.count);
-        if (kind < 6) write_one(&x);
-        else if (kind < 12) read_one(&x);
-        else if (kind < 14) move_some(&x);
-        else if (kind < 17) map_some(&x);
-        else if (kind == 17) unmap_some(&x);
-        else if (kind == 18) ANSWER(me, rmap_space_protect(space, x.at, x.count, prot[below(me, 4)]), RMAP_ERR_ABSENT, RMAP_ERR_COMMIT);
-        else if (kind == 19) ANSWER(me, rmap_space_advise(space, x.at, x.count, RMAP_ADVISE_DONTNEED), RMAP_ERR_ABSENT, RMAP_ERR_BUSY);
-        else if (kind == 20) ANSWER(me, rmap_space_advise(space, x.at, x.count, RMAP_ADVISE_FREE), RMAP_ERR_ABSENT, RMAP_ERR_BUSY);
-        else if (kind == 21) ANSWER(me, rmap_space_fault(space, x.at, chance(me, 1, 2) ? RMAP_WRITE : RMAP_READ), FAULT_ERRORS);
-        else if (kind == 22) pin_one(&x);
-        else lock_some(&x);
+        if (kind < 6)
+            write_one(&x);
+        else if (kind < 12)
+            read_one(&x);
+        else if (kind < 14)
+            move_some(&x);
+        else if (kind < 17)
+            map_some(&x);
+        else if (kind == 17)
+            unmap_some(&x);
+        else if (kind == 18)
+            ANSWER(me, rmap_space_protect(space, x.at, x.count, prot[below(me, 4)]), RMAP_ERR_ABSENT, RMAP_ERR_COMMIT);
+        else if (kind == 19)
+            ANSWER(me, rmap_space_advise(space, x.at, x.count, RMAP_ADVISE_DONTNEED), RMAP_ERR_ABSENT, RMAP_ERR_BUSY);
+        else if (kind == 20)
+            ANSWER(me, rmap_space_advise(space, x.at, x.count, RMAP_ADVISE_FREE), RMAP_ERR_ABSENT, RMAP_ERR_BUSY);
+        else if (kind == 21)
+            ANSWER(me, rmap_space_fault(space, x.at, chance(me, 1, 2) ? RMAP_WRITE : RMAP_READ), FAULT_ERRORS);
+        else if (kind == 22)
+            pin_one(&x);
+        else
+            lock_some(&x);
     }
     slot_put(x.s);
 }

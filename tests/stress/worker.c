@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define QUIET_EVERY 3000 /* operations */
+#define HOT_FOR 300      /* operations */
 
 static const struct {
     const char *name;
@@ -14,13 +15,14 @@ static const struct {
     unsigned weight;
 } operations[OP_COUNT] = {
 #define OPERATION(name, weight) [OP_##name] = {#name, op_##name, weight}
-    OPERATION(write, 220),  OPERATION(read, 120),    OPERATION(look, 120),    OPERATION(fork, 40),
-    OPERATION(exit, 34),    OPERATION(exec, 4),      OPERATION(create, 4),    OPERATION(map, 40),
-    OPERATION(unmap, 12),   OPERATION(move, 50),     OPERATION(protect, 30),  OPERATION(dontneed, 14),
-    OPERATION(free, 20),    OPERATION(snapshot, 24), OPERATION(lock, 8), OPERATION(unlock, 14), OPERATION(policy, 6),    OPERATION(pin, 20),
-    OPERATION(unpin, 20),   OPERATION(age, 24),      OPERATION(withdraw, 10), OPERATION(each, 12),
-    OPERATION(cursor, 20),  OPERATION(reclaim, 20),  OPERATION(vacate, 16),   OPERATION(migrate, 20),
-    OPERATION(swapoff, 3),  OPERATION(usage, 10),    OPERATION(stats, 3),     OPERATION(wild, 150),
+    OPERATION(write, 220),   OPERATION(read, 120),    OPERATION(look, 120),   OPERATION(fork, 40),
+    OPERATION(exit, 34),     OPERATION(exec, 4),      OPERATION(create, 4),   OPERATION(map, 40),
+    OPERATION(unmap, 12),    OPERATION(move, 50),     OPERATION(protect, 36), OPERATION(dontneed, 24),
+    OPERATION(free, 20),     OPERATION(snapshot, 24), OPERATION(lock, 8),     OPERATION(unlock, 14),
+    OPERATION(policy, 6),    OPERATION(pin, 20),      OPERATION(unpin, 20),   OPERATION(age, 40),
+    OPERATION(withdraw, 10), OPERATION(each, 12),     OPERATION(cursor, 20),  OPERATION(reclaim, 20),
+    OPERATION(vacate, 16),   OPERATION(migrate, 20),  OPERATION(swapoff, 5),  OPERATION(usage, 10),
+    OPERATION(stats, 3),     OPERATION(wild, 150),
 #undef OPERATION
 };
 
@@ -110,24 +112,27 @@ static enum operation choose(struct worker *me, unsigned total)
     return op;
 }
 
-static bool may_go_on(struct world *w)
+static bool may_go_on(struct worker *me)
 {
+    struct world *w = me->w;
     const uint64_t n = atomic_fetch_add(&w->ops, 1);
     if (atomic_load(&w->stop) || (w->o.ops && n >= w->o.ops)) {
         atomic_fetch_sub(&w->ops, 1);
         return false;
     }
     if (n % QUIET_EVERY == QUIET_EVERY - 1) atomic_store(&w->meet, true);
+    if (n % HOT_FOR == 0) atomic_store_explicit(&w->hot, below(me, w->o.spaces * AREAS), memory_order_relaxed);
     return true;
 }
 
 void *worker_run(void *ctx)
 {
+    static const unsigned per_1000[] = {1, 4, 12, 40};
     struct worker *me = ctx;
     unsigned total = 0;
     for (unsigned op = 0; op < OP_COUNT; op++) total += operations[op].weight;
-    delay_begin(me->w->o.seed * 31 + me->number, 1 + (unsigned)(me->w->o.seed % 4) * 8);
-    while (may_go_on(me->w)) {
+    delay_begin(me->w->o.seed * 31 + me->number, per_1000[me->w->o.seed % 4]);
+    while (may_go_on(me)) {
         const enum operation op = choose(me, total);
         atomic_store_explicit(&me->now, op, memory_order_relaxed);
         operations[op].run(me);
@@ -138,4 +143,3 @@ void *worker_run(void *ctx)
     atomic_fetch_sub(&me->w->running, 1);
     return NULL;
 }
-

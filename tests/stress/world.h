@@ -64,9 +64,12 @@ struct slot {
 
 /* X(name) */
 #define OPERATIONS(X)                                                                                                  \
-    X(write) X(read) X(look) X(fork) X(exit) X(exec) X(create) X(map) X(unmap) X(move) X(protect) X(dontneed) X(free)      \
-    X(snapshot) X(lock) X(unlock) X(policy) X(pin) X(unpin) X(age) X(withdraw) X(each) X(cursor) X(reclaim) X(vacate) X(migrate) X(swapoff)  \
-    X(usage) X(stats) X(wild)
+    X(write)                                                                                                           \
+    X(read)                                                                                                            \
+    X(look)                                                                                                            \
+    X(fork) X(exit) X(exec) X(create) X(map) X(unmap) X(move) X(protect) X(dontneed) X(free) X(snapshot) X(lock)       \
+        X(unlock) X(policy) X(pin) X(unpin) X(age) X(withdraw) X(each) X(cursor) X(reclaim) X(vacate) X(migrate)       \
+            X(swapoff) X(usage) X(stats) X(wild)
 enum operation {
 #define X(name) OP_##name,
     OPERATIONS(X)
@@ -104,11 +107,13 @@ struct world {
     pthread_mutex_t slots; /* guards the slots' states */
     struct slot slot[SLOTS_MAX];
     atomic_uint groups, lineages, mmus;
-    pthread_rwlock_t pinning; /* shared: a pin begins; exclusive: rmap_write_protect, which would part a pin from its space */
+    pthread_rwlock_t
+        pinning; /* shared: a pin begins; exclusive: rmap_write_protect, which would part a pin from its space */
     pthread_mutex_t swap; /* one swapoff at a time; guards device */
     struct rmap_device *device[2];
     struct worker worker[THREADS_MAX];
     atomic_ullong ops;
+    atomic_uint hot;     /* slot * AREAS + area, for a while: what every third choice falls upon */
     atomic_uint running; /* workers */
     atomic_bool stop;
     /* the quiet point: quiet.c */
@@ -137,6 +142,12 @@ static inline unsigned below(struct worker *me, unsigned n)
 static inline bool chance(struct worker *me, unsigned numerator, unsigned denominator)
 {
     return prng_chance(&me->rng, numerator, denominator);
+}
+
+/* Choose an area: now and then the same as everybody. */
+static inline unsigned some_area(struct worker *me)
+{
+    return chance(me, 1, 3) ? atomic_load_explicit(&me->w->hot, memory_order_relaxed) % AREAS : below(me, AREAS);
 }
 
 /* ---- worker.c ---- */
