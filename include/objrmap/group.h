@@ -22,7 +22,9 @@
 #include <objrmap/types.h>
 
 struct rmap;
+struct rmap__group;
 struct rmap__node;
+struct rmap__group;
 struct rmap__tag;
 struct rmap__track;
 
@@ -38,19 +40,20 @@ enum rmap_move_policy {
  * Letters: [S] space lock, [G] group lock, [a] atomic, [c] constant while a member.
  */
 struct rmap_member {
-    struct rmap *r;                /**< [c] public, read-only */
-    struct rmap_mmu mmu;           /**< [c] public, read-only */
-    void *user;                    /**< public: the embedder's */
-    struct rmap__node *node;       /**< [S][G] written under both, exclusive; read under either */
-    struct rmap__tag *open_tag;    /**< [S] counted hold on the open epoch's tag */
-    struct rmap__tag *home_tag;    /**< [S] open_tag; while forking the newest closed epoch's, counted */
+    struct rmap *r;                          /**< [c] public, read-only */
+    struct rmap_mmu mmu;                     /**< [c] public, read-only */
+    void *user;                              /**< public: the embedder's */
+    struct rmap__group *group;               /**< [c] */
+    struct rmap__node *node;                 /**< [S][G] written under both, exclusive; read under either */
+    struct rmap__tag *open_tag;              /**< [S] counted hold on the open epoch's tag */
+    struct rmap__tag *home_tag;              /**< [S] open_tag; while forking the newest closed epoch's, counted */
     RMAP_ATOMIC(struct rmap__track *) track; /**< [S][G] tracked ranges, shared with forked members; NULL: none */
-    enum rmap_move_policy policy;  /**< [S] set by rmap_member_set_policy; public, read-only */
-    bool newborn;                  /**< [S] a fork is still copying to it */
-    RMAP_ATOMIC(uint32_t) forking; /**< [a] set while this member's entries are being copied to a child */
-    RMAP_ATOMIC(uint64_t) mapped;  /**< [a] entries that count as mappings; public, read-only */
-    RMAP_ATOMIC(uint64_t) swapped; /**< [a] swap entries; public, read-only */
-    RMAP_ATOMIC(uint64_t) moved;   /**< [a] swap entries that are not at their slot's index */
+    enum rmap_move_policy policy;            /**< [S] set by rmap_member_set_policy; public, read-only */
+    bool newborn;                            /**< [S] a fork is still copying to it */
+    RMAP_ATOMIC(uint32_t) forking;           /**< [a] set while this member's entries are being copied to a child */
+    RMAP_ATOMIC(uint64_t) mapped;            /**< [a] entries that count as mappings; public, read-only */
+    RMAP_ATOMIC(uint64_t) swapped;           /**< [a] swap entries; public, read-only */
+    RMAP_ATOMIC(uint64_t) moved;             /**< [a] swap entries that are not at their slot's index */
 };
 
 /** The shape of the group a member is in; see rmap_group_get_shape(). */

@@ -126,9 +126,10 @@ struct rmap_cursor {
 };
 
 /**
- * each_mapping without a callback: between two calls no lock is held but the page's, so the caller may do what it likes with
- * a mapping that it was shown, also fork, let spaces exit (F4), or leave off. Members may leave meanwhile: look one up by your
- * own books before you use it. Source before target as in every walk (INV-4): a mapping that is copied while the cursor is
+ * each_mapping without a callback: between two calls no lock is held but the page's. The caller may look at a mapping that it
+ * was shown for as long as it likes, change its entry under the run lock, or leave off; it must not wait for a space lock or
+ * another page's, so forks, moves and exits are other threads' (or their space locks were taken before the page's). Members
+ * may leave meanwhile (F4): look one up by your own books before you use it. Source before target as in every walk (INV-4): a mapping that is copied while the cursor is
  * open is shown, or its source was before the copy.
  * => Page locked and referenced from open to close. Takes the group lock shared, for at most 256 spaces at a time. Open
  *    allocates. Close always, also after an error of yours; it may be called twice.
@@ -159,10 +160,11 @@ RMAP_API int rmap_poison(struct rmap *r, struct rmap_page *const *pages, size_t 
  * First at the slot's index, and where a tracked move may have brought it, in each candidate of its owner, until as
  * many are found as the slot counts; then, if entries are left and the slot is MOVED, at every other page number of
  * the candidates that have moved entries. For swapoff (fork-tree.md, rule 14).
- * => The caller keeps the slot's home still: its cached page locked, or none there and no load or move of an entry
- *    going on.
+ * => The caller keeps the slot alive and its home still: it holds the slot's cached page, locked; or there is none, and
+ *    no entry is loaded, moved or dropped meanwhile.
  * => The count is exact, and DONE true, only while no entry of the slot comes or goes (fork, zap, fault: their space
- *    locks). A caller who looks at each entry again, and comes back until the slot counts none, needs no more.
+ *    locks). A caller who holds the page, looks at each entry again, and comes back
+ *    until the slot counts none, needs no more.
  * => Takes the group lock shared, for at most 256 spaces or tables at a time, then run locks. Allocates nothing. Blocks only
  *    for those locks.
  * @return 0 with *result: DONE (hits = the slot's count); INCOMPLETE; PARTIAL (STOPPED by `fn`). `mapcount` is the

@@ -20,8 +20,8 @@ static _Thread_local __attribute__((tls_model("initial-exec"))) struct rmap__ran
 
 /*
  * What another thread unlocks (a page: page.h; a run: the embedder's own doing) is still on its locker's list. That thread's list cannot be touched; so the unlock
- * moves a number on that the record remembers, and a record with an old number is none. Locks share numbers: it may cost a
- * check, never a false alarm.
+ * moves a number on that the record remembers, and a record with an old number is none. Locks share numbers, and those that
+ * were only counted stop nobody: it may cost a check, never a false alarm.
  */
 static _Atomic uint32_t elsewhere[PLACES];
 
@@ -88,7 +88,7 @@ static void check(enum rmap__rank rank, const void *lock)
         if (h->rank > (uint32_t)rank || !may_be_second(rank, lock, h->lock, same)) stop(rank, lock, h->rank, h->lock);
     }
     for (unsigned r = rank; r < RMAP__RANKS; r++)
-        if (mine.more[r]) stop(rank, lock, r, NULL);
+        if (mine.more[r] && !may_be_handed_over(r)) stop(rank, lock, r, NULL);
 }
 
 void rmap__rank_take(enum rmap__rank rank, const void *lock)
@@ -109,17 +109,16 @@ void rmap__rank_tried(enum rmap__rank rank, const void *lock)
 
 void rmap__rank_drop(enum rmap__rank rank, const void *lock)
 {
+    forget_stale();
     for (unsigned i = mine.n; i--;) {
         if (mine.held[i].rank != (uint32_t)rank || mine.held[i].lock != lock) continue;
         forget(i);
         return;
     }
-    if (mine.more[rank]) {
-        mine.more[rank]--;
-        return;
-    }
-    RMAP_ASSERT_INV(may_be_handed_over(rank), "lock-order"); /* dropped, and not held */
-    atomic_fetch_add(place_of(lock), 1);
+    const bool counted = mine.more[rank];
+    mine.more[rank] -= counted;
+    RMAP_ASSERT_INV(counted || may_be_handed_over(rank), "lock-order"); /* dropped, and not held */
+    if (may_be_handed_over(rank)) atomic_fetch_add(place_of(lock), 1);  /* it may be on another thread's list */
 }
 
 void rmap__rank_swap(struct rmap__rank_list *other)

@@ -223,7 +223,7 @@ bool rmap__epoch_covers(const struct rmap__epoch *e, const struct rmap__node *n)
 /* ---- group.c ---- */
 static inline struct rmap__group *rmap__member_group(const struct rmap_member *m)
 {
-    return m->open_tag->group;
+    return m->group;
 }
 /** Free the ghosts that no page or slot refers to any more. Takes the instance mutex and, by try, group locks. */
 void rmap__ghosts_reap(struct rmap *r);

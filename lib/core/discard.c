@@ -63,6 +63,7 @@ int rmap_discard(struct rmap *r, struct rmap_page *const *pages, size_t n, unsig
                                                  .takes = true,
                                                  .begin = discard_begin,
                                                  .end = discard_end,
+                                                 .in_order = true, /* the writer before those who inherited */
                                                  .flush_in_run = true};
     return rmap__walk_pages(r, &discard, NULL, pages, n, flags, results);
 }

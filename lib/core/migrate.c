@@ -195,8 +195,9 @@ int rmap_migrate_begin(struct rmap *r, struct rmap_page *const *pages, size_t n,
     if (err) return err;
     /* What came half-way goes back; pages that this call did not mark are not ours to touch. */
     for (size_t i = 0; i < n; i++) {
-        if (!rmap_page_is_anon(pages[i])) results[i].outcome = RMAP_INCOMPLETE; /* nobody knows who uses it */
-        if (results[i].outcome == RMAP_DONE || results[i].reason || !rmap_page_is_anon(pages[i])) continue;
+        const bool marked = rmap_page_flags(pages[i]) & RMAP_PAGE_MIGRATING;
+        if (!marked && !results[i].reason) results[i].outcome = RMAP_INCOMPLETE; /* nobody knows who uses it */
+        if (results[i].outcome == RMAP_DONE || results[i].reason || !marked) continue;
         struct flock x = {.page = {pages[i]}, .n = 1};
         restore(r, &x, &to_old);
         rmap_page_clear_flags(pages[i], RMAP_PAGE_MIGRATING);

@@ -162,11 +162,12 @@ int rmap_page_map_new(struct rmap_member *m, struct rmap_page *page, rmap_vpn_t 
     if (rmap_page_pfn(m->r, page) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
     if (rmap_page_is_anon(page) || (rmap_page_flags(page) & RMAP_PAGE_SPECIAL) || rmap_page_mapcount(page))
         return RMAP_ERR_INVALID;
-    rmap__page_set_owner(page, m->home_tag);
     rmap__page_set_index(page, vpn);
     rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
     rmap_page_get(page);
-    atomic_store_explicit(&page->mapcount, 1, memory_order_release);
+    atomic_store_explicit(&page->mapcount, 1, memory_order_relaxed);
+    /* Last: whoever found the page by its frame, and locked it, sees a page of nobody's until all is there. */
+    rmap__page_set_owner(page, m->home_tag);
     rmap__mappings_add(m, 1);
     return 0;
 }

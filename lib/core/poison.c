@@ -57,6 +57,7 @@ int rmap_poison(struct rmap *r, struct rmap_page *const *pages, size_t n, unsign
                                                 .takes = true,
                                                 .begin = poison_begin,
                                                 .end = poison_end,
+                                                .in_order = true, /* as they are shown */
                                                 .flush_in_run = true};
     return rmap__walk_pages(r, &poison, &(struct told){fn, ctx}, pages, n, flags, results);
 }

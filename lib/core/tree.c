@@ -64,6 +64,7 @@ static void node_new(struct rmap__group *g, struct rmap_member *m, struct rmap__
     n->parent = parent;
     TAILQ_INIT(&n->epochs);
     m->node = n;
+    m->group = g;
     m->open_tag = m->home_tag = NULL;
     epoch_open(g, n, s);
     if (parent) {

@@ -157,7 +157,7 @@ static void visit_member(struct rmap__walk *w, struct rmap_member *m, bool lone)
 static void probe_hint(struct rmap__walk *w, struct rmap__group *g)
 {
     struct rmap_member *m = atomic_load_explicit(&g->hint, memory_order_relaxed);
-    if (!m || w->visitor->in_order) return;
+    if (!m || w->visitor->in_order || w->page[w->pages - 1].index >= m->mmu.pages) return;
     const uint32_t depth = w->depth, deepest = w->deepest;
     visit_member(w, m, true);
     w->depth = depth;
@@ -179,7 +179,8 @@ static void leave_hint(const struct rmap__walk *w, struct rmap__group *g)
     for (unsigned i = w->unbound ? 0 : w->pages; i--;) {
         const struct rmap__walk_page *p = &w->page[i];
         const struct rmap_result *res = p->result;
-        if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER || !p->low->member) continue;
+        if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER) continue;
+        if (!p->low || !p->low->member) continue; /* the probe took it, and the ordered walk had to confirm that */
         /* Not written anew by everybody who finds it true: the lock of the group may lie on the same line. */
         if (atomic_load_explicit(&g->hint, memory_order_relaxed) != p->low->member)
             atomic_store_explicit(&g->hint, p->low->member, memory_order_relaxed);
@@ -292,11 +293,11 @@ bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, st
     return true;
 }
 
-/* May page b follow page a in one cluster? */
-static bool cluster_fits(const struct rmap_page *a, const struct rmap_page *b)
+/* May the page at `index` follow the cluster's last one? */
+static bool cluster_fits(const struct rmap__walk *w, rmap_owner_t owner, rmap_vpn_t index)
 {
-    rmap_vpn_t x = rmap_page_index(a), y = rmap_page_index(b);
-    return rmap_page_owner(a) == rmap_page_owner(b) && x < y && x / RMAP_RUN_MAX == y / RMAP_RUN_MAX;
+    const rmap_vpn_t last = w->page[w->pages - 1].index;
+    return owner == w->owner && last < index && last / RMAP_RUN_MAX == index / RMAP_RUN_MAX;
 }
 
 /* Wait for the first page's lock, try the others': two batches may meet in any order. Those missed are BUSY. */
@@ -331,15 +332,15 @@ static void end_ownerless(const struct rmap_page *page, struct rmap_result *res)
 static size_t fill_cluster(struct rmap__walk *w, struct rmap_page *const *pages, size_t i, size_t n,
                            struct rmap_result *results)
 {
-    const struct rmap_page *last = NULL;
+    w->owner = 0;
     for (w->pages = 0; i < n && w->pages < RMAP_WALK_CLUSTER; i++) {
         if (results[i].reason == RMAP_REASON_BUSY) continue;
-        if (last && !cluster_fits(last, pages[i])) break;
-        last = pages[i];
-        w->page[w->pages++] = (struct rmap__walk_page){.page = pages[i],
-                                                       .pfn = rmap_page_pfn(w->r, pages[i]),
-                                                       .index = rmap_page_index(pages[i]),
-                                                       .result = &results[i]};
+        const rmap_owner_t owner = rmap_page_owner(pages[i]); /* first: of a new page it is stored last (map_new) */
+        const rmap_vpn_t index = rmap_page_index(pages[i]);
+        if (w->pages && !cluster_fits(w, owner, index)) break;
+        w->owner = owner;
+        w->page[w->pages++] = (struct rmap__walk_page){
+            .page = pages[i], .pfn = rmap_page_pfn(w->r, pages[i]), .index = index, .result = &results[i]};
     }
     return i;
 }
@@ -358,9 +359,8 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
     if (flags & RMAP_LOCK_PAGES) lock_pages(pages, n, results);
     for (size_t i = 0; i < n;) {
         i = fill_cluster(&w, pages, i, n, results);
-        rmap_owner_t owner = w.pages ? rmap_page_owner(w.page[0].page) : 0;
-        if (owner) walk_cluster(&w, rmap__owner_tag(owner));
-        for (unsigned k = 0; !owner && k < w.pages; k++) end_ownerless(w.page[k].page, w.page[k].result);
+        if (w.owner) walk_cluster(&w, rmap__owner_tag(w.owner));
+        for (unsigned k = 0; !w.owner && k < w.pages; k++) end_ownerless(w.page[k].page, w.page[k].result);
         if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);
     }
     rmap_gather_finish(&gather);

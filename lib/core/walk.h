@@ -71,6 +71,7 @@ struct rmap__walk {
     void *ctx;      /* of the visitor */
     struct rmap__walk_page page[RMAP_WALK_CLUSTER];
     unsigned pages, open;
+    rmap_owner_t owner; /* of all pages of the cluster; 0: of nobody's */
     /* where the walk is */
     struct rmap__visit visit; /* known to the group from the first rest on */
     bool rested;

@@ -218,4 +218,29 @@ RMAP_TEST(hint, each_mapping_shows_each_once_and_in_order_although_a_mapper_is_g
     gain_end(&f);
 }
 
+/* The fork is done, and 9 dropped in the kid, before the hint is followed: one mapping again, but no STABLE. */
+static void gain_and_lose(void *ctx, enum rmap__yield_point at)
+{
+    copy_in_between(ctx, at);
+    if (at == RMAP__AT_CANDIDATE && gain.candidates == 4) CHECK_OK(rmap_zap(&gain.kid->m, 9, 1, NULL));
+}
+
+RMAP_TEST(hint, a_mapper_gained_and_lost_before_the_look_at_the_hints_space)
+{
+    struct family f;
+    gain_begin(&f);
+    f.w.r->yield = gain_and_lose;
+    struct rmap_result res = world_unmap(&f.w, f.page[9], 0);
+    CHECK_EQ(res.hits, 1);
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    CHECK_EQ(world_kind(f.s[6], 9), RMAP_PTE_SWAP);
+    CHECK_EQ(world_kind(gain.kid, 9), RMAP_PTE_NONE);
+    f.w.r->yield = NULL;
+    rmap_fork_commit(&gain.fork);
+    world_space_adopt(gain.kid);
+    world_check(&f.w);
+    CHECK_EQ(world_read(f.s[6], 9), 9);
+    family_fini(&f);
+}
+
 #endif

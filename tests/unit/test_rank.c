@@ -12,6 +12,7 @@
 #include <core/core.h>
 #include <core/position.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,7 +107,7 @@ static void page_under_many_pages(void)
     static struct rmap_page many[100];
     for (unsigned i = 0; i < 100; i++)
         if (!rmap_page_try_lock(&many[i])) return;
-    for (unsigned i = 0; i < 99; i++) rmap_page_unlock(x.w.r, &many[i]);
+    for (unsigned i = 1; i < 100; i++) rmap_page_unlock(x.w.r, &many[i]);
     rmap_page_lock(x.page);
 }
 static void group_under_group(void)
@@ -269,6 +270,62 @@ RMAP_TEST(rank, a_batch_of_any_length_leaves_nothing_behind)
     for (unsigned i = 0; i < 100; i++) rmap_page_unlock(x.w.r, &many[i]);
     rmap_page_lock(x.page);
     rmap_page_unlock(x.w.r, x.page);
+    end();
+}
+
+static struct rmap_page handed[40];
+static void *unlock_all(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < 40; i++) rmap_page_unlock(x.w.r, &handed[i]);
+    return NULL;
+}
+
+/* 40 pages locked here and unlocked by another thread: then nothing is held here */
+RMAP_TEST(rank, a_batch_that_another_thread_unlocks)
+{
+    begin();
+    pthread_t t;
+    for (unsigned i = 0; i < 40; i++) CHECK(rmap_page_try_lock(&handed[i]));
+    CHECK_EQ(pthread_create(&t, NULL, unlock_all, NULL), 0);
+    pthread_join(t, NULL);
+    rmap_page_lock(x.page);
+    rmap_page_unlock(x.w.r, x.page);
+    end();
+}
+
+static void *unlock_one(void *arg)
+{
+    (void)arg;
+    rmap_page_unlock(x.w.r, x.page);
+    return NULL;
+}
+
+static _Atomic bool locked, unlocked;
+static void *lock_one_then_another(void *arg)
+{
+    (void)arg;
+    locked = rmap_page_try_lock(x.page);
+    while (!unlocked) sched_yield();
+    rmap_page_lock(x.other);
+    rmap_page_unlock(x.w.r, x.other);
+    return NULL;
+}
+
+/* A page locked here, unlocked by a second thread, locked by a third, unlocked here: the third holds nothing then */
+RMAP_TEST(rank, a_page_handed_over_twice)
+{
+    begin();
+    pthread_t t;
+    locked = unlocked = false;
+    rmap_page_lock(x.page);
+    CHECK_EQ(pthread_create(&t, NULL, unlock_one, NULL), 0);
+    pthread_join(t, NULL);
+    CHECK_EQ(pthread_create(&t, NULL, lock_one_then_another, NULL), 0);
+    while (!locked) sched_yield();
+    rmap_page_unlock(x.w.r, x.page);
+    unlocked = true;
+    pthread_join(t, NULL);
     end();
 }
 

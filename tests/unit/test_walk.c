@@ -69,6 +69,7 @@ RMAP_TEST(walk, every_page_verb_refuses_null_and_unknown_pages_and_does_nothing_
     REFUSED(rmap_each_mapping(w.r, &page, 1, 0, ignore, NULL, NULL), RMAP_ERR_NULL_ARG);
     REFUSED(rmap_each_mapping(w.r, &(struct rmap_page *){&stranger}, 1, 0, ignore, NULL, res), RMAP_ERR_UNKNOWN_PAGE);
     release(&w, page);
+    rmap_page_unlock(w.r, &stranger);
     CHECK(world_attr(p, 7, RMAP_ATTR_ACCESSED)); /* the first of three was not touched either */
     CHECK_EQ(world_stats(&w).walk[RMAP_WALK_REFERENCED][1].walks, 0);
     world_check(&w);
