@@ -127,8 +127,9 @@ RMAP_API int64_t rmap_pager_vacate(struct rmap_pager *p, rmap_pfn_t first, uint6
  * swap becomes swap entries instead, a lazily freed one nothing: then nobody is told, for nothing is lost. Faults at
  * lost pages answer POISON until the place is unmapped or advised DONTNEED.
  * @return 0; NULL_ARG; RANGE; EXISTS (out of use already); UNSUPPORTED (the zero frame); BUSY (this thread is inside a
- *    call; or fn stopped it, the page is being migrated, or a mapping may have been missed: POISON is set then but for
- *    the migration, call again).
+ *    call; or fn stopped it, the page is being migrated, a mapping may have been missed, or the frame is in the hands of
+ *    a fault, or of whoever allocated it, and no page yet. Call again; lost are only those whose POISON is set by then:
+ *    fn's, and those with missed mappings).
  */
 RMAP_API int rmap_pager_poison(struct rmap_pager *p, rmap_pfn_t pfn, rmap_mapping_fn *fn, void *ctx);
 

@@ -7,6 +7,8 @@
  * Every call: NULL_ARG, DEAD; ranges: RANGE when empty, wrapping or outside the space; BUSY when this thread is inside a
  * call of the same pager already (from a hook, or by a fault on projected memory). May block (reclaim, swap I/O).
  *
+ * What calls fill (structs, numbers, bitmaps) must not lie in projected memory: only the buffers of read and write may.
+ *
  * Threads: a space may be used by any number at once. Its lock is a rwlock that prefers writers: fault, read, write, pin and
  * the questions (regions, usage) hold it shared, also while they wait for I/O; fork, map, unmap, move, protect, lock, advise,
  * snapshot, exec exclusive, until they are done. A space's destruction is its last call: no other may run or come.
@@ -77,7 +79,8 @@ RMAP_API int rmap_space_create(struct rmap_pager *p, struct rmap_space **out);
 RMAP_API int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out);
 
 /** exec: drop all regions, leave the group, start a new one, on the same MMU. rmap_space_member() is another one from then on.
- *  @return 0; NOMEM (nothing changed). */
+ *  @return 0; NOMEM (nothing changed); BUSY (also: a huge entry of the MMU's own making is in the way: the space is empty
+ *  then, in the group that it was in). */
 RMAP_API int rmap_space_exec(struct rmap_space *s);
 
 /** exit: drop everything and free the object. @return 0; NULL_ARG; BUSY (this thread is inside a call; or a huge entry of the
@@ -88,11 +91,12 @@ RMAP_API int rmap_space_destroy(struct rmap_space *s);
  * Map `count` pages of private zero-filled memory with protection `prot` (RMAP_READ | …, or RMAP_NONE).
  * Without FIXED *at is a hint (RMAP_VPN_NONE: none) and receives the place chosen: first fit from the hint, else from 0.
  * @return 0; RANGE; INVALID (flags, prot; NOREPLACE without FIXED, LOCKED without access); EXISTS; UNSUPPORTED (SHARED);
- *   COMMIT; NOMEM (also: no hole large enough). With LOCKED, population may fail (NO_FRAME, NOMEM): the region then is
+ *   COMMIT; BLOCK (a huge entry is where it should go: what was before it is dropped); NOMEM (also: no hole large enough). With LOCKED, population may fail (NO_FRAME, NOMEM): the region then is
  *   unmapped again, and what a FIXED map replaced is gone.
  */
 RMAP_API int rmap_space_map(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsigned prot, unsigned flags);
-/** Unmap [first, first + count); holes are allowed. @return 0; RANGE; NOMEM (a split; nothing changed). */
+/** Unmap [first, first + count); holes are allowed. @return 0; RANGE; NOMEM (a split; nothing changed); BLOCK (a huge entry of
+ *  the MMU's own making: what comes before it is dropped, all of it is still mapped). */
 RMAP_API int rmap_space_unmap(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
 /** Change protection; the whole range must be mapped. @return 0; RANGE; ABSENT; INVALID; COMMIT; NOMEM. All or nothing. */
 RMAP_API int rmap_space_protect(struct rmap_space *s, rmap_vpn_t first, uint64_t count, unsigned prot);

@@ -76,6 +76,8 @@ bool rmap__fault_recheck(struct rmap__fault_state *f, struct rmap_mmu_run *run)
 int rmap__fault_need(struct rmap__fault_state *f, unsigned n)
 {
     if (f->spares >= n) return 0;
+    if (!f->in_hand) rmap__hands_enter(f->s->p);
+    f->in_hand = true;
     while (f->spares < n) {
         int rc = rmap_page_alloc(f->m->r, f->near, &f->spare[f->spares]);
         if (rc) return rc;
@@ -133,6 +135,17 @@ static int wait_for_migration(struct rmap__fault_state *f)
     return RMAP__FAULT_AGAIN;
 }
 
+/* The region allows accesses again: the entry becomes present, read-only; the hardware has not used it. */
+static int allow_access(struct rmap__fault_state *f)
+{
+    struct rmap_mmu_run run;
+    if (!rmap__fault_recheck(f, &run)) return RMAP__FAULT_AGAIN;
+    rmap_pte_t e = rmap_pte_set(f->format, f->entry, RMAP_ATTR_WRITE, false);
+    rmap_run_set(&f->m->mmu, &run, (uint32_t)(f->vpn - run.first), rmap_pte_to_kind(f->format, e, RMAP_PTE_PRESENT));
+    f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
+    return RMAP__FAULT_AGAIN;
+}
+
 static int step(struct rmap__fault_state *f)
 {
     switch (rmap_pte_kind(f->format, f->entry)) {
@@ -142,10 +155,8 @@ static int step(struct rmap__fault_state *f)
         return f->page ? rmap__fault_cow(f) : rmap__fault_new(f);
     case RMAP_PTE_SWAP:
         return rmap__fault_swap(f);
-    case RMAP_PTE_NO_ACCESS: {
-        int rc = rmap_protect(f->m, f->vpn, 1, RMAP_PROTECT_ACCESS);
-        return rc ? rc : RMAP__FAULT_AGAIN;
-    }
+    case RMAP_PTE_NO_ACCESS:
+        return allow_access(f);
     case RMAP_PTE_MIGRATION:
         return wait_for_migration(f);
     case RMAP_PTE_POISON:
@@ -170,6 +181,25 @@ static int rounds(struct rmap__fault_state *f)
     return RMAP_ERR_BUSY;
 }
 
+/* Without a frame nothing is kept, and others may have given some back, or made the entry: then it is tried again. */
+static int until_there_is_a_frame(struct rmap__fault_state *f)
+{
+    struct rmap_pager *p = f->s->p;
+    for (;;) {
+        const struct rmap__hands_seen seen = rmap__hands_look(p);
+        int rc = rounds(f);
+        const unsigned own = f->spares;
+        while (f->spares) rmap_page_put(f->m->r, rmap__fault_take(f));
+        if (!f->in_hand) return rc;
+        f->in_hand = false;
+        if (rc != RMAP_ERR_NO_FRAME) {
+            rmap__hands_leave(p);
+            return rc;
+        }
+        if (!rmap__hands_wait(p, seen, own)) return rc;
+    }
+}
+
 static int resolve(struct rmap__fault_state *f, struct rmap_space *s, const struct rmap__region *r, rmap_vpn_t vpn,
                    unsigned access, const struct rmap__touch *touch)
 {
@@ -184,9 +214,7 @@ static int resolve(struct rmap__fault_state *f, struct rmap_space *s, const stru
         .attrs =
             (access ? ATTR(ACCESSED) : 0) | (r->prot & RMAP_EXEC ? ATTR(EXEC) : 0) | (r->locked ? ATTR(LOCKED) : 0),
     };
-    int rc = rounds(f);
-    while (f->spares) rmap_page_put(f->m->r, rmap__fault_take(f));
-    return rc;
+    return until_there_is_a_frame(f);
 }
 
 int rmap__fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access, const struct rmap__touch *touch)

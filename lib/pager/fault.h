@@ -37,6 +37,7 @@ struct rmap__fault_state {
     struct rmap_page *page;          /* what a present entry maps, referenced; or NULL */
     struct rmap_page *spare[RMAP__FAULT_SPARES]; /* frames in hand, nobody else knows them */
     unsigned spares;
+    bool in_hand;          /* counted among those that may have frames */
     unsigned read, copied; /* pages read from a device, private copies of pages whose entry had been moved */
 };
 

@@ -41,13 +41,22 @@ static int copy(struct rmap__fault_state *f, struct rmap_gather *g)
     return RMAP__FAULT_DONE;
 }
 
+/* It may have been moved to another frame before its own was lost: then the entry leads there. */
+static int page_is_lost(struct rmap__fault_state *f)
+{
+    struct rmap_mmu_run run;
+    if (!rmap__fault_recheck(f, &run)) return RMAP__FAULT_AGAIN;
+    f->m->mmu.ops->run_unlock(f->m->mmu.ctx, &run);
+    return RMAP_ERR_POISON;
+}
+
 int rmap__fault_cow(struct rmap__fault_state *f)
 {
     struct rmap *r = f->m->r;
     struct rmap_gather g;
     rmap_gather_init(&g, r);
     rmap_page_lock(f->page);
-    int rc = rmap_page_flags(f->page) & RMAP_PAGE_POISON ? RMAP_ERR_POISON : reuse(f);
+    int rc = rmap_page_flags(f->page) & RMAP_PAGE_POISON ? page_is_lost(f) : reuse(f);
     if (rc == PAGE_IS_SHARED && f->spares) rc = copy(f, &g);
     rmap_page_unlock(r, f->page);
     rmap_gather_finish(&g);

@@ -21,11 +21,11 @@ static int copy_entries(struct rmap_space *parent, struct rmap_space *child)
 static int fork_locked(struct rmap_space *parent, struct rmap_space *child)
 {
     int rc = rmap__regions_clone(&parent->regions, &child->regions);
-    if (rc || (rc = rmap__commit_reserve(parent->p, parent->charged, 0))) return rc;
+    if (rc || (rc = rmap__commit_reserve(child, parent->charged, 0))) return rc;
     rmap__space_list(child); /* its entries can be found from the first one on: whoever finds one waits for our lock */
     if ((rc = copy_entries(parent, child))) {
         child->dead = true;
-        rmap__commit_unreserve(parent->p, parent->charged);
+        rmap__commit_unreserve(child, parent->charged);
     } else {
         rmap__commit_charge(child, parent->charged);
     }

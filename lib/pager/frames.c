@@ -64,12 +64,16 @@ static uint64_t open_bits(const struct rmap__frames *fs, uint64_t w)
     return bits;
 }
 
-/* First frame at or after the cursor that is free, or that begins a free cluster; NONE if there is none. [F] held. */
-static rmap_pfn_t search(struct rmap__frames *fs, bool cluster)
+enum what { FRAME, CLUSTER, SHUT_FRAME };
+
+/* First frame at or after the cursor that is free (of the shut ones only if wanted), or that begins a free cluster; NONE if
+ * there is none. [F] held. */
+static rmap_pfn_t search(struct rmap__frames *fs, enum what what)
 {
     for (uint64_t n = 0; n < fs->words; n++) {
         uint64_t w = (fs->cursor + n) % fs->words;
-        uint64_t bits = cluster ? whole_clusters(open_bits(fs, w)) : open_bits(fs, w);
+        uint64_t bits = what == SHUT_FRAME ? fs->free_map[w] : open_bits(fs, w);
+        if (what == CLUSTER) bits = whole_clusters(bits);
         if (!bits) continue;
         fs->cursor = w;
         return w * 64 + (unsigned)__builtin_ctzll(bits);
@@ -83,9 +87,10 @@ static int pick(struct rmap_pager *p, rmap_pfn_t near, rmap_pfn_t *out)
     if (!fs->free) return RMAP_ERR_NO_FRAME;
     rmap_pfn_t pfn = near < fs->total && rmap__frame_is_free(fs, near) && !is_shut(fs, near)
                          ? near
-                         : search(fs, fs->free_clusters > 0);
-    if (pfn == RMAP_PFN_NONE && fs->free_clusters) pfn = search(fs, false);
-    if (pfn == RMAP_PFN_NONE) return RMAP_ERR_NO_FRAME;
+                         : search(fs, fs->free_clusters ? CLUSTER : FRAME);
+    if (pfn == RMAP_PFN_NONE && fs->free_clusters) pfn = search(fs, FRAME);
+    if (pfn == RMAP_PFN_NONE)
+        pfn = search(fs, SHUT_FRAME); /* better than none: whoever empties the range comes by again */
     set_used(fs, pfn);
     struct rmap__frame *f = &fs->frame[pfn];
     TAILQ_INSERT_HEAD(&fs->list[RMAP__LIST_ACTIVE], f, link);
@@ -195,8 +200,50 @@ static void frame_free(void *ctx, rmap_pfn_t pfn)
     RMAP_ASSERT(!rmap__frame_is_free(fs, pfn));
     set_free(fs, pfn);
     fs->returned++;
+    if (fs->waiters) pthread_cond_broadcast(&fs->changed);
     fs->stuck = false;
     rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
+}
+
+/* ---- frames in the hands of faults ---- */
+
+struct rmap__hands_seen rmap__hands_look(struct rmap_pager *p)
+{
+    return (struct rmap__hands_seen){.returned = p->frames.returned, .settled = p->frames.settled};
+}
+
+void rmap__hands_enter(struct rmap_pager *p)
+{
+    atomic_fetch_add(&p->frames.in_hand, 1);
+}
+
+/*
+ * Whoever waits raises `waiters` before it looks; whoever changes something looks at `waiters` afterwards: one of the two
+ * sees the other. The wait itself is under [F], so no wake is lost between look and sleep.
+ */
+void rmap__hands_leave(struct rmap_pager *p)
+{
+    struct rmap__frames *fs = &p->frames;
+    atomic_fetch_add(&fs->settled, 1);
+    atomic_fetch_sub(&fs->in_hand, 1);
+    if (!fs->waiters) return;
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
+    pthread_cond_broadcast(&fs->changed);
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
+}
+
+bool rmap__hands_wait(struct rmap_pager *p, struct rmap__hands_seen seen, unsigned own)
+{
+    struct rmap__frames *fs = &p->frames;
+    rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
+    fs->waiters++;
+    if (atomic_fetch_sub(&fs->in_hand, 1) == 1) pthread_cond_broadcast(&fs->changed); /* all wait: there is no frame */
+    while (fs->in_hand && fs->returned == seen.returned + own && fs->settled == seen.settled)
+        pthread_cond_wait(&fs->changed, &fs->lock);
+    fs->waiters--;
+    const bool again = fs->returned != seen.returned + own || fs->settled != seen.settled;
+    rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
+    return again;
 }
 
 static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
@@ -231,7 +278,6 @@ void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end)
     rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
     p->frames.shut_first = first;
     p->frames.shut_end = end;
-    p->frames.returned++;
     rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
 }
 
@@ -273,7 +319,10 @@ int rmap__frames_init(struct rmap_pager *p, uint64_t frames)
     fs->words = (frames + 63) / 64;
     fs->frame = rmap__alloc(&p->alloc, frames * sizeof *fs->frame);
     fs->free_map = rmap__alloc(&p->alloc, fs->words * sizeof *fs->free_map);
-    if (!fs->frame || !fs->free_map || pthread_mutex_init(&fs->lock, NULL)) {
+    if (fs->frame && fs->free_map) {
+        pthread_mutex_init(&fs->lock, NULL);
+        pthread_cond_init(&fs->changed, NULL);
+    } else {
         rmap__free(&p->alloc, fs->frame, frames * sizeof *fs->frame);
         rmap__free(&p->alloc, fs->free_map, fs->words * sizeof *fs->free_map);
         return RMAP_ERR_NOMEM;
@@ -289,6 +338,7 @@ int rmap__frames_init(struct rmap_pager *p, uint64_t frames)
 void rmap__frames_fini(struct rmap_pager *p)
 {
     struct rmap__frames *fs = &p->frames;
+    pthread_cond_destroy(&fs->changed);
     pthread_mutex_destroy(&fs->lock);
     rmap__free(&p->alloc, fs->frame, fs->total * sizeof *fs->frame);
     rmap__free(&p->alloc, fs->free_map, fs->words * sizeof *fs->free_map);

@@ -14,15 +14,31 @@ void rmap__trim(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
     if (from < to) rmap_member_trim(rmap__space_member(s), from, to - from);
 }
 
-void rmap__unmap_range(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end, struct rmap__region_stock *stock)
+int rmap__unmap_range(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end, struct rmap__region_stock *stock)
 {
     const struct rmap__region *r = rmap__region_from(&s->regions, first);
-    if (!r || r->first >= end) return;
-    rmap_zap(rmap__space_member(s), first, end - first, NULL);
+    if (!r || r->first >= end) return 0;
+    int rc = rmap_zap(rmap__space_member(s), first, end - first, NULL);
+    if (rc) return rc;
     rmap__commit_uncharge(s, rmap__regions_pages(&s->regions, first, end, true));
     rmap__regions_cut(&s->regions, first, end, stock);
     rmap__regions_remove(&s->regions, first, end);
     rmap__trim(s, first, end);
+    return 0;
+}
+
+/* Into a hole, its charge reserved. */
+static int add_region(struct rmap_space *s, rmap_vpn_t first, uint64_t count, unsigned prot, bool locked,
+                      struct rmap__region_stock *stock)
+{
+    struct rmap__region *r = rmap__region_add(&s->regions, first, count, prot, stock);
+    int rc = 0;
+    r->accounted = prot & RMAP_WRITE;
+    r->locked = locked;
+    if (r->accounted) rmap__commit_charge(s, count);
+    if (locked && (rc = rmap__populate(s, first, first + count))) rmap__unmap_range(s, first, first + count, stock);
+    rmap__regions_merge(&s->regions, first, first + count);
+    return rc;
 }
 
 static int map_locked(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsigned prot, unsigned flags)
@@ -37,15 +53,9 @@ static int map_locked(struct rmap_space *s, rmap_vpn_t *at, uint64_t count, unsi
     struct rmap__region_stock stock = {.count = 0};
     if ((rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, end) + 1))) return rc;
     const uint64_t charge = prot & RMAP_WRITE ? count : 0;
-    if (!(rc = rmap__commit_reserve(s->p, charge, rmap__regions_pages(&s->regions, first, end, true)))) {
-        rmap__unmap_range(s, first, end, &stock);
-        struct rmap__region *r = rmap__region_add(&s->regions, first, count, prot, &stock);
-        r->accounted = charge != 0;
-        r->locked = flags & RMAP_MAP_LOCKED;
-        rmap__commit_charge(s, charge);
-        if (r->locked && (rc = rmap__populate(s, first, end))) rmap__unmap_range(s, first, end, &stock);
-        rmap__regions_merge(&s->regions, first, end);
-    }
+    rc = rmap__commit_reserve(s, charge, rmap__regions_pages(&s->regions, first, end, true));
+    if (!rc && (rc = rmap__unmap_range(s, first, end, &stock))) rmap__commit_unreserve(s, charge);
+    if (!rc) rc = add_region(s, first, count, prot, flags & RMAP_MAP_LOCKED, &stock);
     rmap__stock_drop(&s->regions, &stock);
     if (!rc) *at = first;
     return rc;
@@ -74,7 +84,7 @@ int rmap_space_unmap(struct rmap_space *s, rmap_vpn_t first, uint64_t count)
     if (rc || (rc = rmap__space_enter_exclusive(&c, s))) return rc;
     struct rmap__region_stock stock = {.count = 0};
     rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, first + count));
-    if (!rc) rmap__unmap_range(s, first, first + count, &stock);
+    if (!rc) rc = rmap__unmap_range(s, first, first + count, &stock);
     rmap__stock_drop(&s->regions, &stock);
     rmap__space_leave(&c);
     return rc;

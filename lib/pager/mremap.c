@@ -45,8 +45,7 @@ static int shrink_in_place(struct move *mv)
 {
     const rmap_vpn_t first = mv->from + mv->new_count, end = mv->from + mv->count;
     int rc = rmap__stock_fill(&mv->s->regions, &mv->stock, rmap__regions_cuts(&mv->s->regions, first, end));
-    if (!rc) rmap__unmap_range(mv->s, first, end, &mv->stock);
-    return rc;
+    return rc ? rc : rmap__unmap_range(mv->s, first, end, &mv->stock);
 }
 
 static bool can_grow_in_place(const struct move *mv)
@@ -64,8 +63,7 @@ static int grow_in_place(struct move *mv)
     const rmap_vpn_t end = mv->from + mv->count;
     const uint64_t more = mv->new_count - mv->count;
     int rc = rmap__stock_fill(rs, &mv->stock, 1);
-    if (rc || (rc = rmap__commit_reserve(mv->s->p, mv->accounted ? more : 0, 0)) || (rc = grow(mv, end, more)))
-        return rc;
+    if (rc || (rc = rmap__commit_reserve(mv->s, mv->accounted ? more : 0, 0)) || (rc = grow(mv, end, more))) return rc;
     rmap__regions_merge(rs, end, end + more);
     return 0;
 }
@@ -95,16 +93,19 @@ static int relocate(struct move *mv)
     int rc = rmap__stock_fill(rs, &mv->stock, cuts + 2);
     uint64_t add = mv->accounted ? mv->new_count : 0, sub = rmap__regions_pages(rs, mv->to, to_end, true);
     if (mv->accounted && !mv->keep_old) sub += mv->count;
-    if (rc || (rc = rmap__commit_reserve(s->p, add, sub))) return rc;
+    if (rc || (rc = rmap__commit_reserve(s, add, sub))) return rc;
 
-    rmap__unmap_range(s, mv->to, to_end, &mv->stock);
+    if ((rc = rmap__unmap_range(s, mv->to, to_end, &mv->stock))) {
+        rmap__commit_unreserve(s, add);
+        return rc;
+    }
     struct rmap_moved moved;
     if (!grown || !(rc = grow(mv, mv->to + kept, grown))) {
         rc = rmap_move(rmap__space_member(s), mv->from, mv->to, kept, &moved);
         if (rc && grown) rmap__unmap_range(s, mv->to + kept, to_end, &mv->stock);
     }
     if (rc) {
-        if (mv->accounted) rmap__commit_unreserve(s->p, kept);
+        if (mv->accounted) rmap__commit_unreserve(s, kept);
         rmap__trim(s, mv->to, to_end);
         return rc;
     }

@@ -30,6 +30,7 @@
 #include <pager/region.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -49,16 +50,20 @@ struct rmap__frame {
 TAILQ_HEAD(rmap__frame_list, rmap__frame);
 
 struct rmap__frames {
-    pthread_mutex_t lock;                      /* F itself */
-    struct rmap__frame *frame;                 /* [c] `total` of them */
-    uint64_t *free_map;                        /* [F] bit set: frame is free */
-    uint64_t total, words;                     /* [c] frames; words of free_map */
-    uint64_t free, free_clusters;              /* [F] frames; aligned clusters that are wholly free */
-    uint64_t lost;                             /* [F] poisoned frames that nothing refers to: neither free nor used */
-    uint64_t used_peak;                        /* [F] */
-    uint64_t returned;                         /* [F] how often frames came free: tells who found none to look again */
-    uint64_t cursor;                           /* [F] word where the next search begins */
-    rmap_pfn_t shut_first, shut_end;           /* [F] these are not handed out: they are being emptied */
+    pthread_mutex_t lock;            /* F itself */
+    struct rmap__frame *frame;       /* [c] `total` of them */
+    uint64_t *free_map;              /* [F] bit set: frame is free */
+    uint64_t total, words;           /* [c] frames; words of free_map */
+    uint64_t free, free_clusters;    /* [F] frames; aligned clusters that are wholly free */
+    uint64_t lost;                   /* [F] poisoned frames that nothing refers to: neither free nor used */
+    uint64_t used_peak;              /* [F] */
+    _Atomic uint64_t returned;       /* [F][a] how often frames came free: tells who found none to look again */
+    pthread_cond_t changed;          /* with F: a frame came back, or a fault that had some has ended */
+    _Atomic uint32_t in_hand;        /* [a] faults under way that may have frames which nobody sees yet */
+    _Atomic uint64_t settled;        /* [a] of those, how many have ended, and not for want of a frame */
+    _Atomic uint32_t waiters;        /* [F][a] for `changed` */
+    uint64_t cursor;                 /* [F] word where the next search begins */
+    rmap_pfn_t shut_first, shut_end; /* [F] these are not handed out: they are being emptied */
     struct rmap__frame_list list[RMAP__LISTS]; /* [F] head = youngest */
     uint64_t listed[RMAP__LISTS];              /* [F] */
     bool stuck;                                /* [F] reclaim freed nothing last time, and no frame came back since */
@@ -120,6 +125,7 @@ struct rmap_space {
     _Atomic unsigned current;           /* [S] index of the member in use */
     struct rmap__regions regions;       /* [S] */
     uint64_t charged;                   /* [S] pages of accounted regions */
+    uint64_t credit;                    /* [S] pages that the call under way will uncharge, spent already; else 0 */
     struct rmap__fault_counters faults; /* [a] */
     bool dead;                          /* [S] being destroyed: faults from its MMU find nothing */
     void *user;                         /* the embedder's */
@@ -178,6 +184,21 @@ bool rmap__frame_retire(struct rmap_pager *p, rmap_pfn_t pfn);
 /** Hand out no frame of [first, end) until called again; (0, 0): all are to be had. Takes [F]. */
 void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end);
 
+/** What has happened to frames so far. */
+struct rmap__hands_seen {
+    uint64_t returned, settled;
+};
+struct rmap__hands_seen rmap__hands_look(struct rmap_pager *p);
+/** A fault is about to take frames: others that find none wait for it, since it may give some back, or make their entry. */
+void rmap__hands_enter(struct rmap_pager *p);
+/** It has ended, and holds none any more. */
+void rmap__hands_leave(struct rmap_pager *p);
+/**
+ * Instead of leave, for a fault that found no frame and gave back the `own` that it had: wait for the others.
+ * @return true: something has happened since it began (`seen`), it may try again; false: there is no frame.
+ */
+bool rmap__hands_wait(struct rmap_pager *p, struct rmap__hands_seen seen, unsigned own);
+
 /* ---- lists.c: each takes [F] ---- */
 /** Take up to `max` of the oldest frames out of a list, each with a reference. @return how many. */
 size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struct rmap_page **out, size_t max);
@@ -208,8 +229,9 @@ void rmap__fault_counters_add(const struct rmap_space *s, struct rmap_pager_stat
  * Set `add` charged pages aside, if they and what all spaces are charged fit the limit once the caller has given back
  * `sub`, which it will. @return 0; COMMIT.
  */
-int rmap__commit_reserve(struct rmap_pager *p, uint64_t add, uint64_t sub);
-void rmap__commit_unreserve(struct rmap_pager *p, uint64_t pages);
+int rmap__commit_reserve(struct rmap_space *s, uint64_t add, uint64_t sub);
+/** Of what was reserved, `pages` are not charged after all. */
+void rmap__commit_unreserve(struct rmap_space *s, uint64_t pages);
 /** Charge the space pages that were reserved. */
 void rmap__commit_charge(struct rmap_space *s, uint64_t pages);
 void rmap__commit_uncharge(struct rmap_space *s, uint64_t pages);
@@ -235,8 +257,9 @@ void rmap__space_let_go(struct rmap_space *s);
 void rmap__space_clear(struct rmap_space *s);
 
 /* ---- map.c ---- */
-/** Unmap [first, end): needs a stock of rmap__regions_cuts(first, end) regions; then it cannot fail. */
-void rmap__unmap_range(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end, struct rmap__region_stock *stock);
+/** Unmap [first, end): needs a stock of rmap__regions_cuts(first, end) regions. @return 0; BLOCK: a huge entry is in the way,
+ * entries before it are gone, regions and charges as they were. */
+int rmap__unmap_range(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end, struct rmap__region_stock *stock);
 /** Let the MMU free tables that hold nothing. */
 void rmap__trim(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end);
 

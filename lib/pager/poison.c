@@ -31,7 +31,10 @@ static int poison_frame(struct rmap_pager *p, rmap_pfn_t pfn, rmap_mapping_fn *f
         if (rmap_page_try_get(page)) break;
     }
     rmap_page_lock(page);
-    int rc = poison_used(p, page, fn, ctx);
+    /* Nobody's page: a fault, a fork or a move has just got the frame, or somebody keeps it by a reference. Its user does not
+     * look for POISON any more, so it is not set: the frame is asked for again, when it is free or a page. */
+    const bool known = rmap_page_is_anon(page) || (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE);
+    int rc = known ? poison_used(p, page, fn, ctx) : RMAP_ERR_BUSY;
     rmap_page_unlock(p->r, page);
     rmap_page_put(p->r, page);
     return rc;

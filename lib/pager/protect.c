@@ -22,7 +22,7 @@ static int protect_locked(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end
     int rc = rmap__stock_fill(&s->regions, &stock, rmap__regions_cuts(&s->regions, first, end));
     if (rc) return rc;
     const uint64_t charge = prot & RMAP_WRITE ? rmap__regions_pages(&s->regions, first, end, false) : 0;
-    if ((rc = rmap__commit_reserve(s->p, charge, 0))) {
+    if ((rc = rmap__commit_reserve(s, charge, 0))) {
         rmap__stock_drop(&s->regions, &stock);
         return rc;
     }

@@ -95,8 +95,8 @@ void rmap__space_unlist(struct rmap_space *s)
     LIST_REMOVE(s, link);
     RB_REMOVE(rmap__space_tree, &p->by_address, s);
     p->stats.spaces--;
-    while (s->holds) pthread_cond_wait(&p->unheld, &p->lock);
     rmap__fault_counters_add(s, &p->stats);
+    while (s->holds) pthread_cond_wait(&p->unheld, &p->lock);
     rmap__mutex_unlock(&p->lock, RMAP__RANK_BOOKS);
 }
 
@@ -145,9 +145,10 @@ int rmap_space_exec(struct rmap_space *s)
     if (!(rc = join(s, fresh))) {
         rmap__space_clear(s);
         rmap__trim(s, 0, s->mmu.pages);
-        rc = rmap_member_leave(old);
-        RMAP_ASSERT(rc == 0);
-        s->current = !s->current;
+        if (!(rc = rmap_member_leave(old))) /* refused as in rmap_space_destroy */
+            s->current = !s->current;
+        else
+            rmap_member_leave(fresh);
     }
     rmap__space_leave(&c);
     return rc;

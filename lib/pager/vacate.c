@@ -39,7 +39,10 @@ static int vacate_frame(struct rmap_pager *p, rmap_pfn_t pfn)
     if (!movable(p, page)) return 0;
     int rc = rmap_page_alloc(p->r, RMAP_PFN_NONE, &target);
     if (rc) return rc;
-    if (rmap_page_try_get(page)) { /* else reclaim was faster */
+    const rmap_pfn_t where = rmap_page_pfn(p->r, target);
+    if (where >= p->frames.shut_first && where < p->frames.shut_end) { /* there is no other */
+        rc = RMAP_ERR_NO_FRAME;
+    } else if (rmap_page_try_get(page)) { /* else reclaim was faster */
         rc = move_to(p, page, target);
         rmap_page_put(p->r, page);
     }

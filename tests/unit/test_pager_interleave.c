@@ -248,7 +248,7 @@ static void play(const struct script *sc)
 
 /* clang-format off */
 /* The read has seen a swap entry; the write reads it in and frees its slot; the slot is dead; reclaim gives the page the same one again. */
-SCRIPT(C1_a_slot_that_died_names_the_entry_again, 21, .start = ALONE_ON_SWAP, .main = {READ, S}, .task = {{{WRITE, S}, {RECLAIM}}})
+SCRIPT(C1_a_slot_that_died_names_the_entry_again, 21, .start = ALONE_ON_SWAP, .main = {READ, S}, .task = {{{WRITE, S}, {RECLAIM, S}}})
 SCRIPT(E1_the_entry_is_dropped_while_its_write_is_under_way, 9, .main = {WRITE, S}, .task = {{{DROP, S}}})
 SCRIPT(E1_dropped_and_read_again_and_dropped, 339, .main = {WRITE, S}, .task = {{{DROP, S}, {READ, S}, {DROP, S}}})
 SCRIPT(E1_dropped_while_the_other_space_writes, 66, .main = {WRITE, S}, .task = {{{DROP, S}}, {{WRITE, X}}})

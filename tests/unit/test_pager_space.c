@@ -2,6 +2,8 @@
 /** @file unit/test_pager_space.c  Verbs on regions, and the lives of spaces: fork, exec, exit, charges. */
 #include "unit/pager_world.h"
 
+#include <pager/pager_internal.h>
+
 static struct world w;
 
 /* S: hint 10 taken in part; first fit behind it, else from 0 */
@@ -322,5 +324,46 @@ RMAP_TEST(pager_space, small_things)
     CHECK_EQ(stats(&w).spaces, 1);
     CHECK_EQ(stats(&w).spaces_peak, 2);
     CHECK_ERR(rmap_pager_destroy(w.p), RMAP_ERR_BUSY);
+    world_fini(&w);
+}
+
+/* ---- an entry of the MMU's own making ---- */
+
+static const struct rmap_mmu_ops *own_ops;
+static int find_block(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+{
+    return end > 500 ? RMAP_ERR_BLOCK : own_ops->run_find(mmu, vpn, end, run);
+}
+
+/* S: [0,10) and [600,10), where a huge entry is: it can be neither unmapped nor mapped over, nor the space left by exec, until it
+ * has gone */
+RMAP_TEST(pager_space, a_huge_entry_is_reported_and_nothing_is_lost_of_the_books)
+{
+    world_init(&w, 64, 0, 100);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 0, 10, RW);
+    map_at(s, 600, 10, RW);
+    put(s, 600, 6);
+    own_ops = s->mmu.ops;
+    struct rmap_mmu_ops ops = *own_ops;
+    ops.run_find = find_block;
+    struct rmap_member *m = rmap_space_member(s);
+    s->mmu.ops = m->mmu.ops = &ops;
+    rmap_vpn_t at = 600;
+    CHECK_ERR(rmap_space_unmap(s, 600, 10), RMAP_ERR_BLOCK);
+    CHECK_ERR(rmap_space_map(s, &at, 5, RMAP_READ, RMAP_MAP_FIXED), RMAP_ERR_BLOCK);
+    CHECK_ERR(rmap_space_map(s, &at, 50, RW, RMAP_MAP_FIXED), RMAP_ERR_BLOCK);
+    CHECK_ERR(rmap_space_move(s, 0, 10, 10, RMAP_MOVE_FIXED, &at), RMAP_ERR_BLOCK);
+    CHECK_EQ(stats(&w).committed, 20);
+    s->mmu.ops = m->mmu.ops = own_ops;
+    world_verify(&w);
+    CHECK_EQ(get(s, 600), 6);
+    s->mmu.ops = m->mmu.ops = &ops;
+    CHECK_ERR(rmap_space_exec(s), RMAP_ERR_BUSY);
+    s->mmu.ops = m->mmu.ops = own_ops;
+    CHECK(rmap_space_member(s) == m);
+    CHECK_OK(rmap_zap(m, 0, s->mmu.pages, NULL));
+    world_verify(&w);
+    CHECK_OK(rmap_space_exec(s));
     world_fini(&w);
 }

@@ -208,6 +208,96 @@ RMAP_TEST(pager_threads, C4_a_device_goes_while_spaces_come_and_go)
     world_fini(&w);
 }
 
+static void *touch_fifteen(void *arg)
+{
+    const struct worker *x = arg;
+    for (rmap_vpn_t v = 0; v < 15; v++) EXPECT(!rmap_space_fault(x->s, v, RMAP_WRITE));
+    return NULL;
+}
+
+/* 15 pages, 15 frames, no swap, two threads at the same pages: the one that finds no frame finds the other's page instead */
+RMAP_TEST(pager_threads, who_finds_no_frame_waits_for_those_who_have_one_in_hand)
+{
+    world_init(&w, 16, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    struct worker x[2];
+    map_at(s, 0, 16, RW);
+    for (unsigned round = 0; round < 300; round++) {
+        run(touch_fifteen, x, 2, s);
+        join(x, 2);
+        CHECK_ERR(rmap_space_fault(s, 15, RMAP_WRITE), RMAP_ERR_NO_FRAME); /* and when there is none, it says so */
+        CHECK_OK(rmap_space_advise(s, 0, 15, RMAP_ADVISE_DONTNEED));
+    }
+    world_fini(&w);
+}
+
+static void *empty_half(void *arg)
+{
+    (void)arg;
+    for (unsigned n = 0; n < 300; n++) EXPECT(rmap_pager_vacate(w.p, n % 2 * 64, 64) >= 0);
+    return NULL;
+}
+
+/* 128 frames, half of them shut all the time, no swap: 100 pages can be had all the same */
+RMAP_TEST(pager_threads, shut_frames_are_better_than_none)
+{
+    world_init(&w, 128, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    struct worker x;
+    map_at(s, 0, 100, RW);
+    run(empty_half, &x, 1, s);
+    for (uint64_t n = 1; n < 200; n++) {
+        for (rmap_vpn_t v = 0; v < 100; v++) put(s, v, n);
+        for (rmap_vpn_t v = 0; v < 100; v++) CHECK_EQ(get(s, v), n);
+        CHECK_OK(rmap_space_advise(s, 0, 100, RMAP_ADVISE_DONTNEED));
+    }
+    join(&x, 1);
+    world_fini(&w);
+}
+
+#define FAILING 3000
+static _Atomic rmap_pfn_t failing; /* those before it have failed */
+
+static void *lose_frames(void *arg)
+{
+    (void)arg;
+    for (failing = 1; failing < FAILING; failing++) {
+        int rc = RMAP_ERR_BUSY;
+        while (rc == RMAP_ERR_BUSY) rc = rmap_pager_poison(w.p, failing, NULL, NULL);
+        EXPECT(rc == 0 || rc == RMAP_ERR_UNSUPPORTED);
+    }
+    return NULL;
+}
+
+static bool maps_failed_frame(struct rmap_space *s, rmap_vpn_t v)
+{
+    const struct rmap_pte_format *f = &rmap_pte_format_soft;
+    const rmap_pte_t e = rmap_radix_peek(&rmap_space_member(s)->mmu, v);
+    return rmap_pte_present(f, e) && rmap_pte_pfn(f, e) < failing;
+}
+
+/* 3,200 frames, most of which fail, one after the other, while 50 pages come and go: none is mapped after it has failed */
+RMAP_TEST(pager_threads, a_failed_frame_is_not_used_by_a_fault_that_had_it_in_hand)
+{
+    world_init(&w, FAILING + 200, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    struct worker x;
+    map_at(s, 0, 50, RW);
+    failing = 1;
+    run(lose_frames, &x, 1, s);
+    for (bool last = false; !last;) {
+        last = failing == FAILING;
+        for (rmap_vpn_t v = 0; v < 50; v++) {
+            int rc = try_put(s, v, v);
+            CHECK(rc == 0 || rc == RMAP_ERR_POISON);
+            CHECK(!maps_failed_frame(s, v));
+        }
+        CHECK_OK(rmap_space_advise(s, 0, 50, RMAP_ADVISE_DONTNEED));
+    }
+    join(&x, 1);
+    world_fini(&w);
+}
+
 /* ---- against each other ---- */
 
 #define VERBS 3000
@@ -304,6 +394,34 @@ RMAP_TEST(pager_threads, S11_the_last_pages_are_granted_once)
     }
     join(x, THREADS);
     CHECK_EQ(stats(&w).committed, 0);
+    world_fini(&w);
+}
+
+static void *move_to_and_fro(void *arg)
+{
+    const struct worker *x = arg;
+    for (unsigned n = 0; n < 400; n++) {
+        rmap_vpn_t to = n % 2 ? 0 : 100;
+        EXPECT(!rmap_space_move(x->s, 100 - to, 60, 60, RMAP_MOVE_FIXED, &to));
+    }
+    return NULL;
+}
+
+/* Limit 100: S moves its 60 pages about, which takes nothing; another space can have 30 at any time */
+RMAP_TEST(pager_threads, S11_what_a_call_gives_back_is_not_asked_for_twice)
+{
+    world_init(&w, 80, 0, 100);
+    struct rmap_space *s = space_new(&w), *other = space_new(&w);
+    struct worker x;
+    map_at(s, 0, 60, RW);
+    for (rmap_vpn_t v = 0; v < 60; v++) put(s, v, v);
+    run(move_to_and_fro, &x, 1, s);
+    for (unsigned n = 0; n < 2000; n++) {
+        map_at(other, 0, 30, RW);
+        CHECK_OK(rmap_space_unmap(other, 0, 30));
+    }
+    join(&x, 1);
+    CHECK_EQ(stats(&w).committed, 60);
     world_fini(&w);
 }
 
