@@ -5,8 +5,9 @@
  * It uses the core's public headers only. An embedder supplies an MMU for each space by a provider: radix, host, or its own.
  * Threads: everything but creation and destruction may be called by any number of them at once; the core's page verbs, too. Each
  * space has a lock of its own (space.h). Reclaim, in the thread that needs a frame or in one of yours (rmap_reclaim), takes no
- * space lock; there is one reclaim at a time, and who needs a frame meanwhile waits for it. No call touches caller buffers or
- * projected memory under any lock. docs/locking.md has the order of locks.
+ * space lock; there is one reclaim at a time, and who needs a frame meanwhile waits for it. No call touches the buffers
+ * of read and write, which may be projected memory, under any lock; what other calls fill must not lie there. The order of
+ * locks is in docs/locking.md.
  * A fault needs at most two free frames, and about 48 KiB of stack (with lz4, whose compressor takes 16).
  */
 #ifndef OBJRMAP_PAGER_H
