@@ -25,7 +25,7 @@
  *
  * When may a walk say DONE? Before it starts it sets STABLE in the mapcount word; whoever lowers the count clears STABLE
  * in the same step. If one load shows STABLE and mapcount = hits, nobody left since the start, so the hits are all there
- * are. Otherwise every candidate is visited, and mapcount = hits decides (INV-5). Source: DESIGN 5, model rule 7.
+ * are. Otherwise every candidate is visited, and mapcount = hits decides (INV-5). Source: docs/design/fork-tree.md, rule 7.
  */
 #include <base/sort.h>
 #include <core/position.h>
