@@ -91,8 +91,22 @@ static void check(enum rmap__rank rank, const void *lock)
         if (mine.more[r] && !may_be_handed_over(r)) stop(rank, lock, r, NULL);
 }
 
+static void (*_Atomic hook)(void);
+
+void rmap__rank_set_hook(void (*fn)(void))
+{
+    hook = fn;
+}
+
+static void call_hook(void)
+{
+    void (*fn)(void) = atomic_load_explicit(&hook, memory_order_relaxed);
+    if (fn) fn();
+}
+
 void rmap__rank_take(enum rmap__rank rank, const void *lock)
 {
+    call_hook();
     forget_stale();
     check(rank, lock);
     rmap__rank_tried(rank, lock);
@@ -109,6 +123,7 @@ void rmap__rank_tried(enum rmap__rank rank, const void *lock)
 
 void rmap__rank_drop(enum rmap__rank rank, const void *lock)
 {
+    call_hook();
     forget_stale();
     for (unsigned i = mine.n; i--;) {
         if (mine.held[i].rank != (uint32_t)rank || mine.held[i].lock != lock) continue;

@@ -58,6 +58,8 @@ void rmap__rank_take(enum rmap__rank rank, const void *lock);
 void rmap__rank_tried(enum rmap__rank rank, const void *lock);
 /** No longer held. A page or run lock may have been taken by another thread, any other may not. */
 void rmap__rank_drop(enum rmap__rank rank, const void *lock);
+/** Tests only: `hook` is called at each taking, before the wait, and at each dropping, to lose time there. NULL: nothing. */
+void rmap__rank_set_hook(void (*hook)(void));
 /** Tests only, which play several threads in one: the thread's list and *other change places. */
 void rmap__rank_swap(struct rmap__rank_list *other);
 

@@ -35,3 +35,8 @@ void delay(void)
         sched_yield();
     }
 }
+
+void delay_seldom(void)
+{
+    if (mine.per_1000 && prng_chance(&mine.rng, 1, 8)) delay();
+}

@@ -137,6 +137,7 @@ static void world_init(struct world *w)
     w->r = rmap_pager_rmap(w->pager);
 #ifdef RMAP_DEBUG
     w->r->yield = lose_time;
+    rmap__rank_set_hook(delay_seldom);
 #endif
     for (unsigned i = 0; i < w->o.threads; i++) {
         w->worker[i].w = w;
