@@ -320,7 +320,11 @@ int rmap__frames_init(struct rmap_pager *p, uint64_t frames)
     fs->frame = rmap__alloc(&p->alloc, frames * sizeof *fs->frame);
     fs->free_map = rmap__alloc(&p->alloc, fs->words * sizeof *fs->free_map);
     if (fs->frame && fs->free_map) {
-        pthread_mutex_init(&fs->lock, NULL);
+        pthread_mutexattr_t attr;
+        pthread_mutexattr_init(&attr);
+        pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP); /* held for moments: spin before a system call */
+        pthread_mutex_init(&fs->lock, &attr);
+        pthread_mutexattr_destroy(&attr);
         pthread_cond_init(&fs->changed, NULL);
     } else {
         rmap__free(&p->alloc, fs->frame, frames * sizeof *fs->frame);

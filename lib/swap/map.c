@@ -2,6 +2,17 @@
 /** @file swap/map.c  The slot map as an object: made, bound to its instance, given devices, destroyed. */
 #include <swap/swap_internal.h>
 
+/* Held for moments, several times for each page that is unmapped: worth a little spinning before a system call. */
+static int lock_init(struct rmap_swap *s)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+    int err = pthread_mutex_init(&s->lock, &attr);
+    pthread_mutexattr_destroy(&attr);
+    return err;
+}
+
 int rmap_swap_create(const struct rmap_swap_options *options, struct rmap_swap **out)
 {
     if (!options || !out) return RMAP_ERR_NULL_ARG;
@@ -14,7 +25,7 @@ int rmap_swap_create(const struct rmap_swap_options *options, struct rmap_swap *
     if (rc) return rc;
     struct rmap_swap *s = RMAP__NEW(&alloc, struct rmap_swap);
     if (!s) return RMAP_ERR_NOMEM;
-    if (pthread_mutex_init(&s->lock, NULL) != 0) {
+    if (lock_init(s) != 0) {
         RMAP__DELETE(&alloc, s);
         return RMAP_ERR_NOMEM;
     }
