@@ -9,6 +9,7 @@
 #include <core/core.h>
 #include <objrmap/device.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #define THREADS 4
@@ -358,6 +359,42 @@ RMAP_TEST(pager_threads, F1_a_move_backs_off_and_both_get_on)
     for (rmap_vpn_t v = 0; v < 64; v++) CHECK_EQ(get(s, v), v);
     world_fini(&w);
 #endif
+}
+
+static _Atomic unsigned ready;
+
+static void *exit_together(void *arg)
+{
+    const struct worker *x = arg;
+    ready++;
+    for (unsigned n = 1; ready < 2; n++) /* awake: a barrier would let one of them sleep */
+        if (n % 4096 == 0) sched_yield();
+    EXPECT(!rmap_space_destroy(x->s));
+    return NULL;
+}
+
+/* P and its fork C, with a page each and one together, are the group's last two members, and exit at once: a group that were
+ * freed twice, or not at all, would stop the allocator */
+RMAP_TEST(pager_threads, A1_the_two_last_members_exit_at_once)
+{
+    world_init(&w, 32, 0, 0);
+    for (unsigned round = 0; round < 500; round++) {
+        struct worker x[2];
+        rmap_vpn_t at = 0;
+        CHECK_OK(rmap_space_create(w.p, &x[0].s));
+        CHECK_OK(rmap_space_map(x[0].s, &at, 3, RW, RMAP_MAP_FIXED));
+        put(x[0].s, 0, 1);
+        put(x[0].s, 1, 2);
+        CHECK_OK(rmap_space_fork(x[0].s, &x[1].s));
+        put(x[1].s, 1, 3);
+        wrong = ready = 0;
+        for (unsigned i = 0; i < 2; i++) CHECK_EQ(pthread_create(&x[i].thread, NULL, exit_together, &x[i]), 0);
+        join(x, 2);
+        struct rmap_stats s;
+        CHECK_OK(rmap_stats_get(w.r, &s));
+        CHECK_EQ(s.members + s.nodes + s.epochs + s.tags, 0);
+    }
+    world_fini(&w);
 }
 
 /* ---- the pager's books ---- */
