@@ -301,6 +301,8 @@ RMAP_TEST(pager_threads, a_failed_frame_is_not_used_by_a_fault_that_had_it_in_ha
 
 /* ---- against each other ---- */
 
+#ifdef RMAP_DEBUG
+
 #define VERBS 3000
 static struct rmap_page *aged[64];
 
@@ -320,7 +322,6 @@ static void *age_without_end(void *arg)
     return NULL;
 }
 
-#ifdef RMAP_DEBUG
 static _Atomic unsigned flights;
 static void count_flights(void *ctx, enum rmap__yield_point at)
 {
