@@ -184,6 +184,7 @@ bool rmap__frame_retire(struct rmap_pager *p, rmap_pfn_t pfn);
 /** Hand out no frame of [first, end) until called again; (0, 0): all are to be had. Takes [F]. */
 void rmap__frames_shut(struct rmap_pager *p, rmap_pfn_t first, rmap_pfn_t end);
 
+/* ---- hands.c ---- */
 /** What has happened to frames so far. */
 struct rmap__hands_seen {
     uint64_t returned, settled;
