@@ -3,6 +3,8 @@
  * stay right. */
 #include "unit/pager_world.h"
 
+#include <objrmap/migrate.h>
+
 static struct world w;
 
 static int tell(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t entry)
@@ -198,5 +200,51 @@ RMAP_TEST(pager_poison, lost_contents_are_not_copied)
     CHECK_ERR(try_put(s, 0, 1), RMAP_ERR_POISON); /* nor is it written in place */
     CHECK_EQ(rmap_reclaim(w.p, 4), 0);
     world_verify(&w);
+    world_fini(&w);
+}
+
+/* ---- a frame that is given up before it fails ---- */
+
+static const struct rmap_mmu_ops *own_ops;
+static struct rmap_space *moving;
+
+/* Once, between the fault's look at the entry and its look at the page: the page moves, then its old frame fails. */
+static void move_and_lose(void *mmu, struct rmap_mmu_run *run)
+{
+    struct rmap_space *s = moving;
+    own_ops->run_unlock(mmu, run);
+    if (!s) return;
+    moving = NULL;
+    struct rmap_page *page = page_at(&w, s, 7), *target;
+    struct rmap_result res;
+    CHECK_OK(rmap_page_alloc(w.r, RMAP_PFN_NONE, &target));
+    CHECK_OK(rmap_migrate(w.r, &page, &target, 1, RMAP_LOCK_PAGES, &res));
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    rmap_page_set_flags(page, RMAP_PAGE_POISON);
+    rmap_page_put(w.r, target);
+}
+
+/* Page 7 of P and C is written by C: the fault has the old frame in mind, and finds the new one */
+RMAP_TEST(pager_poison, a_write_fault_follows_a_page_that_left_its_failing_frame)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *p = space_new(&w);
+    map_at(p, 7, 1, RW);
+    put(p, 7, 70);
+    struct rmap_space *c = space_fork(&w, p);
+    struct rmap_member *m = rmap_space_member(c);
+    own_ops = m->mmu.ops;
+    struct rmap_mmu_ops ops = *own_ops;
+    ops.run_unlock = move_and_lose;
+    moving = c;
+    m->mmu.ops = &ops;
+    int rc = rmap_space_fault(c, 7, RMAP_WRITE);
+    m->mmu.ops = own_ops;
+    CHECK_OK(rc);
+    CHECK(moving == NULL);
+    CHECK_EQ(stats(&w).frames_lost, 1);
+    put(c, 7, 71);
+    CHECK_EQ(get(p, 7), 70);
+    CHECK_EQ(get(c, 7), 71);
     world_fini(&w);
 }
