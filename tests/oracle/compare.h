@@ -40,7 +40,7 @@ struct both {
     struct real real;
     struct library lib;
     const struct program *program;
-    enum step_kind leave_out; /* the library is not told of these: STEP_KINDS, or the test tests itself */
+    struct slackness slack;
     bool live[SPACES], track[SPACES];
     struct shadow shadow[SPACES][PAGES];
     uint32_t copies; /* numbers given */

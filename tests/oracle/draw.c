@@ -13,7 +13,8 @@ struct sketch {
     struct prng rng;
     struct program *p;
     bool live[SPACES];
-    uint8_t prot[SPACES][PAGES]; /* 0: a hole, else 1 + protection */
+    uint8_t prot[SPACES][PAGES];                    /* 0: a hole, else 1 + protection */
+    unsigned touch_space, touch_first, touch_count; /* what was last moved, protected …: it is often touched next */
 };
 
 static unsigned below(struct sketch *k, unsigned n)
@@ -95,6 +96,13 @@ static uint8_t some_prot(struct sketch *k)
 
 /* ---- steps ---- */
 
+static void touch_next(struct sketch *k, unsigned s, unsigned first, unsigned count)
+{
+    k->touch_space = s;
+    k->touch_first = first;
+    k->touch_count = count;
+}
+
 static struct step *add(struct sketch *k, enum step_kind kind, unsigned s)
 {
     struct step *x = &k->p->step[k->p->count++];
@@ -127,6 +135,7 @@ static void draw_move(struct sketch *k, unsigned s, enum step_kind kind)
     x->to = (uint8_t)some_place(k, s, x->new_count > x->count ? x->new_count : x->count);
     memcpy(old, &k->prot[s][x->first], x->count);
     if (kind == STEP_MOVE) sketch_set(k, s, x->first, x->count, 0);
+    touch_next(k, s, chance(k, 80) ? x->to : x->first, x->count < x->new_count ? x->count : x->new_count);
     for (unsigned i = 0; i < x->new_count; i++) k->prot[s][x->to + i] = old[i < x->count ? i : x->count - 1u];
 }
 
@@ -148,6 +157,9 @@ static void draw_fork(struct sketch *k, unsigned s)
     add(k, STEP_FORK, s)->other = (uint8_t)child;
     k->live[child] = true;
     memcpy(k->prot[child], k->prot[s], PAGES);
+    struct step range;
+    some_range(k, s, 6, &range);
+    touch_next(k, chance(k, 50) ? s : child, range.first, range.count);
 }
 
 static void draw_ranged(struct sketch *k, unsigned s, enum step_kind kind)
@@ -155,6 +167,7 @@ static void draw_ranged(struct sketch *k, unsigned s, enum step_kind kind)
     struct step *x = add(k, kind, s);
     some_range(k, s, kind == STEP_UNMAP ? 8 : 6, x);
     x->value = below(k, 1000000);
+    if (kind == STEP_PROTECT || kind == STEP_DONTNEED) touch_next(k, s, x->first, x->count);
     if (kind == STEP_UNMAP) sketch_set(k, s, x->first, x->count, 0);
     if (kind != STEP_PROTECT) return;
     x->prot = some_prot(k);
@@ -203,8 +216,21 @@ static enum step_kind some_kind(struct sketch *k)
         if (n < wanted[i].weight) return (enum step_kind)wanted[i].kind;
 }
 
+static void draw_touch(struct sketch *k)
+{
+    struct step *x = add(k, chance(k, 70) ? STEP_WRITE : STEP_READ, k->touch_space);
+    x->first = (uint8_t)k->touch_first;
+    x->count = (uint8_t)(1 + below(k, k->touch_count));
+    x->value = below(k, 1000000);
+    k->touch_count = 0;
+}
+
 static void draw_step(struct sketch *k)
 {
+    if (k->touch_count && chance(k, 40)) {
+        draw_touch(k);
+        return;
+    }
     const unsigned s = some_space(k, true);
     const enum step_kind kind = memchr(k->prot[s], 1 + (RMAP_READ | RMAP_WRITE), PAGES) ? some_kind(k) : STEP_MAP;
     switch (kind) {

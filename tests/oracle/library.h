@@ -54,8 +54,6 @@ void library_layout(struct library *l, unsigned space, struct layout *page);
 const unsigned char *library_contents(struct library *l, const struct held *held, unsigned char *buffer);
 /** A swap entry that was moved while shared, to where the library may not map its slot's page (S10). */
 bool library_is_estranged(struct library *l, unsigned space, unsigned page, const struct held *held);
-/** Do records of tracked moves in the space reach the bound beyond which a move copies? */
-bool library_is_at_bound(struct library *l, unsigned space);
 /** Pages that moves have copied so far. */
 uint64_t library_copied(struct library *l);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /** @file oracle/library_look.c  What the library's tables, frames and slots hold. Nothing here changes an entry. */
-#include "core/track.h" /* the bound of TRACK is no public number */
 #include "oracle/library.h"
 #include "oracle/real.h"
 
@@ -85,17 +84,6 @@ bool library_is_estranged(struct library *l, unsigned space, unsigned page, cons
     if (held->kind != HELD_SLOT) return false;
     if (rmap_swap_get_ops()->get_home(rmap_pager_swap(l->pager), held->slot, &home)) return false;
     return !rmap_member_may_map(rmap_space_member(l->space[space]), home.index, page);
-}
-
-bool library_is_at_bound(struct library *l, unsigned space)
-{
-    const struct rmap__track *t = rmap_space_member(l->space[space])->track;
-    for (rmap_vpn_t index = 0; t && index < PAGES; index++) {
-        unsigned records = 0;
-        for (uint32_t at = 0; rmap__track_next(t, index, index + 1, &at);) records++;
-        if (records >= RMAP__TRACK_FANOUT) return true;
-    }
-    return false;
 }
 
 uint64_t library_copied(struct library *l)

@@ -17,8 +17,8 @@
 #define SKIPPED 77
 
 static const char usage[] =
-    "usage: linux_diff [--seed X] [--steps N | --seconds S] [--length N] [--leave-out KIND] [--no-shrink]\n"
-    "       linux_diff --program FILE [--leave-out KIND] [--no-shrink]\n"
+    "usage: linux_diff [--seed X] [--steps N | --seconds S] [--length N] [OPTION...]\n"
+    "       linux_diff --program FILE [OPTION...]\n"
     "       linux_diff --print [--seed X] [--length N]\n"
     "\n"
     "Random programs run in real processes and in the pager; after each operation both must agree "
@@ -31,6 +31,7 @@ static const char usage[] =
     "  --leave-out KIND  do not tell the library of steps of that kind (write, map, unmap, protect, dontneed, move, "
     "keep,\n"
     "                    resize): the test tests itself, something must be found\n"
+    "  --no-books        never ask rmap_pager_verify: what is found is found by comparing\n"
     "  --no-shrink       print the program that found something as it is\n"
     "The last line says seeds, steps and verdict. Status 0: nothing found; 1: something (the program that shows it is\n"
     "printed, small); 2: misuse, or the machine does not play along; 77: skipped, the kernel cannot be asked here.\n";
@@ -38,7 +39,7 @@ static const char usage[] =
 struct options {
     struct span span;
     const char *file;
-    enum step_kind leave_out;
+    struct slackness slack;
     bool print, no_shrink;
 };
 
@@ -71,14 +72,20 @@ static enum step_kind kind_to_leave_out(const char *name)
 static void read_options(struct options *o, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"seed", required_argument, NULL, 'x'},    {"steps", required_argument, NULL, 's'},
-        {"seconds", required_argument, NULL, 't'}, {"length", required_argument, NULL, 'l'},
-        {"program", required_argument, NULL, 'p'}, {"leave-out", required_argument, NULL, 'o'},
-        {"print", no_argument, NULL, 'P'},         {"no-shrink", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 'x'},
+        {"steps", required_argument, NULL, 's'},
+        {"seconds", required_argument, NULL, 't'},
+        {"length", required_argument, NULL, 'l'},
+        {"program", required_argument, NULL, 'p'},
+        {"leave-out", required_argument, NULL, 'o'},
+        {"print", no_argument, NULL, 'P'},
+        {"no-books", no_argument, NULL, 'b'},
+        {"no-shrink", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     const char *seed = getenv("SEED");
-    *o = (struct options){.span = {.seed = 1, .steps = 20000, .length = 250}, .leave_out = STEP_KINDS};
+    *o = (struct options){.span = {.seed = 1, .steps = 20000, .length = 250}, .slack = {.leave_out = STEP_KINDS}};
     if (seed && *seed) o->span.seed = number(seed, 0, UINT64_MAX);
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, "h", known, NULL)) != -1;) {
@@ -100,10 +107,13 @@ static void read_options(struct options *o, int argc, char **argv)
             o->file = optarg;
             break;
         case 'o':
-            o->leave_out = kind_to_leave_out(optarg);
+            o->slack.leave_out = kind_to_leave_out(optarg);
             break;
         case 'P':
             o->print = true;
+            break;
+        case 'b':
+            o->slack.no_books = true;
             break;
         case 'n':
             o->no_shrink = true;
@@ -139,7 +149,7 @@ struct search {
 static bool still_fails(void *ctx, const struct program *p)
 {
     const struct search *s = ctx;
-    return seconds_now() < s->end && player_play(p, s->o->leave_out, true) == FOUND;
+    return seconds_now() < s->end && player_play(p, &s->o->slack, true) == FOUND;
 }
 
 static void print_step(const char *before)
@@ -158,7 +168,7 @@ static void print_finding(const struct options *o)
     if (!o->no_shrink) {
         if (report->step + 1 < program.count) program.count = report->step + 1;
         program_shrink(&program, still_fails, &s, SHRINK_TRIES);
-        if (player_play(&program, o->leave_out, true) == FOUND)
+        if (player_play(&program, &o->slack, true) == FOUND)
             print_step("made small: found at step");
         else
             printf("# the program does not find it every time; this is what is left of it\n");
@@ -172,13 +182,12 @@ static void print_finding(const struct options *o)
 static void print_sums(void)
 {
 #define N(field) (unsigned long long)report->field
-    printf(
-        "compared: %llu classes (%llu pages shared them), %llu contents, %llu entries on swap; refused by both: %llu\n"
-        "copied by design: %llu pages by moves, %llu at swap-in; left shared by moves: %llu; moves at TRACK's bound: "
-        "%llu\n"
-        "zero pages that the kernel's fork left out: %llu; kpagecount agreed: %llu of %llu; looked again: %llu\n",
-        N(classes), N(shared), N(contents), N(on_swap), N(refused), N(copied), N(copied_late), N(tracked), N(bound),
-        N(zero_dropped), N(kpage_same), N(kpage_same) + N(kpage_other), N(again));
+    printf("operations: %llu, refused by both: %llu\n"
+           "compared: %llu classes (%llu pages shared them), %llu contents, %llu entries on swap\n"
+           "copied by design: %llu pages by moves, %llu at swap-in; left shared by moves: %llu\n"
+           "zero pages that the kernel's fork left out: %llu; kpagecount agreed: %llu of %llu; looked again: %llu\n",
+           N(operations), N(refused), N(classes), N(shared), N(contents), N(on_swap), N(copied), N(copied_late),
+           N(tracked), N(zero_dropped), N(kpage_same), N(kpage_same) + N(kpage_other), N(again));
 #undef N
 }
 
@@ -198,7 +207,7 @@ int main(int argc, char **argv)
         return SKIPPED;
     }
     if (!player_init()) misuse("no memory for a report", NULL);
-    const enum verdict v = o.file ? player_play(&program, o.leave_out, false) : player_draw(&o.span, o.leave_out);
+    const enum verdict v = o.file ? player_play(&program, &o.slack, false) : player_draw(&o.span, &o.slack);
     if (v == TROUBLE) {
         fprintf(stderr, "linux_diff: %s\n", report->text);
         return 2;

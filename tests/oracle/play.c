@@ -77,7 +77,7 @@ static void touch_one(struct both *b, const struct step *x, const struct command
     struct shadow *sh = &b->shadow[s][v];
     struct held held;
     uint64_t word = 0;
-    if (x->kind == b->leave_out) return;
+    if (x->kind == b->slack.leave_out) return;
     library_look_at(&b->lib, s, v, &held);
     const bool parts = sh->estranged && library_is_estranged(&b->lib, s, v, &held) && class_size(b, s, v) > 1;
     const int rc = library_touch(&b->lib, s, c, i, &word);
@@ -137,6 +137,8 @@ static bool makes_sense(const struct both *b, const struct step *x)
 
 static void play_step(struct both *b, const struct step *x)
 {
+    const uint64_t before = report->operations;
+    if (x->kind <= STEP_EXEC || x->kind == STEP_WRITE || x->kind == STEP_READ) report->operations++;
     switch (x->kind) {
     case STEP_START:
         play_start(b, x);
@@ -170,14 +172,14 @@ static void play_step(struct both *b, const struct step *x)
         play_ranged(b, x);
     }
     compare(b);
-    report->steps += x->kind < STEP_POLICY;
+    report->steps += report->operations != before;
 }
 
 void play(struct both *b, const struct program *p)
 {
-    const enum step_kind leave_out = b->leave_out;
+    const struct slackness slack = b->slack;
     memset(b, 0, sizeof *b);
-    b->leave_out = leave_out;
+    b->slack = slack;
     b->program = p;
     real_open(&b->real); /* first: its processes have nothing of the library in them */
     library_open(&b->lib, &p->world);

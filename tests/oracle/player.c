@@ -42,13 +42,13 @@ bool player_init(void)
 }
 
 /* In the child: as if there had been no parent but the report. */
-static void become_player(pid_t parent, enum step_kind leave_out, bool quiet)
+static void become_player(pid_t parent, const struct slackness *slack, bool quiet)
 {
     const int nowhere = quiet ? open("/dev/null", O_WRONLY) : -1;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(2);
     if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
-    both.leave_out = leave_out;
+    both.slack = *slack;
 }
 
 /* Wait, and kill what hangs. @return the wait status. */
@@ -95,7 +95,7 @@ static enum verdict no_player(void)
     return TROUBLE;
 }
 
-enum verdict player_draw(const struct span *span, enum step_kind leave_out)
+enum verdict player_draw(const struct span *span, const struct slackness *slack)
 {
     static struct program p;
     const pid_t parent = getpid();
@@ -104,7 +104,7 @@ enum verdict player_draw(const struct span *span, enum step_kind leave_out)
     const pid_t player = fork_player();
     if (player < 0) return no_player();
     if (player) return verdict_of(watch(player));
-    become_player(parent, leave_out, false);
+    become_player(parent, slack, false);
     for (uint64_t seed = span->seed;
          span->steps ? report->steps - before < span->steps : seconds_now() - begin < span->seconds; seed++) {
         report->seed = seed;
@@ -114,12 +114,12 @@ enum verdict player_draw(const struct span *span, enum step_kind leave_out)
     exit(0);
 }
 
-enum verdict player_play(const struct program *p, enum step_kind leave_out, bool quiet)
+enum verdict player_play(const struct program *p, const struct slackness *slack, bool quiet)
 {
     const pid_t parent = getpid(), player = fork_player();
     if (player < 0) return no_player();
     if (player) return verdict_of(watch(player));
-    become_player(parent, leave_out, quiet);
+    become_player(parent, slack, quiet);
     play(&both, p);
     exit(0);
 }

@@ -17,10 +17,10 @@ struct span {
 
 /** Make the shared report; false: no memory. */
 bool player_init(void);
-/** Play the programs of seed, seed + 1 … `leave_out` as in compare.h. The report says more. */
-enum verdict player_draw(const struct span *span, enum step_kind leave_out);
+/** Play the programs of seed, seed + 1 … The report says more. */
+enum verdict player_draw(const struct span *span, const struct slackness *slack);
 /** Play one. `quiet`: what the library prints as it dies is thrown away. */
-enum verdict player_play(const struct program *p, enum step_kind leave_out, bool quiet);
+enum verdict player_play(const struct program *p, const struct slackness *slack, bool quiet);
 double seconds_now(void);
 
 #endif

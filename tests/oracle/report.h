@@ -9,19 +9,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** What is not done, for the test's own sake. */
+struct slackness {
+    enum step_kind leave_out; /* the library is not told of these; STEP_KINDS: of all */
+    bool no_books;            /* nor asked whether it is sound */
+};
+
 struct report {
     uint64_t seed;   /* of the program that is being played */
     uint64_t step;   /* of it, from 0 */
     char text[1024]; /* the finding, or the trouble */
     /* sums */
     uint64_t programs;
-    uint64_t steps;           /* done on both sides; not those passed over, nor the library's alone */
+    uint64_t steps;           /* in which something was done on both sides; not the library's alone */
+    uint64_t operations;      /* what they came to: a step is split, or finds nothing to do */
     uint64_t refused;         /* operations that both sides refused, for the same reason */
     uint64_t classes, shared; /* sharing classes compared; of these with two pages or more */
     uint64_t contents;
     uint64_t copied, copied_late;     /* pages that COPY duplicated: by the move; at the swap-in (S10) */
     uint64_t tracked;                 /* shared pages that a move left shared */
-    uint64_t bound;                   /* moves that copied under TRACK, at the bound of its records */
     uint64_t on_swap;                 /* entries found on swap */
     uint64_t zero_dropped;            /* zero pages that the kernel's fork did not pass on */
     uint64_t kpage_same, kpage_other; /* kpagecount against the class's size: advisory */

@@ -48,6 +48,25 @@ static bool leave_out(struct shrinking *x)
     return any;
 }
 
+/* A fork less: what the child did its parent does. */
+static bool fold_forks(struct shrinking *x)
+{
+    bool any = false;
+    for (size_t i = 0; i < x->best->count && x->tries; i++) {
+        const struct step fork = x->best->step[i];
+        if (fork.kind != STEP_FORK) continue;
+        *x->tried = *x->best;
+        struct step *s = x->tried->step;
+        memmove(s + i, s + i + 1, (--x->tried->count - i) * sizeof *s);
+        for (size_t n = i; n < x->tried->count; n++) {
+            if (s[n].space == fork.other) s[n].space = fork.space;
+            if (s[n].other == fork.other) s[n].other = fork.space;
+        }
+        any |= accept(x);
+    }
+    return any;
+}
+
 /* One number of a step or the world, made smaller: to 1 or 0, by half, by one. */
 static bool lessen(struct shrinking *x, void *field, size_t bytes, uint32_t least)
 {
@@ -95,7 +114,7 @@ void program_shrink(struct program *p, bool (*fails)(void *ctx, const struct pro
 {
     struct shrinking x = {.best = p, .tried = malloc(sizeof *p), .fails = fails, .ctx = ctx, .tries = tries};
     if (!x.tried) return;
-    while (leave_out(&x) | simplify(&x)) {
+    while (leave_out(&x) | fold_forks(&x) | simplify(&x)) {
     }
     free(x.tried);
 }

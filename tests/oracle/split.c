@@ -54,9 +54,10 @@ static enum outcome of_library(int rc)
 static bool both_do(struct both *b, const struct step *x, const struct command *c)
 {
     struct answer a;
+    report->operations++;
     real_do(&b->real, x->space, c, &a);
     const enum outcome is = of_kernel(c, a.error);
-    if (x->kind == b->leave_out) return is == DONE;
+    if (x->kind == b->slack.leave_out) return is == DONE;
     const int rc = library_do(&b->lib, x->space, c);
     const enum outcome has = of_library(rc);
     if (is != has || is == STRANGE)
@@ -109,13 +110,13 @@ static unsigned one_area(const struct both *b, unsigned s, unsigned v, unsigned 
 }
 
 /* Which of the moved pages got copy numbers: compare.h. */
-static void number_copies(struct both *b, unsigned s, unsigned to, unsigned kept, const unsigned *members, bool copies)
+static void number_copies(struct both *b, unsigned s, unsigned to, unsigned kept, const unsigned *members)
 {
     uint64_t given = 0;
     for (unsigned i = 0; i < kept; i++) {
         struct shadow *x = &b->shadow[s][to + i];
         if (members[i] < 2) continue; /* its own */
-        if (!copies) {
+        if (b->track[s]) {
             report->tracked++;
         } else if (b->held[s][to + i].kind == HELD_SLOT && held_shared(b, s, to + i)) {
             x->estranged = true;
@@ -135,7 +136,6 @@ static void moved(struct both *b, const struct step *x, const struct command *c)
     const bool carried = c->flag & REMAP_FIXED;
     for (unsigned i = 0; i < kept; i++) members[i] = carried ? class_size(b, s, c->first + i) : 0;
     const uint64_t copied = library_copied(&b->lib), given = report->copied;
-    const bool at_bound = b->track[s] && library_is_at_bound(&b->lib, s);
     if (both_do(b, x, c)) {
         memcpy(old, &b->shadow[s][c->first], kept * sizeof *old);
         forget(b, s, c->first, c->count);
@@ -143,10 +143,8 @@ static void moved(struct both *b, const struct step *x, const struct command *c)
         memcpy(&b->shadow[s][c->to], old, kept * sizeof *old);
         compare_look(b);
         const uint64_t more = library_copied(&b->lib) - copied;
-        const bool bound = more && at_bound;
-        if (b->track[s] && more && !bound) found(b, "%u pages were copied, under TRACK", (unsigned)more);
-        number_copies(b, s, c->to, kept, members, !b->track[s] || bound);
-        report->bound += bound;
+        if (b->track[s] && more) found(b, "%u pages were copied, under TRACK", (unsigned)more);
+        number_copies(b, s, c->to, kept, members);
         if (report->copied - given != more)
             found(b, "%u pages were copied, %u of those moved were inherited and shared", (unsigned)more,
                   (unsigned)(report->copied - given));
