@@ -121,30 +121,38 @@ static void draw_map(struct sketch *k, unsigned s)
     x->count = (uint8_t)(1 + below(k, 14));
     x->first = (uint8_t)some_place(k, s, x->count);
     x->prot = chance(k, 80) ? RMAP_READ | RMAP_WRITE : some_prot(k);
-    x->flag = chance(k, 30);
+    x->flag = chance(k, 50) ? MAP_OVER : 1 + chance(k, 60);
     sketch_set(k, s, x->first, x->count, 1u + x->prot);
+}
+
+/* A range is drawn already; where to? */
+static void draw_target(struct sketch *k, struct step *x)
+{
+    const unsigned s = x->space;
+    uint8_t old[PAGES];
+    x->new_count = x->count;
+    if (x->kind == STEP_MOVE && chance(k, 25)) x->new_count = (uint8_t)(1 + below(k, x->count + 5u));
+    x->to = (uint8_t)some_place(k, s, x->new_count > x->count ? x->new_count : x->count);
+    memcpy(old, &k->prot[s][x->first], x->count);
+    if (x->kind == STEP_MOVE) sketch_set(k, s, x->first, x->count, 0);
+    touch_next(k, s, chance(k, 80) ? x->to : x->first, x->count < x->new_count ? x->count : x->new_count);
+    for (unsigned i = 0; i < x->new_count; i++) k->prot[s][x->to + i] = old[i < x->count ? i : x->count - 1u];
 }
 
 static void draw_move(struct sketch *k, unsigned s, enum step_kind kind)
 {
     struct step *x = add(k, kind, s);
-    uint8_t old[PAGES];
     some_range(k, s, 12, x);
-    x->new_count = x->count;
-    if (kind == STEP_MOVE && chance(k, 25)) x->new_count = (uint8_t)(1 + below(k, x->count + 5u));
-    x->to = (uint8_t)some_place(k, s, x->new_count > x->count ? x->new_count : x->count);
-    memcpy(old, &k->prot[s][x->first], x->count);
-    if (kind == STEP_MOVE) sketch_set(k, s, x->first, x->count, 0);
-    touch_next(k, s, chance(k, 80) ? x->to : x->first, x->count < x->new_count ? x->count : x->new_count);
-    for (unsigned i = 0; i < x->new_count; i++) k->prot[s][x->to + i] = old[i < x->count ? i : x->count - 1u];
+    draw_target(k, x);
 }
 
-static void draw_resize(struct sketch *k, unsigned s)
+static void draw_resize(struct sketch *k, unsigned s, enum step_kind kind)
 {
-    struct step *x = add(k, STEP_RESIZE, s);
+    struct step *x = add(k, kind, s);
     some_range(k, s, 10, x);
     unsigned most = PAGES - x->first;
     x->new_count = (uint8_t)(1 + below(k, most < x->count + 6u ? most : x->count + 6u));
+    x->to = (uint8_t)below(k, PAGES + 1u - x->new_count);
     for (unsigned i = x->new_count; i < x->count; i++) k->prot[s][x->first + i] = 0;
     for (unsigned i = x->count; i < x->new_count && !k->prot[s][x->first + i]; i++)
         k->prot[s][x->first + i] = k->prot[s][x->first];
@@ -205,9 +213,9 @@ static enum step_kind some_kind(struct sketch *k)
     static const struct {
         uint8_t kind, weight;
     } wanted[] = {
-        {STEP_WRITE, 24}, {STEP_READ, 11},   {STEP_FORK, 9},     {STEP_MOVE, 15},  {STEP_KEEP, 4}, {STEP_RESIZE, 5},
-        {STEP_MAP, 8},    {STEP_UNMAP, 4},   {STEP_PROTECT, 8},  {STEP_EXIT, 6},   {STEP_EXEC, 1}, {STEP_START, 1},
-        {STEP_POLICY, 1}, {STEP_RECLAIM, 3}, {STEP_DONTNEED, 4}, {STEP_VACATE, 1},
+        {STEP_WRITE, 24}, {STEP_READ, 11},  {STEP_FORK, 9},    {STEP_MOVE, 15},    {STEP_KEEP, 4},   {STEP_RESIZE, 4},
+        {STEP_GROW, 3},   {STEP_MAP, 8},    {STEP_UNMAP, 4},   {STEP_PROTECT, 8},  {STEP_EXIT, 6},   {STEP_EXEC, 1},
+        {STEP_START, 1},  {STEP_POLICY, 1}, {STEP_RECLAIM, 3}, {STEP_DONTNEED, 4}, {STEP_VACATE, 1},
     };
     unsigned sum = 0, n;
     for (unsigned i = 0; i < sizeof wanted / sizeof *wanted; i++) sum += wanted[i].weight;
@@ -216,13 +224,16 @@ static enum step_kind some_kind(struct sketch *k)
         if (n < wanted[i].weight) return (enum step_kind)wanted[i].kind;
 }
 
+/* What is touched again is written, read, or carried on. */
 static void draw_touch(struct sketch *k)
 {
-    struct step *x = add(k, chance(k, 70) ? STEP_WRITE : STEP_READ, k->touch_space);
+    const enum step_kind kind = chance(k, 50) ? STEP_WRITE : chance(k, 50) ? STEP_READ : STEP_MOVE;
+    struct step *x = add(k, kind, k->touch_space);
     x->first = (uint8_t)k->touch_first;
     x->count = (uint8_t)(1 + below(k, k->touch_count));
     x->value = below(k, 1000000);
     k->touch_count = 0;
+    if (kind == STEP_MOVE) draw_target(k, x);
 }
 
 static void draw_step(struct sketch *k)
@@ -252,7 +263,8 @@ static void draw_step(struct sketch *k)
         draw_move(k, s, kind);
         break;
     case STEP_RESIZE:
-        draw_resize(k, s);
+    case STEP_GROW:
+        draw_resize(k, s, kind);
         break;
     case STEP_POLICY:
     case STEP_RECLAIM:

@@ -48,12 +48,13 @@ refuses_line() # the second line of a program
 }
 
 exec 3>&2
-"$diff" --steps 1 > "$work/out" 2>&1
 why=
-[ $? -ne 77 ] || why=$(sed -n 's/^skipped: //p' "$work/out")
-for what in "$steps steps agree with the kernel" "noticed: the library is not told of" "a printed program finds it again"; do
-    [ -z "$why" ] || skip "$what" "$why"
-done
+"$diff" --steps 1 > "$work/out" 2>&1
+if [ $? -eq 77 ]; then
+    why=$(sed -n 's/^skipped: //p' "$work/out")
+    skip "$steps steps agree with the kernel" "$why"
+    skip "noticed: the library is not told of a kind of step" "$why"
+fi
 if [ -z "$why" ]; then
     check "$steps steps agree with the kernel" agrees
     for kind in write dontneed unmap move; do
@@ -65,7 +66,7 @@ check "refused: an unknown argument" refuses --nonsense
 check "refused: no number" refuses --steps many
 check "refused: a kind that cannot be left out" refuses --leave-out fork
 check "refused: a file that is not there" refuses --program "$work/nothing"
-for line in "jump s0" "fork s0" "fork s0 s8" "map s0 60+5 rw new" "write s0 1+1 2 3" "protect s0 1+1 w" "world copy soft none 576 1"; do
+for line in "jump s0" "fork s0" "fork s0 s8" "map s0 60+5 rw new" "map s0 1+1 rw here" "write s0 1+1 2 3" "protect s0 1+1 w" "world copy soft none 576 1"; do
     check "refused: $line" refuses_line "$line"
 done
 finish

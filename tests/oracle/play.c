@@ -103,6 +103,7 @@ static void play_touch(struct both *b, const struct step *x)
                               .value = x->value};
     static struct answer a;
     real_do(&b->real, x->space, &c, &a);
+    report->operations += x->count;
     for (unsigned i = 0; i < x->count; i++) touch_one(b, x, &c, &a, i);
 }
 
@@ -138,7 +139,7 @@ static bool makes_sense(const struct both *b, const struct step *x)
 static void play_step(struct both *b, const struct step *x)
 {
     const uint64_t before = report->operations;
-    if (x->kind <= STEP_EXEC || x->kind == STEP_WRITE || x->kind == STEP_READ) report->operations++;
+    if (x->kind <= STEP_EXEC) report->operations++;
     switch (x->kind) {
     case STEP_START:
         play_start(b, x);
@@ -162,6 +163,9 @@ static void play_step(struct both *b, const struct step *x)
         break;
     case STEP_RESIZE:
         play_resize(b, x);
+        break;
+    case STEP_GROW:
+        play_grow(b, x);
         break;
     case STEP_POLICY:
     case STEP_RECLAIM:

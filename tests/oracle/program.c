@@ -16,13 +16,13 @@ static const struct {
     [STEP_EXEC] = {"exec", "s"},         [STEP_MAP] = {"map", "srpf"},         [STEP_UNMAP] = {"unmap", "sr"},
     [STEP_PROTECT] = {"protect", "srp"}, [STEP_DONTNEED] = {"dontneed", "sr"}, [STEP_WRITE] = {"write", "srv"},
     [STEP_READ] = {"read", "srv"},       [STEP_MOVE] = {"move", "srt"},        [STEP_KEEP] = {"keep", "srt"},
-    [STEP_RESIZE] = {"resize", "srn"},   [STEP_POLICY] = {"policy", "sc"},     [STEP_RECLAIM] = {"reclaim", "v"},
-    [STEP_VACATE] = {"vacate", "r"},
+    [STEP_RESIZE] = {"resize", "srn"},   [STEP_GROW] = {"grow", "srt"},        [STEP_POLICY] = {"policy", "sc"},
+    [STEP_RECLAIM] = {"reclaim", "v"},   [STEP_VACATE] = {"vacate", "r"},
 };
 static const char *const mmus[MMU_KINDS] = {"soft", "x86-64", "sv39", "sv48", "aarch64", "host"};
 static const char *const swaps[SWAP_KINDS] = {"none", "file", "lz4"};
 static const char *const policies[] = {"copy", "track"};
-static const char *const replace[] = {"replace", "new"};
+static const char *const places[] = {"over", "new", "any"};
 static const char *const prots[] = {"none", "r", "w", "rw"};
 
 /* ---- out ---- */
@@ -52,7 +52,7 @@ void step_print(const struct step *s, char *text, size_t bytes)
             PUT(" %s", prots[s->prot & 3]);
             break;
         case 'f':
-            PUT(" %s", replace[s->flag != 0]);
+            PUT(" %s", places[s->flag % 3]);
             break;
         case 'c':
             PUT(" %s", policies[s->flag != 0]);
@@ -135,7 +135,7 @@ static bool read_field(struct step *s, char form, const char *word)
     case 'p':
         return read_name(word, prots, 4, &s->prot) && s->prot != RMAP_WRITE;
     case 'f':
-        return read_name(word, replace, 2, &s->flag);
+        return read_name(word, places, 3, &s->flag);
     case 'c':
         return read_name(word, policies, 2, &s->flag);
     default:

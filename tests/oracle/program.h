@@ -33,18 +33,21 @@ enum step_kind {
     STEP_MOVE,   /* to a fixed place, of the same size or another */
     STEP_KEEP,   /* the same, the old range stays, empty */
     STEP_RESIZE, /* in place */
+    STEP_GROW,   /* in place if that is possible, else to where the library finds a hole; `to` is a hint */
     STEP_POLICY, /* the library's alone from here on: no other contents, presence, sharing */
     STEP_RECLAIM,
     STEP_VACATE,
     STEP_KINDS
 };
 
+enum map_flag { MAP_OVER, MAP_INTO_HOLE, MAP_ANYWHERE }; /* replace; fail where something is; `first` is a hint */
+
 struct step {
     uint8_t kind, space, other; /* enum step_kind; other: the forked child */
     uint8_t first, count;       /* pages; of VACATE frames */
     uint8_t to, new_count;
     uint8_t prot;   /* set of RMAP_READ, RMAP_WRITE */
-    uint8_t flag;   /* MAP: fail where something is mapped. POLICY: track */
+    uint8_t flag;   /* MAP: enum map_flag. POLICY: track */
     uint32_t value; /* WRITE, READ: decides on the word, and what is written. RECLAIM: frames */
 };
 

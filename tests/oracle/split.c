@@ -3,7 +3,8 @@
  * @file oracle/split.c  Operations on ranges. What the two sides promise for a range of several areas differs: the kernel's
  * mprotect and madvise do what comes before a hole, the library does nothing; mremap takes one area (newer kernels:
  * several), the library one region; and the two merge neighbours by different rules. So a step is split where either side
- * has a boundary, anew after each piece, and the pieces must agree.
+ * has a boundary, anew after each piece, and the pieces must agree. Where the library chooses a place (it looks for a hole
+ * in the window, the kernel would look elsewhere), the kernel is told the same one, and nothing may be there.
  */
 #include "oracle/play.h"
 
@@ -50,8 +51,7 @@ static enum outcome of_library(int rc)
     }
 }
 
-/* @return whether it was done. */
-static bool both_do(struct both *b, const struct step *x, const struct command *c)
+bool play_both(struct both *b, const struct step *x, const struct command *c)
 {
     struct answer a;
     report->operations++;
@@ -67,7 +67,27 @@ static bool both_do(struct both *b, const struct step *x, const struct command *
     return is == DONE;
 }
 
-static void forget(struct both *b, unsigned s, unsigned first, unsigned count)
+void play_choice(struct both *b, const struct step *x, const struct command *chosen, int rc, unsigned count)
+{
+    struct answer a;
+    report->operations++;
+    if (of_library(rc) == NO_ROOM) {
+        unsigned free = 0;
+        report->refused++;
+        for (unsigned v = 0; v < PAGES; v++) {
+            free = b->areas[x->space][v].prot ? 0 : free + 1;
+            if (free == count) found(b, "the library finds no hole of %u pages, there is one before %u", count, v + 1);
+        }
+        return;
+    }
+    if (rc) found(b, "the library says %s", rmap_strerror(rc));
+    real_do(&b->real, x->space, chosen, &a);
+    if (a.error)
+        found(b, "the library chose %u+%u, the kernel says %s",
+              chosen->kind == COMMAND_MAP ? chosen->first : chosen->to, count, strerror(a.error));
+}
+
+void play_forget(struct both *b, unsigned s, unsigned first, unsigned count)
 {
     memset(&b->shadow[s][first], 0, count * sizeof b->shadow[s][first]);
 }
@@ -82,13 +102,30 @@ static void ranged(struct both *b, const struct step *x, unsigned first, unsigne
                                                  [STEP_DONTNEED] = COMMAND_DONTNEED};
     const struct command c = {
         .kind = commands[x->kind], .first = (uint8_t)first, .count = (uint8_t)count, .prot = x->prot, .flag = x->flag};
-    if (both_do(b, x, &c) && x->kind != STEP_PROTECT) forget(b, x->space, first, count);
+    if (play_both(b, x, &c) && x->kind != STEP_PROTECT) play_forget(b, x->space, first, count);
+    compare_layout(b, x->space);
+    compare(b);
+}
+
+/* The library chooses the place. The kernel is not to replace anything there. */
+static void map_anywhere(struct both *b, const struct step *x)
+{
+    rmap_vpn_t at = x->first;
+    const int rc = rmap_space_map(b->lib.space[x->space], &at, x->count, x->prot, 0);
+    const struct command c = {
+        .kind = COMMAND_MAP, .first = (uint8_t)at, .count = x->count, .prot = x->prot, .flag = MAP_INTO_HOLE};
+    play_choice(b, x, &c, rc, x->count);
+    if (!rc) play_forget(b, x->space, (unsigned)at, x->count);
     compare_layout(b, x->space);
     compare(b);
 }
 
 void play_ranged(struct both *b, const struct step *x)
 {
+    if (x->kind == STEP_MAP && x->flag == MAP_ANYWHERE && b->slack.leave_out != STEP_MAP) {
+        map_anywhere(b, x);
+        return;
+    }
     const unsigned end = x->first + x->count;
     const struct layout *at = b->regions[x->space];
     const bool whole = x->kind == STEP_MAP || x->kind == STEP_UNMAP;
@@ -96,110 +133,4 @@ void play_ranged(struct both *b, const struct step *x)
         for (n = 1; v + n < end && (whole || !at[v + n].prot == !at[v].prot);) n++;
         ranged(b, x, v, n);
     }
-}
-
-/* ---- moves ---- */
-
-/* How far from v both sides see one area; v is mapped. */
-static unsigned one_area(const struct both *b, unsigned s, unsigned v, unsigned end)
-{
-    const struct layout *a = b->areas[s], *r = b->regions[s];
-    unsigned n = 1;
-    while (v + n < end && a[v + n].prot && a[v + n].area == a[v].area && r[v + n].area == r[v].area) n++;
-    return n;
-}
-
-/* Which of the moved pages got copy numbers: compare.h. */
-static void number_copies(struct both *b, unsigned s, unsigned to, unsigned kept, const unsigned *members)
-{
-    uint64_t given = 0;
-    for (unsigned i = 0; i < kept; i++) {
-        struct shadow *x = &b->shadow[s][to + i];
-        if (members[i] < 2) continue; /* its own */
-        if (b->track[s]) {
-            report->tracked++;
-        } else if (b->held[s][to + i].kind == HELD_SLOT && held_shared(b, s, to + i)) {
-            x->estranged = true;
-        } else {
-            x->copy = ++b->copies;
-            given++;
-        }
-    }
-    report->copied += given;
-}
-
-static void moved(struct both *b, const struct step *x, const struct command *c)
-{
-    const unsigned s = x->space, kept = c->count < c->new_count ? c->count : c->new_count;
-    unsigned members[PAGES];
-    struct shadow old[PAGES];
-    const bool carried = c->flag & REMAP_FIXED;
-    for (unsigned i = 0; i < kept; i++) members[i] = carried ? class_size(b, s, c->first + i) : 0;
-    const uint64_t copied = library_copied(&b->lib), given = report->copied;
-    if (both_do(b, x, c)) {
-        memcpy(old, &b->shadow[s][c->first], kept * sizeof *old);
-        forget(b, s, c->first, c->count);
-        forget(b, s, c->to, c->new_count);
-        memcpy(&b->shadow[s][c->to], old, kept * sizeof *old);
-        compare_look(b);
-        const uint64_t more = library_copied(&b->lib) - copied;
-        if (b->track[s] && more) found(b, "%u pages were copied, under TRACK", (unsigned)more);
-        number_copies(b, s, c->to, kept, members);
-        if (report->copied - given != more)
-            found(b, "%u pages were copied, %u of those moved were inherited and shared", (unsigned)more,
-                  (unsigned)(report->copied - given));
-    }
-    compare_layout(b, s);
-    compare(b);
-}
-
-static bool any_mapped(const struct both *b, unsigned s, unsigned first, unsigned count)
-{
-    for (unsigned v = first; v < first + count; v++)
-        if (b->regions[s][v].prot) return true;
-    return false;
-}
-
-void play_move(struct both *b, const struct step *x)
-{
-    const unsigned s = x->space, end = x->first + x->count;
-    const uint8_t flag = REMAP_FIXED | (x->kind == STEP_KEEP ? REMAP_KEEP : 0);
-    const unsigned new_count = x->kind == STEP_KEEP ? x->count : x->new_count;
-    struct command c = {.kind = COMMAND_REMAP, .first = x->first, .count = x->count, .to = x->to, .flag = flag};
-    c.new_count = (uint8_t)new_count;
-    if (x->to + new_count > PAGES) return; /* only what the shrinker made of a step */
-    const bool overlap = x->to < end && x->first < x->to + new_count;
-    if (overlap || !b->regions[s][x->first].prot) {
-        /* Both refuse. If nothing is there to be moved, the kernel has unmapped the target by then, and the library has not. */
-        if (overlap ? b->regions[s][x->first].prot != 0 : !any_mapped(b, s, x->to, new_count)) moved(b, x, &c);
-        return;
-    }
-    for (unsigned v = x->first, n; v < end; v += n) {
-        const unsigned gone = v - x->first;
-        n = one_area(b, s, v, end);
-        if (!b->regions[s][v].prot || gone >= new_count) continue;
-        c.first = (uint8_t)v;
-        c.count = c.new_count = (uint8_t)n;
-        c.to = (uint8_t)(x->to + gone);
-        if (v + n == end || gone + n > new_count) c.new_count = (uint8_t)(new_count - gone);
-        /* The last piece takes the growth; its new place must not reach back into it. */
-        if (c.to < v + n && v < c.to + c.new_count) return;
-        moved(b, x, &c);
-    }
-}
-
-/* The last area of the range grows or shrinks; what would be cut beyond it stays. */
-void play_resize(struct both *b, const struct step *x)
-{
-    const unsigned s = x->space, end = x->first + x->count;
-    unsigned first = x->first;
-    if (!b->regions[s][end - 1].prot) return;
-    for (unsigned v = x->first, n; v < end; v += n) n = b->regions[s][v].prot ? one_area(b, s, first = v, end) : 1;
-    const int least = (int)(x->first + x->new_count) - (int)first;
-    const struct command c = {.kind = COMMAND_REMAP,
-                              .first = (uint8_t)first,
-                              .count = (uint8_t)(end - first),
-                              .to = (uint8_t)first,
-                              .new_count = (uint8_t)(least < 1 ? 1 : least)};
-    moved(b, x, &c);
 }
