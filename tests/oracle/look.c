@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define PAGEMAP_PFN ((UINT64_C(1) << 55) - 1)
@@ -97,8 +98,16 @@ static bool mem_is_forced(unsigned char *at)
     return ok;
 }
 
+static bool can_fork(void)
+{
+    const pid_t child = fork();
+    if (!child) _exit(0);
+    return child > 0 && waitpid(child, NULL, 0) == child;
+}
+
 const char *real_obstacle(void)
 {
+    if (!can_fork()) return "no process can be made";
     if (sysconf(_SC_PAGESIZE) != PAGE_BYTES) return "this machine's pages are not 4 KiB";
     unsigned char *at = mmap(WINDOW, (size_t)PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);

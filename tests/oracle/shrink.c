@@ -94,7 +94,8 @@ static bool simplify(struct shrinking *x)
         x->tried->world.frames = SPACES * PAGES + 64;
         any |= accept(x);
     }
-    any |= lessen(x, &w->mmu, sizeof w->mmu, 0) | lessen(x, &w->track, sizeof w->track, 0);
+    any |= lessen(x, &w->mmu, sizeof w->mmu, 0);
+    any |= lessen(x, &w->track, sizeof w->track, 0);
     for (size_t i = 0; i < x->best->count && x->tries; i++) {
         struct step *s = &x->best->step[i];
         if (s->kind == STEP_POLICY || s->kind == STEP_START || s->kind == STEP_EXIT || s->kind == STEP_EXEC) continue;
@@ -114,7 +115,10 @@ void program_shrink(struct program *p, bool (*fails)(void *ctx, const struct pro
 {
     struct shrinking x = {.best = p, .tried = malloc(sizeof *p), .fails = fails, .ctx = ctx, .tries = tries};
     if (!x.tried) return;
-    while (leave_out(&x) | fold_forks(&x) | simplify(&x)) {
+    for (bool any = true; any;) {
+        any = leave_out(&x);
+        any |= fold_forks(&x);
+        any |= simplify(&x);
     }
     free(x.tried);
 }
