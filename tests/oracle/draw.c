@@ -30,7 +30,9 @@ static bool chance(struct sketch *k, unsigned percent)
 static void draw_world(struct sketch *k)
 {
     struct world *w = &k->p->world;
-    *w = (struct world){.mmu = (uint8_t)below(k, MMU_KINDS), .track = chance(k, 50), .batch = below(k, 9)};
+    w->mmu = (uint8_t)below(k, MMU_KINDS);
+    w->track = chance(k, 50);
+    w->batch = below(k, 9);
     if (chance(k, 60)) { /* few frames: most of what there is lies on swap */
         w->frames = 24 + below(k, chance(k, 50) ? 24 : 160);
         w->swap = (uint8_t)(1 + below(k, SWAP_KINDS - 1));

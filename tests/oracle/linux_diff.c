@@ -183,7 +183,7 @@ static void print_sums(void)
 {
 #define N(field) (unsigned long long)report->field
     printf("operations: %llu, refused by both: %llu\n"
-           "compared: %llu classes (%llu pages shared them), %llu contents, %llu entries on swap\n"
+           "compared: %llu classes (%llu more pages share them), %llu contents, %llu entries on swap\n"
            "copied by design: %llu pages by moves, %llu at swap-in; left shared by moves: %llu\n"
            "zero pages that the kernel's fork left out: %llu; kpagecount agreed: %llu of %llu; looked again: %llu\n",
            N(operations), N(refused), N(classes), N(shared), N(contents), N(on_swap), N(copied), N(copied_late),

@@ -6,12 +6,11 @@
 #ifndef RMAP_TESTS_ORACLE_REPORT_H
 #define RMAP_TESTS_ORACLE_REPORT_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "oracle/program.h"
 
 /** What is not done, for the test's own sake. */
 struct slackness {
-    enum step_kind leave_out; /* the library is not told of these; STEP_KINDS: of all */
+    enum step_kind leave_out; /* the library is not told of these; STEP_KINDS: it is told of all */
     bool no_books;            /* nor asked whether it is sound */
 };
 
@@ -24,7 +23,7 @@ struct report {
     uint64_t steps;           /* in which something was done on both sides; not the library's alone */
     uint64_t operations;      /* what they came to: a step is split, or finds nothing to do */
     uint64_t refused;         /* operations that both sides refused, for the same reason */
-    uint64_t classes, shared; /* sharing classes compared; of these with two pages or more */
+    uint64_t classes, shared; /* sharing classes compared; pages that were not the first of theirs */
     uint64_t contents;
     uint64_t copied, copied_late;     /* pages that COPY duplicated: by the move; at the swap-in (S10) */
     uint64_t tracked;                 /* shared pages that a move left shared */
