@@ -27,7 +27,7 @@ struct rmap_swap_options {
 
 struct rmap_swap_stats {
     uint64_t slots_total, slots_used, slots_peak;                       /**< used: with entries or cached */
-    uint64_t slots_bad;                                                 /**< a write failed: never handed out again */
+    uint64_t slots_bad;                                                 /**< the last write failed: never handed out again */
     uint64_t entries;                                                   /**< swap entries, all slots */
     uint64_t cached;                                                    /**< pages in the swap cache */
     uint64_t writes, reads, write_errors, read_errors, checksum_errors; /**< pages */
@@ -118,9 +118,10 @@ RMAP_API int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct 
  * Write dirty cached pages to their slots; sorts `pages` by slot, and results[i] belongs to pages[i] after that. Clean
  * ones are left alone. Pages locked, mappings unmapped or write-protected and flushed before (INV-7). results[i]: 0
  * (DIRTY cleared); IO_WRITE (the slot is bad, the page stays DIRTY and cached: nothing is lost); NOMEM (the device has
- * no memory now: as before, slot not bad). A page in a bad slot gets IO_WRITE each time, without I/O, until its entries
- * are gone: then rmap_swap_cache_add gives it another slot. POISON: the page's frame is lost; it is not written, and
- * stays DIRTY and cached. DIRTY set by others during the write stays set.
+ * no memory now: as before, no worse slot). A page in a bad slot is tried there again each time, for its entries name
+ * no other place: if the device takes it now, the slot is a good one again. Once the entries are gone
+ * rmap_swap_cache_add gives it another one. POISON: the page's frame is lost; it is not written, and stays DIRTY and
+ * cached. DIRTY set by others during the write stays set.
  * => Does I/O, by 64 pages at most, with no lock but the pages'. The map allocates nothing. @return 0; NULL_ARG (also
  *    among the pages); INVALID (a page is not in the cache, not locked, or there twice); UNKNOWN_PAGE; UNSUPPORTED (a
  *    frame has no address): then nothing is written.

@@ -50,9 +50,7 @@ static int pages_check(struct rmap_swap *s, struct rmap_page **pages, size_t n)
 static bool begin_page(struct rmap_swap *s, struct rmap_page *page, int *result)
 {
     struct rmap__slot *slot = rmap__slot_find_live(s, entry_of(page));
-    *result = rmap_page_flags(page) & RMAP_PAGE_POISON            ? RMAP_ERR_POISON
-              : rmap__slot_state(slot) & (uint64_t)RMAP__SLOT_BAD ? RMAP_ERR_IO_WRITE
-                                                                  : 0;
+    *result = rmap_page_flags(page) & RMAP_PAGE_POISON ? RMAP_ERR_POISON : 0;
     if (*result) return false;
     if ((rmap__slot_state(slot) & RMAP__SLOT_WRITTEN) && !(rmap_page_flags(page) & RMAP_PAGE_DIRTY)) return false;
 
@@ -63,24 +61,33 @@ static bool begin_page(struct rmap_swap *s, struct rmap_page *page, int *result)
     return true;
 }
 
-/* The device's answer for one page, [m] held. Only a failed device spoils a slot, a lack of memory does not. */
+/* [m] held. */
+static void set_bad(struct rmap_swap *s, struct rmap__slot *slot, rmap_swp_t entry, bool bad)
+{
+    const uint64_t was = (rmap__slot_state(slot) & RMAP__SLOT_BAD) != 0;
+    slot->index_state = (slot->index_state & ~(uint64_t)RMAP__SLOT_BAD) | (bad ? RMAP__SLOT_BAD : 0);
+    s->devices[rmap_swp_device(entry) - 1].bad += bad - (unsigned)was;
+    s->stats.slots_bad += bad - was;
+}
+
+/*
+ * The device's answer for one page, [m] held. Only a failed device spoils a slot, a lack of memory does not. What a bad
+ * slot takes after all is good: entries name it, so there is no other place for the page.
+ */
 static int end_page(struct rmap_swap *s, struct rmap_page *page, int error, uint64_t checksum)
 {
     struct rmap__slot *slot = rmap__slot_find_live(s, entry_of(page));
     if (error && error != RMAP_ERR_NOMEM) error = RMAP_ERR_IO_WRITE;
     if (!error) {
         slot->checksum = checksum;
+        set_bad(s, slot, entry_of(page), false);
         slot->index_state |= RMAP__SLOT_WRITTEN;
         s->stats.writes++;
     } else {
         rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
         s->stats.write_errors++;
     }
-    if (error == RMAP_ERR_IO_WRITE) {
-        slot->index_state |= RMAP__SLOT_BAD;
-        s->devices[rmap_swp_device(entry_of(page)) - 1].bad++;
-        s->stats.slots_bad++;
-    }
+    if (error == RMAP_ERR_IO_WRITE) set_bad(s, slot, entry_of(page), true);
     rmap_page_clear_flags(page, RMAP_PAGE_WRITEBACK);
     return error;
 }

@@ -349,3 +349,25 @@ RMAP_TEST(pager_reclaim, pages_that_are_always_young_do_not_stop_it)
     CHECK_OK(rmap_pager_destroy(p));
     world_fini(&w);
 }
+
+/*
+ * 15 frames, 60 pages, 40 of them written. While the device fails, every page that is in memory is unmapped, and nothing can be written. Then the
+ * device is well again: each of them can go, though no space has touched it, and all the others can come.
+ */
+RMAP_TEST(pager_reclaim, C5_no_frame_is_stuck_when_the_device_has_recovered)
+{
+    world_init(&w, 16, 200, 0);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 0, 60, RW);
+    fill(s, 0, 40, 70);
+    w.device.fail_all_writes = true;
+    rmap_vpn_t end = 40; /* what is left of the frames is filled, and stuck, too */
+    while (!try_put(s, end, 70 + end)) end++;
+    CHECK_EQ(space_stats(s).mapped, 0);
+    CHECK_EQ(stats(&w).frames_used, 16);
+    CHECK_ERR(rmap_space_fault(s, 0, RMAP_READ), RMAP_ERR_NO_FRAME);
+    w.device.fail_all_writes = false;
+    expect(s, 0, end, 70);
+    CHECK_EQ(swap_stats(&w).slots_bad, 0);
+    world_fini(&w);
+}

@@ -322,8 +322,9 @@ RMAP_TEST(pager_swapoff, a_poisoned_page_is_a_page_that_cannot_be_had)
     struct rmap_space *p = space_new(&w);
     map_at(p, 5, 2, RW);
     fill(p, 5, 2, 55);
-    w.device.fail_write_at = 1;
+    w.device.fail_all_writes = true;
     evict_all(&w);
+    w.device.fail_all_writes = false;
     struct rmap_page *page = NULL;
     for (rmap_vpn_t v = 5; v < 7 && !page; v++)
         page = rmap_swap_cache_find(rmap_pager_swap(w.p), rmap_pte_swp(&rmap_pte_format_soft, entry(p, v)));

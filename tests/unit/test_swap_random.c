@@ -202,11 +202,11 @@ static void step_write(void)
         struct ref_frame *f = frame_of(pages[i]);
         struct ref_slot *s = slot_of(f->entry);
         CHECK(i == 0 || f->entry > frame_of(pages[i - 1])->entry);
-        want[i] = s->bad ? RMAP_ERR_IO_WRITE : 0;
-        if (!s->bad && (f->dirty || !s->written)) {
+        want[i] = 0;
+        if (f->dirty || !s->written) {
             bool failed = rmap_swp_device(f->entry) == 1 && ++seen == fail;
             if (failed) want[i] = w.dev.write_error;
-            s->bad = want[i] == RMAP_ERR_IO_WRITE;
+            if (want[i] != RMAP_ERR_NOMEM) s->bad = want[i] == RMAP_ERR_IO_WRITE;
             s->written = !want[i];
             s->seed = f->seed;
             f->dirty = want[i] != 0;

@@ -125,8 +125,8 @@ RMAP_TEST(swapwrite, dirty_set_during_the_write_is_not_lost)
 /* ---- failing writes (C5) ---- */
 
 /*
- * 4 pages in slots 0-3, the third fails. It stays cached and dirty in a bad slot; asked again, the map refuses without
- * the device. Its entry swaps in from the cache. The slot is never handed out again.
+ * 4 pages in slots 0-3, the third fails. It stays cached and dirty in a bad slot, also when it fails again. Its entry
+ * swaps in from the cache. The slot is never handed out again.
  */
 RMAP_TEST(swapwrite, a_failed_write_loses_nothing_but_the_slot)
 {
@@ -145,9 +145,12 @@ RMAP_TEST(swapwrite, a_failed_write_loses_nothing_but_the_slot)
     CHECK_EQ(st.writes, 3);
     CHECK_ERR(rmap_swap_cache_del(w.s, page[2]), RMAP_ERR_BUSY);
 
+    w.dev.fail_all_writes = true;
     CHECK_OK(rmap_swap_write(w.s, &page[2], 1, result));
     CHECK_ERR(result[0], RMAP_ERR_IO_WRITE);
-    CHECK_EQ(w.dev.calls, 1);
+    w.dev.fail_all_writes = false;
+    CHECK_EQ(w.dev.calls, 2);
+    CHECK_EQ(stats_of(&w).slots_bad, 1);
     CHECK_OK(w.ops->dup(w.s, bad, 1)); /* a fork */
     world_verify(&w);
     for (unsigned i = 0; i < 4; i++) {
@@ -175,6 +178,35 @@ RMAP_TEST(swapwrite, a_failed_write_loses_nothing_but_the_slot)
     release(&w, late);
     w.ops->put(w.s, entry[1], 1);
     w.ops->put(w.s, entry[3], 1);
+    world_end(&w);
+}
+
+/* A page in a bad slot; the device has no memory, then recovers: the slot is as good as any. */
+RMAP_TEST(swapwrite, C5_a_bad_slot_that_takes_its_page_after_all_is_a_good_one)
+{
+    int result;
+    world_begin(&w, 1);
+    struct rmap_page *page = outgoing(&w, 5, 1);
+    const rmap_swp_t entry = page->swap;
+    w.dev.fail_all_writes = true;
+    CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
+    CHECK_ERR(result, RMAP_ERR_IO_WRITE);
+    w.dev.write_error = RMAP_ERR_NOMEM;
+    CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
+    CHECK_ERR(result, RMAP_ERR_NOMEM);
+    CHECK_EQ(stats_of(&w).slots_bad, 1);
+    world_verify(&w);
+
+    w.dev.fail_all_writes = false;
+    CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
+    CHECK_OK(result);
+    CHECK_EQ(stats_of(&w).slots_bad, 0);
+    leave(&w, page);
+    check_content(&w, entry, 1);
+    page = outgoing(&w, 6, 1); /* the only slot is handed out again */
+    CHECK_EQ(page->swap, entry);
+    w.ops->put(w.s, entry, 1);
+    release(&w, page);
     world_end(&w);
 }
 
