@@ -63,7 +63,8 @@ RMAP_BEGIN_DECLS
  */
 RMAP_API int rmap_device_file_create(const struct rmap_allocator *alloc, int fd, bool close_fd, uint64_t slots,
                                      unsigned page_shift, struct rmap_device **out);
-/** The same on a new unlinked file in `directory` (NULL: $TMPDIR is *not* read here; "/tmp"). @return also SYSTEM. */
+/** The same on a new unlinked file in `directory` (NULL: $TMPDIR is *not* read here; "/tmp").
+ * @return as rmap_device_file_create; SYSTEM (no file can be made there). */
 RMAP_API int rmap_device_temp_create(const struct rmap_allocator *alloc, const char *directory, uint64_t slots,
                                      unsigned page_shift, struct rmap_device **out);
 /**

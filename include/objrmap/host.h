@@ -70,9 +70,9 @@ RMAP_API void *rmap_host_base(const struct rmap_mmu *mmu);
  * => A window that is being destroyed waits for the faults under way in it, and takes no new ones (ABSENT).
  * => `access` is READ or WRITE: pages are projected without the permission to execute. errno is preserved.
  * => May allocate records ahead, with no lock held; does without if there is no memory.
- * @return 0: retry the access. ABSENT: not in any window, or nothing is mapped there; ACCESS; NO_FRAME; IO_READ; CORRUPT; …
- *         SYSTEM: resolved, but the system refuses the mapping even after all others were given back. NULL_ARG; INVALID (no
- *         such access); UNSUPPORTED (EXEC).
+ * @return 0: retry the access. NULL_ARG; INVALID (no such access); UNSUPPORTED (EXEC); ABSENT: not in any window, or nothing
+ *   is mapped there; SYSTEM: resolved, but the system refuses the mapping even after all others were given back; any other
+ *   error of the client's fault(): for a pager's space as rmap_space_fault.
  */
 RMAP_API int rmap_host_fault(struct rmap_host *host, void *addr, unsigned access);
 

@@ -64,8 +64,9 @@ RMAP_API int rmap_migrate_end(struct rmap *r, struct rmap_page *const *pages, st
                               size_t n, unsigned flags, struct rmap_result *results);
 
 /**
- * begin, frame_ops->copy, end. results[i] DONE: the target is the page now. Anything else: the page is at its old frame
- * exactly as before (accessed and dirty may be set), the target unused. A locked mapping stops nothing, and stays
+ * begin, frame_ops->copy, end. results[i] DONE: the target is the page now. INCOMPLETE with UNTRACKABLE, PARTIAL with BUSY
+ * of a page that is MIGRATING: it came half-way, and rmap_migrate_end says how it goes on. Anything else: the page is at its
+ * old frame exactly as before (accessed and dirty may be set), the target unused. A locked mapping stops nothing, and stays
  * locked.
  * => Pages and targets as for the two halves, but no target may be NULL. With RMAP_LOCK_PAGES neither is locked by the
  *    caller; the first page is waited for, every other one and all targets are tried: INCOMPLETE, BUSY where that fails. Copies under the page locks, no other lock held.

@@ -96,8 +96,8 @@ RMAP_API int rmap_pager_add_swap(struct rmap_pager *p, struct rmap_device *devic
  *    lost, and what was brought in stays (PARTIAL): a later call goes on with the slots that are left.
  * @return 0; NULL_ARG; ABSENT (no device of this pager); BUSY (this thread is inside a call; another one is removing
  *   the device; an entry is in the hands of a member that is no space of this pager);
- *   NO_FRAME (neither memory nor the other devices have room); IO_READ, CORRUPT, POISON (a page that is needed cannot
- *   be had: its slot goes when its spaces drop it); NOMEM (the device's). `progress` may be NULL; it is filled in any
+ *   NO_FRAME (neither memory nor the other devices have room); IO_READ, CORRUPT, POISON, OVERFLOW (a page that is needed
+ *   cannot be had: its slot goes when its spaces drop it); NOMEM (the device's). `progress` may be NULL; it is filled in any
  *   case.
  * Cost: for each slot a look-up, one read, a fault for each entry; O(log spaces) to find the space of an entry.
  */

@@ -68,13 +68,14 @@ struct rmap_region_info {
 RMAP_BEGIN_DECLS
 
 /** A fresh empty space in a group of its own. @return 0; NULL_ARG; NOMEM; INVALID (the MMU's page size is not the pager's);
- *  provider's error. */
+ *  the provider's error (NOMEM; SYSTEM). */
 RMAP_API int rmap_space_create(struct rmap_pager *p, struct rmap_space **out);
 
 /**
  * Fork: the child has the same regions and, copy on write, the same contents. Locked is not inherited.
  * Pinned pages are copied at once and stay the parent's, writable as they were (page.h); this alone takes frames.
- * @return 0; NOMEM; COMMIT; OVERFLOW; NO_FRAME; POISON (a pinned page that is lost); provider's error. On failure the parent is unchanged and no child exists.
+ * @return 0; NOMEM; COMMIT; OVERFLOW; NO_FRAME; POISON (a pinned page that is lost); the provider's error (NOMEM; SYSTEM). On
+ *   failure the parent is unchanged and no child exists.
  */
 RMAP_API int rmap_space_fork(struct rmap_space *parent, struct rmap_space **out);
 
@@ -117,8 +118,8 @@ RMAP_API int rmap_space_move(struct rmap_space *s, rmap_vpn_t from, uint64_t cou
  *  the pager's. @return 0; INVALID. */
 RMAP_API int rmap_space_set_move_policy(struct rmap_space *s, enum rmap_move_policy policy);
 /** mlock: populate the range and set the locked attribute in its entries. All of it must be mapped and accessible.
- * @return 0; RANGE; ABSENT; ACCESS; NO_FRAME; NOMEM; IO_READ; CORRUPT; POISON. On failure the range is as unlocked as
- *    it was. */
+ * @return 0; RANGE; ABSENT; ACCESS; NOMEM; a fault's errors, as rmap_space_fault. On failure the range is as unlocked as
+ *   it was. */
 RMAP_API int rmap_space_lock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
 /** munlock. All of it must be mapped. @return 0; RANGE; ABSENT; NOMEM (a split; nothing changed). */
 RMAP_API int rmap_space_unlock(struct rmap_space *s, rmap_vpn_t first, uint64_t count);
@@ -129,9 +130,9 @@ RMAP_API int rmap_space_advise(struct rmap_space *s, rmap_vpn_t first, uint64_t 
 /**
  * Resolve a fault: afterwards the entry allows the access, is marked accessed (and dirty for a write), and the MMU's update()
  * has been called. `access` is one of READ, WRITE, EXEC or a set.
- * @return 0; INVALID (access); RANGE; ABSENT (no region); ACCESS (protection); NO_FRAME (also for want of swap slots); NOMEM;
- * IO_READ; CORRUPT; POISON; BUSY (a migration entry of a page that nobody migrates); BLOCK; BAD_FRAME (an entry names
- * a frame or slot that is not ours).
+ * @return 0; INVALID (access); RANGE; ABSENT (no region); ACCESS (protection); NO_FRAME (also for want of swap slots);
+ *   NOMEM; IO_READ; CORRUPT; POISON; OVERFLOW (the page has as many mappings as its count can hold); BUSY (a migration entry
+ *   of a page that nobody migrates); BLOCK; BAD_FRAME (an entry names a frame or slot that is not ours).
  */
 RMAP_API int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned access);
 
@@ -141,15 +142,16 @@ RMAP_API int rmap_space_fault(struct rmap_space *s, rmap_vpn_t vpn, unsigned acc
  * (page.h). rmap_page_pfn() and rmap_page_address() say where it is. The space's own writes stay in the frame, too, unless
  * rmap_space_protect() takes write away and gives it back: the next write then leaves a pinned frame for a copy.
  * The pin survives the mapping, and the space: unpin before rmap_pager_destroy().
- * @return 0 with *out (the pin's reference); RANGE; the write fault's errors (ACCESS: the region is not writable); OVERFLOW;
- *   BUSY (also: somebody keeps moving the page).
+ * @return 0 with *out (the pin's reference); RANGE; a write fault's errors, as rmap_space_fault (ACCESS: the region is not
+ *   writable); OVERFLOW; BUSY (also: somebody keeps moving the page).
  */
 RMAP_API int rmap_space_pin(struct rmap_space *s, rmap_vpn_t vpn, struct rmap_page **out);
 
 /**
  * Copy bytes out of or into the space, faulting as needed; respects protection. The buffer may itself be projected memory:
  * it is never touched under a lock. Entries are marked accessed and dirty, the MMU's translations are left alone.
- * @return 0; RANGE (nothing done); else the fault's error with *done (may be NULL) bytes transferred before it (PARTIAL).
+ * @return 0; RANGE (nothing done); else a fault's error, as rmap_space_fault, with *done (may be NULL) bytes transferred
+ *   before it (PARTIAL).
  */
 RMAP_API int rmap_space_read(struct rmap_space *s, uint64_t addr, void *buf, size_t bytes, size_t *done);
 RMAP_API int rmap_space_write(struct rmap_space *s, uint64_t addr, const void *buf, size_t bytes, size_t *done);
