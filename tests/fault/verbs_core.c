@@ -2,6 +2,8 @@
 /** @file fault/verbs_core.c  Instances, frame sections, members, the fork transaction, moves, verification. */
 #include "fault/stage.h"
 
+#include <objrmap/migrate.h>
+
 /* ---- instance, frames ---- */
 
 static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
@@ -83,8 +85,23 @@ static int fork_by_hand(struct stage *g)
         rmap_fork_abort(&f);
     else
         rmap_fork_commit(&f);
-    CHECK_EQ(rmap_group_members(rmap_space_member(g->parent)), rc ? 2 : 3);
     return rc;
+}
+static void check_fork(struct stage *g, int rc)
+{
+    CHECK_EQ(rmap_group_members(rmap_space_member(g->parent)), rc ? 2 : 3);
+}
+
+/* Page 1 of the parent's is pinned: the child gets a copy. */
+static void have_tables_and_pin(struct stage *g)
+{
+    have_tables(g);
+    CHECK_OK(rmap_space_pin(g->parent, 1, &g->page));
+}
+static void free_tables_and_unpin(struct stage *g)
+{
+    rmap_page_unpin(g->w.r, g->page);
+    free_tables(g);
 }
 
 /* ---- move, verify ---- */
@@ -134,17 +151,120 @@ static int pager_verify(struct stage *g)
     return rmap_pager_verify(g->w.p, NULL);
 }
 
+/* ---- page 5 goes to another frame, which is got before ---- */
+
+static void have_target(struct stage *g)
+{
+    g->page = page_at(&g->w, g->parent, 5);
+    rmap_page_get(g->page);
+    CHECK_OK(rmap_page_alloc(g->w.r, RMAP_PFN_NONE, &g->target));
+}
+static void drop_target(struct stage *g)
+{
+    rmap_page_put(g->w.r, g->target);
+    rmap_page_put(g->w.r, g->page);
+}
+static int migrate(struct stage *g)
+{
+    struct rmap_result res;
+    CHECK_OK(rmap_migrate(g->w.r, &g->page, &g->target, 1, RMAP_LOCK_PAGES, &res));
+    if (res.outcome != RMAP_DONE) CHECK_EQ(res.reason, RMAP_REASON_BUSY);
+    return res.outcome == RMAP_DONE ? 0 : STOPPED_HALF_WAY;
+}
+/* By halves; a target whose count is full leaves the page under way, to be ended again the same way. */
+static int end_migration(struct stage *g)
+{
+    struct rmap_result res = {.outcome = RMAP_DONE};
+    rmap_page_lock(g->page);
+    CHECK(rmap_page_try_lock(g->target));
+    if (!(rmap_page_flags(g->page) & RMAP_PAGE_MIGRATING)) CHECK_OK(rmap_migrate_begin(g->w.r, &g->page, 1, 0, &res));
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    memcpy(rmap_page_address(g->w.r, g->target), rmap_page_address(g->w.r, g->page), PAGE);
+    CHECK_OK(rmap_migrate_end(g->w.r, &g->page, &g->target, 1, 0, &res));
+    if (res.outcome != RMAP_DONE) CHECK_EQ(res.reason, RMAP_REASON_BUSY);
+    rmap_page_unlock(g->w.r, g->target);
+    rmap_page_unlock(g->w.r, g->page);
+    return res.outcome == RMAP_DONE ? 0 : STOPPED_HALF_WAY;
+}
+static void check_migration(struct stage *g, int rc)
+{
+    if (rc) CHECK_EQ(end_migration(g), 0);
+    CHECK(page_at(&g->w, g->child, 5) == g->target);
+    CHECK(page_at(&g->w, g->parent, 5) == g->target);
+    drop_target(g);
+    have_target(g);
+}
+
+static int alloc_page(struct stage *g)
+{
+    return rmap_page_alloc(g->w.r, RMAP_PFN_NONE, &g->page);
+}
+static void put_page(struct stage *g)
+{
+    rmap_page_put(g->w.r, g->page);
+}
+
 const struct verb fault_verbs_core[] = {
-    {"rmap_create rmap_destroy", create, destroy, NULL, NULL, 0},
-    {"rmap_frames_add", frames_add, forget_frames, NULL, NULL, 0},
-    {"rmap_frames_remove", frames_remove, NULL, have_frames, NULL, 0},
-    {"rmap_member_init rmap_member_leave rmap_zap", member_init, member_leave, have_tables, free_tables, 0},
-    {"rmap_fork_begin rmap_fork_copy rmap_fork_commit rmap_fork_abort", fork_by_hand, member_leave, have_tables,
-     free_tables, LOOSE},
-    {"rmap_move", move, move_back, NULL, NULL, LOOSE},
-    {"rmap_move", move, move_back, track, untrack, LOOSE},
-    {"rmap_cursor_open rmap_cursor_next rmap_cursor_close", cursor, NULL, NULL, NULL, 0},
-    {"rmap_verify", verify, NULL, NULL, NULL, 0},
-    {"rmap_pager_verify", pager_verify, NULL, NULL, NULL, 0},
-    {NULL, NULL, NULL, NULL, NULL, 0},
+    {.names = "rmap_create rmap_destroy", .call = create, .undo = destroy, .stages = PLENTY, .meets = ALLOC},
+    {.names = "rmap_frames_add", .call = frames_add, .undo = forget_frames, .stages = PLENTY, .meets = ALLOC},
+    {.names = "rmap_frames_remove", .call = frames_remove, .prepare = have_frames, .stages = PLENTY, .meets = ALLOC},
+    {.names = "rmap_member_init rmap_member_leave rmap_zap",
+     .call = member_init,
+     .undo = member_leave,
+     .prepare = have_tables,
+     .clear = free_tables,
+     .stages = PLENTY,
+     .meets = ALLOC},
+    {.names = "rmap_fork_begin rmap_fork_copy rmap_fork_commit rmap_fork_abort",
+     .call = fork_by_hand,
+     .check = check_fork,
+     .undo = member_leave,
+     .prepare = have_tables,
+     .clear = free_tables,
+     .stages = PLENTY | TIGHT,
+     .flags = LOOSE,
+     .meets = ALLOC | TABLE | COUNT},
+    {.names = "rmap_fork_copy",
+     .call = fork_by_hand,
+     .check = check_fork,
+     .undo = member_leave,
+     .prepare = have_tables_and_pin,
+     .clear = free_tables_and_unpin,
+     .stages = PLENTY | TIGHT,
+     .flags = LOOSE,
+     .meets = ALLOC | TABLE | FRAME | COUNT},
+    {.names = "rmap_move", .call = move, .undo = move_back, .stages = PLENTY, .flags = LOOSE, .meets = TABLE | FRAME},
+    {.names = "rmap_move",
+     .call = move,
+     .undo = move_back,
+     .prepare = track,
+     .clear = untrack,
+     .stages = PLENTY,
+     .flags = LOOSE,
+     .meets = ALLOC | TABLE},
+    {.names = "rmap_cursor_open rmap_cursor_next rmap_cursor_close", .call = cursor, .stages = PLENTY, .meets = ALLOC},
+    {.names = "rmap_migrate",
+     .call = migrate,
+     .check = check_migration,
+     .prepare = have_target,
+     .clear = drop_target,
+     .stages = PLENTY,
+     .flags = LOOSE,
+     .meets = COUNT},
+    {.names = "rmap_migrate_begin rmap_migrate_end",
+     .call = end_migration,
+     .check = check_migration,
+     .prepare = have_target,
+     .clear = drop_target,
+     .stages = PLENTY,
+     .flags = LOOSE,
+     .meets = COUNT},
+    {.names = "rmap_page_alloc",
+     .call = alloc_page,
+     .undo = put_page,
+     .meets = FRAME | EVICTING | MMAP,
+     .without = EVICTING | MMAP},
+    {.names = "rmap_verify", .call = verify, .meets = ALLOC},
+    {.names = "rmap_pager_verify", .call = pager_verify, .meets = ALLOC},
+    {.names = NULL},
 };

@@ -40,6 +40,10 @@ static void end_radix_provider(struct stage *g)
 
 /* ---- host ---- */
 
+static int memory_init(struct stage *g)
+{
+    return rmap_memory_init(&g->memory, 16, 12);
+}
 static void memory(struct stage *g)
 {
     CHECK_OK(rmap_memory_init(&g->memory, 16, 12));
@@ -53,6 +57,13 @@ static int host(struct stage *g)
 {
     const struct rmap_host_options o = {
         .struct_size = sizeof o, .memory = &g->memory, .alloc = stage_alloc(g), .window_pages = 2048, .vma_limit = 200};
+    return rmap_host_create(&o, &g->host);
+}
+/* The limit that is taken then is half of the system's, or of the default where that cannot be read. */
+static int host_without_limit(struct stage *g)
+{
+    const struct rmap_host_options o = {
+        .struct_size = sizeof o, .memory = &g->memory, .alloc = stage_alloc(g), .window_pages = 2048};
     return rmap_host_create(&o, &g->host);
 }
 static void end_host(struct stage *g)
@@ -89,6 +100,18 @@ static void end_window(struct stage *g)
     p.destroy(p.ctx, &g->mmu);
 }
 
+/* One that shows nothing closes. */
+static void have_window(struct stage *g)
+{
+    memory_and_host(g);
+    CHECK_OK(window(g));
+}
+static int close_window(struct stage *g)
+{
+    end_window(g);
+    return 0;
+}
+
 /* A pager on windows: the fault at page 1000 makes a table, and records of projections for many more. */
 static void pager_on_host(struct stage *g)
 {
@@ -108,80 +131,20 @@ static void end_pager_on_host(struct stage *g)
     CHECK_OK(rmap_pager_destroy(g->pager));
     end_memory_and_host(g);
 }
+static unsigned char *page_1000(struct stage *g)
+{
+    return (unsigned char *)rmap_host_base(&rmap_space_member(g->space)->mmu) + 1000 * PAGE;
+}
 static int host_fault(struct stage *g)
 {
-    unsigned char *at = (unsigned char *)rmap_host_base(&rmap_space_member(g->space)->mmu) + 1000 * PAGE;
+    return rmap_host_fault(g->host, page_1000(g), RMAP_WRITE);
+}
+static void check_host_fault(struct stage *g, int rc)
+{
     struct rmap_host_stats st;
-    int rc = rmap_host_fault(g->host, at, RMAP_WRITE);
     CHECK_OK(rmap_host_get_stats(g->host, &st));
-    if (!rc) *at = 1; /* shown: a segmentation fault otherwise */
     CHECK_EQ(st.projections, rc ? 0 : 1);
-    return rc;
-}
-
-/* ---- devices, slot maps ---- */
-
-static int device_temp(struct stage *g)
-{
-    return rmap_device_temp_create(stage_alloc(g), NULL, 64, 12, (struct rmap_device **)&g->made);
-}
-static int device_lz4(struct stage *g)
-{
-    int rc = rmap_device_lz4_create(stage_alloc(g), 64, 12, 0, (struct rmap_device **)&g->made);
-    return rc == RMAP_ERR_UNSUPPORTED ? device_temp(g) : rc;
-}
-static int device_file(struct stage *g)
-{
-    return rmap_device_file_create(stage_alloc(g), g->memory.fd, false, 64, 12, (struct rmap_device **)&g->made);
-}
-static void end_device(struct stage *g)
-{
-    rmap_device_destroy(g->made);
-}
-
-static int swap(struct stage *g)
-{
-    const struct rmap_swap_options o = {.struct_size = sizeof o, .alloc = stage_alloc(g), .page_shift = 12};
-    return rmap_swap_create(&o, &g->swap);
-}
-static void end_swap(struct stage *g)
-{
-    CHECK_OK(rmap_swap_destroy(g->swap));
-}
-
-/* On failure the device stays the caller's. */
-static int owned(struct stage *g, int rc)
-{
-    CHECK(!g->device.destroyed);
-    if (rc) rmap_device_destroy(&g->device.base);
-    return rc;
-}
-static int swap_add(struct stage *g)
-{
-    faulty_device_init(&g->device, 10, 12);
-    return owned(g, rmap_swap_add(rmap_pager_swap(g->w.p), &g->device.base));
-}
-static int pager_add(struct stage *g)
-{
-    faulty_device_init(&g->device, 10, 12);
-    return owned(g, rmap_pager_add_swap(g->w.p, &g->device.base));
-}
-
-/* A map of its own, whose first slot makes its first chunk. */
-static void swap_with_device(struct stage *g)
-{
-    CHECK_OK(swap(g));
-    CHECK_OK(rmap_swap_bind(g->swap, g->w.r));
-    faulty_device_init(&g->device, 10, 12);
-    CHECK_OK(rmap_swap_add(g->swap, &g->device.base));
-}
-static int cache_add(struct stage *g)
-{
-    struct rmap_page *page = stage_page(g, g->parent, 5);
-    int rc = rmap_swap_cache_add(g->swap, page);
-    if (!rc) CHECK_OK(rmap_swap_cache_del(g->swap, page));
-    stage_let_go(g, page);
-    return rc;
+    if (!rc) *page_1000(g) = 1; /* shown: a segmentation fault otherwise */
 }
 
 /* ---- pager ---- */
@@ -191,12 +154,22 @@ static int pager(struct stage *g)
     const struct rmap_pager_options o = world_options(&g->w, 32, 0);
     return rmap_pager_create(&o, &g->pager);
 }
+static void device(struct stage *g)
+{
+    faulty_device_init(&g->device, 10, 12);
+    gate_device(&g->device);
+}
 static int pager_with_swap(struct stage *g)
 {
     struct rmap_pager_options o = world_options(&g->w, 32, 0);
-    faulty_device_init(&g->device, 10, 12);
     o.swap = &g->device.base;
-    return owned(g, rmap_pager_create(&o, &g->pager));
+    return rmap_pager_create(&o, &g->pager);
+}
+/* On failure the device stays the caller's. */
+static void check_device(struct stage *g, int rc)
+{
+    (void)rc;
+    CHECK(!g->device.destroyed);
 }
 static void end_pager(struct stage *g)
 {
@@ -204,20 +177,80 @@ static void end_pager(struct stage *g)
 }
 
 const struct verb fault_verbs_parts[] = {
-    {"rmap_radix_create rmap_radix_destroy", radix, end_radix, NULL, NULL, 0},
-    {"rmap_radix_create", reserve, NULL, have_radix, end_radix, 0},
-    {"rmap_radix_provider_init rmap_radix_provider_fini", radix_provider, end_radix_provider, NULL, NULL, 0},
-    {"rmap_host_create rmap_host_destroy rmap_memory_init rmap_memory_fini", host, end_host, memory, end_memory, 0},
-    {"rmap_host_provider rmap_host_base", window, end_window, memory_and_host, end_memory_and_host, 0},
-    {"rmap_host_fault rmap_host_get_stats", host_fault, NULL, pager_on_host, end_pager_on_host, LOOSE | SPARING},
-    {"rmap_device_temp_create", device_temp, end_device, NULL, NULL, 0},
-    {"rmap_device_lz4_create", device_lz4, end_device, NULL, NULL, 0},
-    {"rmap_device_file_create rmap_device_destroy", device_file, end_device, memory, end_memory, 0},
-    {"rmap_swap_create rmap_swap_destroy", swap, end_swap, NULL, NULL, 0},
-    {"rmap_swap_add", swap_add, NULL, NULL, NULL, 0},
-    {"rmap_swap_bind rmap_swap_cache_add", cache_add, NULL, swap_with_device, end_swap, 0},
-    {"rmap_pager_add_swap rmap_pager_swap", pager_add, NULL, NULL, NULL, 0},
-    {"rmap_pager_create rmap_pager_destroy", pager, end_pager, NULL, NULL, 0},
-    {"rmap_pager_create", pager_with_swap, end_pager, NULL, NULL, 0},
-    {NULL, NULL, NULL, NULL, NULL, 0},
+    {.names = "rmap_radix_create rmap_radix_destroy",
+     .call = radix,
+     .undo = end_radix,
+     .stages = PLENTY,
+     .meets = TABLE},
+    {.names = "rmap_radix_create",
+     .call = reserve,
+     .prepare = have_radix,
+     .clear = end_radix,
+     .stages = PLENTY,
+     .meets = TABLE},
+    {.names = "rmap_radix_provider_init rmap_radix_provider_fini",
+     .call = radix_provider,
+     .undo = end_radix_provider,
+     .stages = PLENTY,
+     .meets = TABLE},
+    {.names = "rmap_memory_init rmap_memory_fini",
+     .call = memory_init,
+     .undo = end_memory,
+     .stages = PLENTY,
+     .meets = MMAP | FILES,
+     .without = FILES},
+    {.names = "rmap_host_create rmap_host_destroy",
+     .call = host,
+     .undo = end_host,
+     .prepare = memory,
+     .clear = end_memory,
+     .stages = PLENTY,
+     .meets = ALLOC | MMAP,
+     .without = MMAP},
+    {.names = "rmap_host_create",
+     .call = host_without_limit,
+     .undo = end_host,
+     .prepare = memory,
+     .clear = end_memory,
+     .stages = PLENTY,
+     .meets = ALLOC | MMAP | FILES,
+     .without = MMAP | FILES},
+    {.names = "rmap_host_provider rmap_host_base",
+     .call = window,
+     .undo = end_window,
+     .prepare = memory_and_host,
+     .clear = end_memory_and_host,
+     .stages = PLENTY,
+     .meets = ALLOC | MMAP},
+    {.names = "rmap_host_provider",
+     .call = close_window,
+     .prepare = have_window,
+     .clear = end_memory_and_host,
+     .stages = PLENTY,
+     .meets = MUNMAP,
+     .without = MUNMAP},
+    {.names = "rmap_host_fault rmap_host_get_stats",
+     .call = host_fault,
+     .check = check_host_fault,
+     .prepare = pager_on_host,
+     .clear = end_pager_on_host,
+     .stages = PLENTY,
+     .flags = LOOSE,
+     .meets = ALLOC | MMAP,
+     .without = ALLOC | MMAP},
+    {.names = "rmap_pager_create rmap_pager_destroy",
+     .call = pager,
+     .undo = end_pager,
+     .stages = PLENTY,
+     .meets = ALLOC | MMAP | FILES,
+     .without = FILES},
+    {.names = "rmap_pager_create",
+     .call = pager_with_swap,
+     .check = check_device,
+     .undo = end_pager,
+     .prepare = device,
+     .stages = PLENTY,
+     .meets = ALLOC | MMAP | FILES,
+     .without = FILES},
+    {.names = NULL},
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file fault/verbs_quiet.c  Calls that promise not to allocate. Some of them do so all the same where tables or chunks
- * are missing; those cases are elsewhere, here everything that they need is there.
+ * @file fault/verbs_quiet.c  Calls that promise to ask for nothing that could be refused. Some of them do so all the same
+ * where tables or frames are missing; those cases are elsewhere, here everything that they need is there.
  */
 #include "fault/stage.h"
 
@@ -15,9 +15,7 @@ static int spaces(struct stage *g)
     struct rmap_group_usage all;
     uint64_t map;
     CHECK_OK(rmap_space_get_stats(g->parent, &st));
-    CHECK_OK(rmap_space_snapshot(g->parent, 0, 64, &map, NULL));
     CHECK_OK(rmap_space_written(g->parent, 0, 64, &map, NULL));
-    CHECK_EQ(map, 0);
     CHECK_OK(rmap_space_get_usage(g->parent, &usage));
     CHECK_EQ(usage.present + usage.swapped, 12);
     CHECK_OK(rmap_space_get_group_usage(g->parent, &all));
@@ -26,25 +24,7 @@ static int spaces(struct stage *g)
     CHECK(rmap_space_member(g->parent) != NULL);
     rmap_space_set_user(g->parent, g);
     CHECK(rmap_space_user(g->parent) == g);
-    CHECK_OK(rmap_space_advise(g->parent, 12, 4, RMAP_ADVISE_DONTNEED));
-    CHECK_OK(rmap_space_fault(g->parent, 8, RMAP_READ));  /* from swap */
-    CHECK_OK(rmap_space_fault(g->parent, 4, RMAP_WRITE)); /* COW */
-    CHECK(rmap_reclaim(g->w.p, 4) >= 4);
     return 0;
-}
-
-/* The child goes, and an equal one comes. */
-static int destroy(struct stage *g)
-{
-    struct rmap_space *s = g->child;
-    for (unsigned i = 0; i < g->w.spaces; i++)
-        if (g->w.space[i] == s) g->w.space[i] = NULL;
-    return rmap_space_destroy(s);
-}
-static void fork_again(struct stage *g)
-{
-    g->child = space_fork(&g->w, g->parent);
-    fill(g->child, 0, 4, 500);
 }
 
 static int count_mapping(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t e)
@@ -54,54 +34,20 @@ static int count_mapping(void *ctx, struct rmap_member *m, rmap_vpn_t vpn, rmap_
     return 0;
 }
 
-/* Page 5, which parent and child share: looked at, written to swap, fetched again. */
-static int walks_and_swap(struct stage *g)
+/* Page 5, which parent and child share, looked at. */
+static int walks(struct stage *g)
 {
     struct rmap *r = g->w.r;
-    struct rmap_swap *swap = rmap_pager_swap(g->w.p);
     struct rmap_result res;
     unsigned shown = 0;
-    int wrote;
     struct rmap_page *page = stage_page(g, g->parent, 5);
     CHECK_OK(rmap_referenced(r, &page, 1, 0, &res));
     CHECK_OK(rmap_write_protect(r, &page, 1, 0, &res));
     CHECK_OK(rmap_each_mapping(r, &page, 1, 0, count_mapping, &shown, &res));
     CHECK_EQ(shown, 2);
     rmap_pages_sort(&page, 1);
-    CHECK_OK(rmap_swap_cache_add(swap, page));
-    CHECK_OK(rmap_unmap(r, &page, 1, 0, &res));
-    CHECK_EQ(res.outcome, RMAP_DONE);
-    CHECK_OK(rmap_swap_write(swap, &page, 1, &wrote));
-    CHECK_EQ(wrote, 0);
-    rmap_swp_t entry = page->swap;
-    CHECK_EQ(rmap_swap_get_ops()->count(swap, entry), 2);
-    CHECK_OK(rmap_swap_cache_del(swap, page));
-    stage_let_go(g, page);
-    CHECK(rmap_swap_cache_find(swap, entry) == NULL);
-    CHECK_OK(rmap_page_alloc(r, RMAP_PFN_NONE, &page));
-    rmap_page_lock(page);
-    CHECK_OK(rmap_swap_cache_load(swap, entry, page));
     stage_let_go(g, page);
     CHECK_OK(rmap_protect(rmap_space_member(g->parent), 0, 8, RMAP_PROTECT_NO_WRITE));
-    return 0;
-}
-
-/* Page 5, which parent and child share, goes to another frame, by halves and as a whole; then every frame does. */
-static int migrations(struct stage *g)
-{
-    struct rmap *r = g->w.r;
-    struct rmap_result res;
-    struct rmap_page *page = stage_page(g, g->parent, 5), *target;
-    CHECK_OK(rmap_migrate_begin(r, &page, 1, 0, &res));
-    CHECK_OK(rmap_migrate_end(r, &page, NULL, 1, 0, &res));
-    CHECK_OK(rmap_page_alloc(r, RMAP_PFN_NONE, &target));
-    CHECK(rmap_page_try_lock(target));
-    CHECK_OK(rmap_migrate(r, &page, &target, 1, 0, &res));
-    CHECK_EQ(res.outcome, RMAP_DONE);
-    stage_let_go(g, page);
-    stage_let_go(g, target);
-    CHECK(page_at(&g->w, g->child, 5) == target);
-    CHECK(rmap_pager_vacate(g->w.p, 0, 24) > 0);
     return 0;
 }
 
@@ -137,80 +83,54 @@ static int contents_that_go(struct stage *g)
     return 0;
 }
 
-/* Page 8, which both hold on swap: sought and found. The device is drained, which it survives; another one comes and goes. */
-static int drain(struct stage *g)
+static void have_page(struct stage *g)
 {
-    struct rmap_swap *swap = rmap_pager_swap(g->w.p);
-    const struct rmap_device *device = &g->w.device.base;
-    struct rmap_result res;
-    unsigned shown = 0;
-    uint32_t cursor = 0;
-    CHECK_OK(rmap_swap_drain_begin(swap, device));
-    rmap_swp_t entry = rmap_swap_next_used(swap, device, &cursor);
-    CHECK(entry != 0);
-    CHECK_EQ(rmap_swap_used(swap, device), 4);
-    CHECK_OK(rmap_each_swap(g->w.r, entry, count_mapping, &shown, &res));
-    CHECK_EQ(shown, 2);
-    CHECK_OK(rmap_swap_drain_cancel(swap, device));
-    CHECK_OK(rmap_swap_remove(swap, &g->device.base));
-    return 0;
+    CHECK_OK(rmap_page_alloc(g->w.r, RMAP_PFN_NONE, &g->page));
 }
-static void have_device(struct stage *g)
+static void drop_page(struct stage *g)
 {
-    faulty_device_init(&g->device, 10, 12);
-    CHECK_OK(rmap_pager_add_swap(g->w.p, &g->device.base));
-}
-static void end_device(struct stage *g)
-{
-    rmap_device_destroy(&g->device.base);
+    rmap_page_put(g->w.r, g->page);
 }
 
-/* The world's device goes, its four pages come in; then it returns beside the other. */
-static int swapoff(struct stage *g)
-{
-    struct rmap_swapoff done;
-    int rc = rmap_pager_remove_swap(g->w.p, &g->w.device.base, &done);
-    CHECK_EQ(done.pages_in, 4);
-    return rc;
-}
-static void return_device(struct stage *g)
-{
-    CHECK_OK(rmap_pager_add_swap(g->w.p, &g->w.device.base));
-}
-
-/* An embedder's own fault handler: a new page counted twice and given back; page 8 comes from swap. */
+/* An embedder's own fault handler: a new page counted twice and given back. */
 static int accounting(struct stage *g)
 {
-    struct rmap *r = g->w.r;
     struct rmap_member *m = rmap_space_member(g->parent);
-    struct rmap_page *page;
     struct rmap_gather gather;
-    struct rmap_mmu_run run;
-    rmap_gather_init(&gather, r);
+    rmap_gather_init(&gather, g->w.r);
     CHECK(rmap_gather_room(&gather, 3));
-    CHECK_OK(rmap_page_alloc(r, RMAP_PFN_NONE, &page));
-    CHECK_OK(rmap_page_map_new(m, page, 40));
-    CHECK_OK(rmap_page_dup(m, &page, 1));
-    rmap_page_unmap(&gather, m, page);
-    rmap_page_unmap(&gather, m, page);
+    CHECK_OK(rmap_page_map_new(m, g->page, 40));
+    CHECK_OK(rmap_page_dup(m, &g->page, 1));
+    rmap_page_unmap(&gather, m, g->page);
+    rmap_page_unmap(&gather, m, g->page);
     rmap_gather_flush(&gather, m, 40, 0, RMAP_FLUSH_ALL);
     rmap_gather_flush_now(&gather);
     rmap_gather_finish(&gather);
-    rmap_page_put(r, page);
-
-    const rmap_swp_t entry = rmap_pte_swp(&rmap_pte_format_soft, rmap_radix_peek(&m->mmu, 8));
-    CHECK_OK(rmap_page_alloc(r, RMAP_PFN_NONE, &page));
-    rmap_page_lock(page);
-    CHECK_OK(rmap_swap_cache_load(rmap_pager_swap(g->w.p), entry, page));
-    CHECK_OK(m->mmu.ops->run_find(m->mmu.ctx, 8, 9, &run));
-    CHECK_OK(rmap_page_map_swapin(m, page, entry));
-    rmap_gather_swap(&gather, m, 8, entry);
-    rmap_run_set(&m->mmu, &run, (uint32_t)(8 - run.first),
-                 rmap_pte_make(&rmap_pte_format_soft, rmap_page_pfn(r, page), 1u << RMAP_ATTR_ACCESSED));
-    m->mmu.ops->run_unlock(m->mmu.ctx, &run);
-    rmap_gather_finish(&gather);
-    stage_let_go(g, page);
     return 0;
+}
+
+/* Page 8 comes from swap. */
+static int swap_in(struct stage *g)
+{
+    struct rmap_member *m = rmap_space_member(g->parent);
+    const rmap_swp_t entry = stage_swapped(g, 8);
+    struct rmap_gather gather;
+    struct rmap_mmu_run run;
+    rmap_gather_init(&gather, g->w.r);
+    rmap_page_lock(g->page);
+    int rc = rmap_swap_cache_load(rmap_pager_swap(g->w.p), entry, g->page);
+    if (!rc && (rc = rmap_page_map_swapin(m, g->page, entry)))
+        CHECK_OK(rmap_swap_cache_del(rmap_pager_swap(g->w.p), g->page));
+    if (!rc) {
+        CHECK_OK(m->mmu.ops->run_find(m->mmu.ctx, 8, 9, &run));
+        rmap_gather_swap(&gather, m, 8, entry);
+        rmap_run_set(&m->mmu, &run, (uint32_t)(8 - run.first),
+                     rmap_pte_make(&rmap_pte_format_soft, rmap_page_pfn(g->w.r, g->page), 1u << RMAP_ATTR_ACCESSED));
+        m->mmu.ops->run_unlock(m->mmu.ctx, &run);
+        rmap_gather_finish(&gather);
+    }
+    rmap_page_unlock(g->w.r, g->page);
+    return rc;
 }
 
 /* Page 6, shared. */
@@ -283,55 +203,65 @@ static int books(struct stage *g)
     return 0;
 }
 
-static int host(struct stage *g)
-{
-    struct rmap_host_stats st;
-    rmap_host_drop_all(g->host);
-    CHECK_OK(rmap_host_get_stats(g->host, &st));
-    CHECK(rmap_memory_resident_bytes(&g->memory) <= 16 * PAGE);
-    return 0;
-}
-static void have_host(struct stage *g)
+static void memory(struct stage *g)
 {
     CHECK_OK(rmap_memory_init(&g->memory, 16, 12));
-    const struct rmap_host_options o = {
-        .struct_size = sizeof o, .memory = &g->memory, .alloc = stage_alloc(g), .window_pages = 64, .vma_limit = 200};
-    CHECK_OK(rmap_host_create(&o, &g->host));
 }
-static void end_host(struct stage *g)
+static void end_memory(struct stage *g)
 {
-    CHECK_OK(rmap_host_destroy(g->host));
     rmap_memory_fini(&g->memory);
+}
+/* 0 if it cannot be known. */
+static int resident(struct stage *g)
+{
+    const uint64_t bytes = rmap_memory_resident_bytes(&g->memory);
+    CHECK_LE(bytes, 16 * PAGE);
+    return 0;
 }
 
 const struct verb fault_verbs_quiet[] = {
-    {"rmap_space_get_stats rmap_space_regions rmap_space_member rmap_space_set_user rmap_space_user rmap_space_advise "
-     "rmap_space_get_usage rmap_space_get_group_usage rmap_space_snapshot rmap_space_written",
-     spaces, NULL, NULL, NULL, 0},
-    {"rmap_space_destroy", destroy, fork_again, NULL, NULL, 0},
-    {"rmap_referenced rmap_write_protect rmap_each_mapping rmap_unmap rmap_pages_sort rmap_protect rmap_swap_write "
-     "rmap_swap_cache_del rmap_swap_cache_find rmap_swap_cache_load rmap_swap_get_ops rmap_page_alloc",
-     walks_and_swap, NULL, NULL, NULL, 0},
-    {"rmap_migrate rmap_migrate_begin rmap_migrate_end rmap_pager_vacate", migrations, NULL, NULL, NULL, 0},
-    {"rmap_free_lazily rmap_discard rmap_poison rmap_pager_poison", contents_that_go, NULL, have_three_pages,
-     unmap_three_pages, 0},
-    {"rmap_each_swap rmap_swap_drain_begin rmap_swap_drain_cancel rmap_swap_next_used rmap_swap_used rmap_swap_remove",
-     drain, NULL, have_device, end_device, 0},
-    {"rmap_pager_remove_swap", swapoff, return_device, have_device, NULL, 0},
-    {"rmap_page_map_new rmap_page_dup rmap_page_unmap rmap_page_map_swapin rmap_gather_init rmap_gather_room "
-     "rmap_gather_flush rmap_gather_swap rmap_gather_flush_now rmap_gather_finish",
-     accounting, NULL, NULL, NULL, 0},
-    {"rmap_page_find rmap_page_pfn rmap_page_address rmap_page_get rmap_page_try_get rmap_page_put rmap_page_lock "
-     "rmap_page_try_lock rmap_page_unlock rmap_page_reuse rmap_page_set_flags rmap_page_clear_flags rmap_page_pin "
-     "rmap_page_unpin rmap_verify_page rmap_page_owner rmap_owner_get rmap_owner_put rmap_member_home "
-     "rmap_member_is_candidate rmap_member_may_map rmap_member_set_policy rmap_space_set_move_policy rmap_member_trim "
-     "rmap_group_get_shape rmap_group_members rmap_member_get_usage rmap_group_get_usage rmap_snapshot "
-     "rmap_written",
-     pages_and_groups, NULL, NULL, NULL, 0},
-    {"rmap_pager_get_stats rmap_pager_rmap rmap_swap_get_stats rmap_swap_verify rmap_device_get_stats rmap_stats_get "
-     "rmap_mapper_class rmap_radix_root rmap_radix_peek rmap_pte_format_check rmap_error_name rmap_strerror "
-     "rmap_alloc_default",
-     books, NULL, NULL, NULL, 0},
-    {"rmap_host_drop_all rmap_memory_resident_bytes", host, NULL, have_host, end_host, 0},
-    {NULL, NULL, NULL, NULL, NULL, 0},
+    {.names = "rmap_space_get_stats rmap_space_regions rmap_space_member rmap_space_set_user rmap_space_user "
+              "rmap_space_get_usage rmap_space_get_group_usage rmap_space_written",
+     .call = spaces},
+    {.names = "rmap_referenced rmap_write_protect rmap_each_mapping rmap_pages_sort rmap_protect",
+     .call = walks,
+     .stages = PLENTY},
+    {.names = "rmap_free_lazily rmap_discard rmap_poison rmap_pager_poison",
+     .call = contents_that_go,
+     .prepare = have_three_pages,
+     .clear = unmap_three_pages,
+     .stages = PLENTY},
+    {.names = "rmap_page_map_new rmap_page_dup rmap_page_unmap rmap_gather_init rmap_gather_room rmap_gather_flush "
+              "rmap_gather_flush_now rmap_gather_finish",
+     .call = accounting,
+     .prepare = have_page,
+     .clear = drop_page,
+     .stages = PLENTY},
+    {.names = "rmap_page_map_swapin rmap_swap_cache_load rmap_gather_swap",
+     .call = swap_in,
+     .prepare = have_page,
+     .clear = drop_page,
+     .stages = PLENTY,
+     .meets = COUNT | READ | SPOILT},
+    {.names = "rmap_page_find rmap_page_pfn rmap_page_address rmap_page_get rmap_page_try_get rmap_page_put "
+              "rmap_page_lock rmap_page_try_lock rmap_page_unlock rmap_page_reuse rmap_page_set_flags "
+              "rmap_page_clear_flags rmap_page_pin rmap_page_unpin rmap_verify_page rmap_page_owner rmap_owner_get "
+              "rmap_owner_put rmap_member_home rmap_member_is_candidate rmap_member_may_map rmap_member_set_policy "
+              "rmap_space_set_move_policy rmap_member_trim rmap_group_get_shape rmap_group_members "
+              "rmap_member_get_usage rmap_group_get_usage rmap_snapshot rmap_written",
+     .call = pages_and_groups,
+     .stages = PLENTY},
+    {.names = "rmap_pager_get_stats rmap_pager_rmap rmap_swap_get_stats rmap_swap_verify rmap_device_get_stats "
+              "rmap_stats_get rmap_mapper_class rmap_radix_root rmap_radix_peek rmap_pte_format_check rmap_error_name "
+              "rmap_strerror rmap_alloc_default",
+     .call = books,
+     .stages = PLENTY},
+    {.names = "rmap_memory_resident_bytes",
+     .call = resident,
+     .prepare = memory,
+     .clear = end_memory,
+     .stages = PLENTY,
+     .meets = FILES,
+     .without = FILES},
+    {.names = NULL},
 };

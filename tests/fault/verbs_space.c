@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file fault/verbs_space.c  The mm verbs, and reclaim. */
+/** @file fault/verbs_space.c  The mm verbs: spaces come and go, regions are mapped, locked and moved. */
 #include "fault/stage.h"
 
 /* ---- spaces ---- */
@@ -12,30 +12,64 @@ static int fork_child(struct stage *g)
 {
     return rmap_space_fork(g->parent, (struct rmap_space **)&g->made);
 }
+static void check_fork(struct stage *g, int rc)
+{
+    CHECK_EQ(rmap_group_members(rmap_space_member(g->parent)), rc ? 2 : 3);
+    if (rc) return;
+    expect(g->made, 0, 8, 100);
+    expect(g->made, 8, 4, 800);
+}
 static void destroy(struct stage *g)
 {
     CHECK_OK(rmap_space_destroy(g->made));
 }
 
-/* Something to lose: pages of its own, on swap, shared with the child of a fork. */
-static void furnish(struct stage *g)
+/* The child goes, and an equal one comes. */
+static int destroy_child(struct stage *g)
 {
-    map_at(g->guest, 100, 8, RW);
-    fill(g->guest, 100, 4, 1100);
-    evict_all(&g->w);
-    fill(g->guest, 104, 4, 1104);
-    g->furnished = true;
+    int rc = rmap_space_destroy(g->child);
+    for (unsigned i = 0; i < g->w.spaces && !rc; i++)
+        if (g->w.space[i] == g->child) g->w.space[i] = NULL;
+    return rc;
 }
-static void empty(struct stage *g)
+static void fork_again(struct stage *g)
 {
-    CHECK_OK(rmap_space_unmap(g->guest, 0, 20000));
+    g->child = space_fork(&g->w, g->parent);
+    fill(g->child, 0, 4, 500);
 }
+
 static int exec(struct stage *g)
 {
-    int rc = rmap_space_exec(g->guest);
+    return rmap_space_exec(g->guest);
+}
+static void check_exec(struct stage *g, int rc)
+{
+    g->furnished = rc;
     CHECK_EQ(space_stats(g->guest).regions, rc ? 1 : 0);
     CHECK_EQ(rmap_group_members(rmap_space_member(g->guest)), 1);
-    return rc;
+}
+
+/* Page 104 is pinned: a child gets a copy at once. */
+static void furnish_and_pin(struct stage *g)
+{
+    stage_furnish(g);
+    CHECK_OK(rmap_space_pin(g->guest, 104, &g->page));
+}
+static void unpin_and_empty(struct stage *g)
+{
+    rmap_page_unpin(g->w.r, g->page);
+    stage_empty(g);
+}
+static int fork_pinned(struct stage *g)
+{
+    return rmap_space_fork(g->guest, (struct rmap_space **)&g->made);
+}
+static void check_fork_pinned(struct stage *g, int rc)
+{
+    CHECK_EQ(rmap_group_members(rmap_space_member(g->guest)), rc ? 1 : 2);
+    if (!rc) expect(g->made, 100, 8, 1100);
+    put(g->guest, 104, 1104);
+    if (g->kind != WINDOWS) CHECK(page_at(&g->w, g->guest, 104) == g->page);
 }
 
 /* ---- map, unmap, protect ---- */
@@ -59,21 +93,35 @@ static void unmap_far(struct stage *g)
 static int map_over(struct stage *g)
 {
     rmap_vpn_t at = 102;
-    int rc = rmap_space_map(g->guest, &at, 2, RMAP_READ, RMAP_MAP_FIXED);
+    return rmap_space_map(g->guest, &at, 2, RMAP_READ, RMAP_MAP_FIXED);
+}
+static void check_map_over(struct stage *g, int rc)
+{
+    g->furnished = rc;
     if (!rc) CHECK_EQ(get(g->guest, 102), 0);
-    return rc;
 }
 
 static int unmap_middle(struct stage *g)
 {
-    int rc = rmap_space_unmap(g->guest, 103, 2);
-    if (!rc) expect(g->guest, 105, 3, 1105);
-    return rc;
+    return rmap_space_unmap(g->guest, 103, 2);
+}
+static void check_unmap_middle(struct stage *g, int rc)
+{
+    uint64_t value;
+    g->furnished = rc;
+    if (rc) return;
+    expect(g->guest, 105, 3, 1105);
+    CHECK_ERR(rmap_space_read(g->guest, 104 * PAGE, &value, sizeof value, NULL), RMAP_ERR_ABSENT);
 }
 
 static int protect_middle(struct stage *g)
 {
     return rmap_space_protect(g->parent, 5, 2, RMAP_READ);
+}
+static void check_protect(struct stage *g, int rc)
+{
+    CHECK_EQ(space_stats(g->parent).regions, rc ? 2 : 4);
+    CHECK_ERR(try_put(g->parent, 5, 105), rc ? 0 : RMAP_ERR_ACCESS);
 }
 static void unprotect_middle(struct stage *g)
 {
@@ -86,6 +134,10 @@ static int lock_middle(struct stage *g)
 {
     return rmap_space_lock(g->parent, 5, 8);
 }
+static void check_lock(struct stage *g, int rc)
+{
+    CHECK_EQ(space_stats(g->parent).locked_pages, rc ? 0 : 8);
+}
 static void unlock_all(struct stage *g)
 {
     CHECK_OK(rmap_space_unlock(g->parent, 0, 16));
@@ -97,126 +149,80 @@ static void lock_all(struct stage *g)
 }
 static int unlock_middle(struct stage *g)
 {
-    int rc = rmap_space_unlock(g->guest, 202, 2);
+    return rmap_space_unlock(g->guest, 202, 2);
+}
+static void check_unlock(struct stage *g, int rc)
+{
     CHECK_EQ(space_stats(g->guest).locked_pages, rc ? 6 : 4);
-    return rc;
-}
-
-/* ---- move ---- */
-
-static int move_far(struct stage *g)
-{
-    rmap_vpn_t to = 4000;
-    return rmap_space_move(g->parent, 0, 16, 16, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to);
-}
-static void move_back(struct stage *g)
-{
-    rmap_vpn_t to = 0;
-    CHECK_OK(rmap_space_move(g->parent, 4000, 16, 16, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to));
-}
-static int move_and_grow(struct stage *g)
-{
-    rmap_vpn_t to = 9000;
-    int rc = rmap_space_move(g->guest, 102, 4, 7, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to);
-    if (!rc) expect(g->guest, 9000, 4, 1102);
-    return rc;
-}
-static int move_keeping(struct stage *g)
-{
-    rmap_vpn_t to = RMAP_VPN_NONE;
-    int rc = rmap_space_move(g->guest, 102, 4, 4, RMAP_MOVE_KEEP_OLD | RMAP_MOVE_MAYMOVE, &to);
-    if (!rc) expect(g->guest, to, 4, 1102);
-    return rc;
-}
-static int shrink(struct stage *g)
-{
-    rmap_vpn_t to = RMAP_VPN_NONE;
-    int rc = rmap_space_move(g->guest, 101, 5, 2, 0, &to);
-    if (!rc) expect(g->guest, 100, 3, 1100);
-    return rc;
-}
-static int grow(struct stage *g)
-{
-    rmap_vpn_t to = RMAP_VPN_NONE;
-    return rmap_space_move(g->guest, 100, 8, 12, 0, &to);
-}
-
-/* ---- touch ---- */
-
-static void map_guest(struct stage *g)
-{
-    map_at(g->guest, 4096, 4096, RW);
-}
-static int touch_far(struct stage *g)
-{
-    return rmap_space_fault(g->guest, 5000, RMAP_WRITE);
-}
-static int pin_far(struct stage *g)
-{
-    struct rmap_page *page;
-    int rc = rmap_space_pin(g->guest, 5000, &page);
-    if (!rc) rmap_page_unpin(g->w.r, page);
-    return rc;
-}
-static int write_far(struct stage *g)
-{
-    uint64_t value = 7;
-    return rmap_space_write(g->guest, (uint64_t)6000 * PAGE, &value, sizeof value, NULL);
-}
-static int read_far(struct stage *g)
-{
-    uint64_t value = 1;
-    int rc = rmap_space_read(g->guest, (uint64_t)7000 * PAGE, &value, sizeof value, NULL);
-    CHECK_EQ(value, rc ? 1 : 0);
-    return rc;
-}
-
-/* ---- reclaim: a second pager, whose slot map has no chunk yet ---- */
-
-static void second_pager(struct stage *g)
-{
-    struct rmap_pager_options o = world_options(&g->w, 32, 0);
-    faulty_device_init(&g->device, 50, 12);
-    o.swap = &g->device.base;
-    CHECK_OK(rmap_pager_create(&o, &g->pager));
-    CHECK_OK(rmap_space_create(g->pager, &g->space));
-    map_at(g->space, 0, 8, RW);
-    fill(g->space, 0, 8, 60);
-}
-static void end_second_pager(struct stage *g)
-{
-    expect(g->space, 0, 8, 60);
-    CHECK_OK(rmap_pager_verify(g->pager, NULL));
-    CHECK_OK(rmap_space_destroy(g->space));
-    CHECK_OK(rmap_pager_destroy(g->pager));
-}
-static int reclaim(struct stage *g)
-{
-    int64_t freed = rmap_reclaim(g->pager, 4);
-    CHECK(freed >= 0);
-    return freed >= 4 ? 0 : RMAP_ERR_NOMEM; /* it frees what it can */
 }
 
 const struct verb fault_verbs_space[] = {
-    {"rmap_space_create", create, destroy, NULL, NULL, 0},
-    {"rmap_space_fork", fork_child, destroy, NULL, NULL, LOOSE},
-    {"rmap_space_exec", exec, NULL, furnish, empty, 0},
-    {"rmap_space_map", map_far, unmap_far, NULL, NULL, 0},
-    {"rmap_space_map", map_populated, unmap_far, NULL, NULL, LOOSE},
-    {"rmap_space_map", map_over, NULL, furnish, empty, 0},
-    {"rmap_space_unmap", unmap_middle, NULL, furnish, empty, 0},
-    {"rmap_space_protect", protect_middle, unprotect_middle, NULL, NULL, 0},
-    {"rmap_space_lock", lock_middle, unlock_all, NULL, NULL, LOOSE},
-    {"rmap_space_unlock", unlock_middle, NULL, lock_all, empty, 0},
-    {"rmap_space_move", move_far, move_back, NULL, NULL, LOOSE},
-    {"rmap_space_move", move_and_grow, NULL, furnish, empty, LOOSE},
-    {"rmap_space_move", move_keeping, NULL, furnish, empty, LOOSE},
-    {"rmap_space_move", shrink, NULL, furnish, empty, 0},
-    {"rmap_space_move", grow, NULL, furnish, empty, 0},
-    {"rmap_space_fault", touch_far, NULL, map_guest, empty, 0},
-    {"rmap_space_pin", pin_far, NULL, map_guest, empty, 0},
-    {"rmap_space_write", write_far, NULL, map_guest, empty, 0},
-    {"rmap_space_read", read_far, NULL, map_guest, empty, 0},
-    {"rmap_reclaim", reclaim, NULL, second_pager, end_second_pager, LOOSE | SPARING},
-    {NULL, NULL, NULL, NULL, NULL, 0},
+    {.names = "rmap_space_create", .call = create, .undo = destroy, .meets = ALLOC | TABLE | MMAP},
+    {.names = "rmap_space_fork",
+     .call = fork_child,
+     .check = check_fork,
+     .undo = destroy,
+     .flags = LOOSE,
+     .meets = ALLOC | TABLE | COUNT | MMAP | MPROTECT,
+     .without = MPROTECT},
+    {.names = "rmap_space_fork",
+     .call = fork_pinned,
+     .check = check_fork_pinned,
+     .undo = destroy,
+     .prepare = furnish_and_pin,
+     .clear = unpin_and_empty,
+     .flags = LOOSE,
+     .meets = ALLOC | TABLE | FRAME | COUNT | MMAP | MPROTECT,
+     .without = MPROTECT},
+    {.names = "rmap_space_destroy",
+     .call = destroy_child,
+     .undo = fork_again,
+     .meets = MMAP | MUNMAP,
+     .without = MMAP | MUNMAP},
+    {.names = "rmap_space_exec",
+     .call = exec,
+     .check = check_exec,
+     .prepare = stage_furnish,
+     .clear = stage_empty,
+     .meets = ALLOC | MMAP,
+     .without = MMAP},
+    {.names = "rmap_space_map", .call = map_far, .undo = unmap_far, .meets = ALLOC},
+    {.names = "rmap_space_map",
+     .call = map_populated,
+     .undo = unmap_far,
+     .flags = LOOSE,
+     .meets = ALLOC | TABLE | FRAME | EVICTING | MMAP,
+     .without = EVICTING | MMAP},
+    {.names = "rmap_space_map",
+     .call = map_over,
+     .check = check_map_over,
+     .prepare = stage_furnish,
+     .clear = stage_empty,
+     .meets = ALLOC},
+    {.names = "rmap_space_unmap",
+     .call = unmap_middle,
+     .check = check_unmap_middle,
+     .prepare = stage_furnish,
+     .clear = stage_empty,
+     .meets = ALLOC | MMAP,
+     .without = MMAP},
+    {.names = "rmap_space_protect",
+     .call = protect_middle,
+     .check = check_protect,
+     .undo = unprotect_middle,
+     .meets = ALLOC},
+    {.names = "rmap_space_lock",
+     .call = lock_middle,
+     .check = check_lock,
+     .undo = unlock_all,
+     .flags = LOOSE,
+     .meets = ALLOC | FRAME | EVICTING | READ | SPOILT | MMAP | PREAD,
+     .without = EVICTING | MMAP},
+    {.names = "rmap_space_unlock",
+     .call = unlock_middle,
+     .check = check_unlock,
+     .prepare = lock_all,
+     .clear = stage_empty,
+     .meets = ALLOC},
+    {.names = NULL},
 };
