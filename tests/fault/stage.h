@@ -80,8 +80,8 @@ struct verb {
 #define FLUSHING (MMAP | MPROTECT)
 
 /** Ended by names NULL. */
-extern const struct verb fault_verbs_space[], fault_verbs_move[], fault_verbs_touch[], fault_verbs_core[],
-    fault_verbs_parts[], fault_verbs_swap[], fault_verbs_quiet[];
+extern const struct verb fault_verbs_space[], fault_verbs_move[], fault_verbs_touch[], fault_verbs_reclaim[],
+    fault_verbs_core[], fault_verbs_parts[], fault_verbs_swap[], fault_verbs_quiet[];
 
 void stage_init(struct stage *g, enum stage_kind kind);
 /** Something to lose in the guest, 100 … 107: pages of its own, the first half on swap. In WINDOWS the others are projected. */

@@ -224,9 +224,13 @@ RMAP_TEST(failures, of_moves)
 {
     try_all(fault_verbs_move, "moves");
 }
-RMAP_TEST(failures, of_touching_and_reclaiming)
+RMAP_TEST(failures, of_faults_and_accesses)
 {
-    try_all(fault_verbs_touch, "touch and reclaim");
+    try_all(fault_verbs_touch, "touch");
+}
+RMAP_TEST(failures, of_reclaim)
+{
+    try_all(fault_verbs_reclaim, "reclaim");
 }
 RMAP_TEST(failures, of_the_core)
 {

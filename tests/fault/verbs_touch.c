@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/** @file fault/verbs_touch.c  Faults, reads and writes; what gives frames up: advice, reclaim, vacating, swapoff; windows. */
+/** @file fault/verbs_touch.c  Faults, reads and writes, of one page and of many; snapshots; windows. */
 #include "fault/stage.h"
 
 /* ---- first touch: a table, a page ---- */
@@ -114,119 +114,6 @@ static void check_write_many(struct stage *g, int rc)
     fill(g->guest, 100, 8, 1100);
 }
 
-/* ---- giving up ---- */
-
-static int drop(struct stage *g)
-{
-    return rmap_space_advise(g->guest, 102, 4, RMAP_ADVISE_DONTNEED);
-}
-static void check_drop(struct stage *g, int rc)
-{
-    g->furnished = rc;
-    if (rc) return;
-    for (rmap_vpn_t vpn = 102; vpn < 106; vpn++) CHECK_EQ(get(g->guest, vpn), 0);
-    expect(g->guest, 106, 2, 1106);
-}
-static int free_some(struct stage *g)
-{
-    return rmap_space_advise(g->guest, 102, 4, RMAP_ADVISE_FREE);
-}
-static void check_free(struct stage *g, int rc)
-{
-    g->furnished = rc;
-    if (rc) return;
-    for (rmap_vpn_t vpn = 102; vpn < 106; vpn++) {
-        const uint64_t value = get(g->guest, vpn);
-        CHECK(value == 0 || value == 1000 + vpn);
-    }
-    expect(g->guest, 106, 2, 1106);
-}
-
-/* Reclaim says how much it could do; nothing is lost by what it could not. */
-static int reclaim(struct stage *g)
-{
-    const int64_t freed = rmap_reclaim(g->w.p, 4);
-    return freed < 0 ? (int)freed : freed >= 4 ? 0 : STOPPED_HALF_WAY;
-}
-
-/* A second pager, whose slot map has no chunk yet. */
-static void second_pager_on(struct stage *g, struct rmap_device *d)
-{
-    struct rmap_pager_options o = world_options(&g->w, 32, 0);
-    o.swap = d;
-    CHECK_OK(rmap_pager_create(&o, &g->pager));
-    CHECK_OK(rmap_space_create(g->pager, &g->space));
-    map_at(g->space, 0, 8, RW);
-    fill(g->space, 0, 8, 60);
-}
-static void second_pager(struct stage *g)
-{
-    faulty_device_init(&g->device, 50, 12);
-    gate_device(&g->device);
-    second_pager_on(g, &g->device.base);
-}
-/* What is written takes memory. */
-static void second_pager_on_lz4(struct stage *g)
-{
-    struct rmap_device *d;
-    if (rmap_device_lz4_create(stage_alloc(g), 50, 12, 0, &d))
-        CHECK_OK(
-            rmap_device_temp_create(stage_alloc(g), NULL, 50, 12, &d)); /* built without it: the chunk alone does */
-    second_pager_on(g, d);
-}
-static void end_second_pager(struct stage *g)
-{
-    CHECK_OK(rmap_space_destroy(g->space));
-    CHECK_OK(rmap_pager_destroy(g->pager));
-}
-static int reclaim_there(struct stage *g)
-{
-    const int64_t freed = rmap_reclaim(g->pager, 4);
-    return freed < 0 ? (int)freed : freed >= 4 ? 0 : STOPPED_HALF_WAY;
-}
-static void check_second_pager(struct stage *g, int rc)
-{
-    struct rmap_pager_stats st;
-    CHECK_OK(rmap_pager_get_stats(g->pager, &st));
-    if (!rc) CHECK_LE(st.frames_used, 5);
-    expect(g->space, 0, 8, 60);
-    CHECK_OK(rmap_pager_verify(g->pager, NULL));
-}
-
-/* Frames 0 … 23: all of them are left but the zero frame, as far as there are frames outside. */
-static int vacate(struct stage *g)
-{
-    CHECK(rmap_pager_vacate(g->w.p, 0, 24) >= 0);
-    for (rmap_pfn_t pfn = 0; pfn < 24; pfn++)
-        if (rmap_page_mapcount(rmap_page_find(g->w.r, pfn))) return STOPPED_HALF_WAY;
-    return 0;
-}
-
-/* The world's device goes, what is on it comes in or goes to another device; then it returns beside that. */
-static void have_device(struct stage *g)
-{
-    faulty_device_init(&g->device, 60, 12);
-    gate_device(&g->device);
-    CHECK_OK(rmap_pager_add_swap(g->w.p, &g->device.base));
-}
-static int swapoff(struct stage *g)
-{
-    return rmap_pager_remove_swap(g->w.p, &g->w.device.base, &g->swapoff);
-}
-static void check_swapoff(struct stage *g, int rc)
-{
-    struct rmap_swap *swap = rmap_pager_swap(g->w.p);
-    CHECK_EQ(rmap_swap_used(swap, &g->w.device.base), g->swapoff.slots_left);
-    CHECK(rc ? g->swapoff.slots_left > 0 : g->swapoff.slots_left == 0);
-    /* After an error it takes part again: it can be drained, and is no longer being drained. */
-    CHECK_ERR(rmap_swap_drain_begin(swap, &g->w.device.base), rc ? 0 : RMAP_ERR_ABSENT);
-    if (rc) CHECK_OK(rmap_swap_drain_cancel(swap, &g->w.device.base));
-}
-static void return_device(struct stage *g)
-{
-    CHECK_OK(rmap_pager_add_swap(g->w.p, &g->w.device.base));
-}
-
 /* ---- snapshots; windows ---- */
 
 static int snapshot(struct stage *g)
@@ -322,48 +209,6 @@ const struct verb fault_verbs_touch[] = {
      .flags = LOOSE,
      .meets = FRAME | SLOT | COUNT | WRITE | LATER | READ | SPOILT | PREAD,
      .without = SLOT | COUNT | WRITE | LATER},
-    {.names = "rmap_space_advise",
-     .call = drop,
-     .check = check_drop,
-     .prepare = stage_furnish,
-     .clear = stage_empty,
-     .meets = MMAP,
-     .without = MMAP},
-    {.names = "rmap_space_advise",
-     .call = free_some,
-     .check = check_free,
-     .prepare = stage_furnish,
-     .clear = stage_empty,
-     .meets = MMAP,
-     .without = MMAP},
-    {.names = "rmap_reclaim", .call = reclaim, .meets = EVICTING | MMAP, .without = EVICTING | MMAP},
-    {.names = "rmap_reclaim",
-     .call = reclaim_there,
-     .check = check_second_pager,
-     .prepare = second_pager,
-     .clear = end_second_pager,
-     .stages = PLENTY,
-     .meets = ALLOC | SLOT | COUNT | WRITE | LATER,
-     .without = ALLOC | SLOT | COUNT | WRITE | LATER},
-    {.names = "rmap_reclaim",
-     .call = reclaim_there,
-     .check = check_second_pager,
-     .prepare = second_pager_on_lz4,
-     .clear = end_second_pager,
-     .stages = PLENTY,
-     .meets = ALLOC | SLOT | COUNT,
-     .without = ALLOC | SLOT | COUNT},
-    /* A target's count is full after 2^31 mappings: its pager would have as many spaces. */
-    {.names = "rmap_pager_vacate", .call = vacate, .stages = PLENTY, .meets = FRAME | COUNT, .never = COUNT},
-    {.names = "rmap_pager_remove_swap",
-     .call = swapoff,
-     .check = check_swapoff,
-     .undo = return_device,
-     .prepare = have_device,
-     .stages = PLENTY | TIGHT,
-     .flags = LOOSE,
-     .meets = ALLOC | FRAME | SLOT | COUNT | WRITE | LATER | READ | SPOILT,
-     .without = ALLOC | SLOT | COUNT | WRITE | LATER},
     {.names = "rmap_space_snapshot rmap_space_written",
      .call = snapshot,
      .check = check_snapshot,
