@@ -54,6 +54,8 @@ struct stage {
 enum verb_flag {
     /* A failure may leave what cannot be observed: tables made ahead, pages populated, write protection withdrawn. */
     LOOSE = 1,
+    /* A failure may leave what was at a FIXED target unmapped, regions and charges included. */
+    REPLACES = 2,
 };
 
 /* What `call` answers beside 0 and an error: it stopped half-way as its comment in the header says, which the call has checked. */

@@ -70,6 +70,36 @@ static void check_grow_locked(struct stage *g, int rc)
     CHECK_EQ(space_stats(g->guest).locked_pages, rc ? 8 : 10);
 }
 
+/* Onto pages that say 40 …: if it fails once it has begun, those are gone. The child's pages are shared with the parent. */
+static void have_target(struct stage *g)
+{
+    map_at(g->child, 4000, 4, RW);
+    fill(g->child, 4000, 4, 40);
+}
+static int move_onto(struct stage *g)
+{
+    rmap_vpn_t to = 4000;
+    return rmap_space_move(g->child, 6, 4, 4, RMAP_MOVE_FIXED, &to);
+}
+static void check_move_onto(struct stage *g, int rc)
+{
+    uint64_t value;
+    const int there = rmap_space_read(g->child, 4000 * PAGE, &value, sizeof value, NULL);
+    if (!rc) {
+        expect(g->child, 4000, 2, 106);
+        expect(g->child, 4002, 2, 800);
+    } else if (!there) {
+        expect(g->child, 4000, 4, 40);
+    }
+    CHECK_EQ(space_stats(g->child).virtual_pages, rc && !there ? 24 : 20);
+}
+/* As the stage wants it. */
+static void fill_gap(struct stage *g)
+{
+    rmap_vpn_t to = 6;
+    CHECK_OK(rmap_space_move(g->child, 4000, 4, 4, RMAP_MOVE_FIXED, &to));
+}
+
 static int move_keeping(struct stage *g)
 {
     rmap_vpn_t to = 9000;
@@ -124,6 +154,13 @@ const struct verb fault_verbs_move[] = {
      .flags = LOOSE,
      .meets = ALLOC | TABLE | MMAP,
      .without = MMAP},
+    {.names = "rmap_space_move",
+     .call = move_onto,
+     .check = check_move_onto,
+     .undo = fill_gap,
+     .prepare = have_target,
+     .flags = LOOSE | REPLACES,
+     .meets = ALLOC | TABLE | FRAME},
     {.names = "rmap_space_move",
      .call = move_locked,
      .check = check_move_locked,

@@ -101,6 +101,26 @@ static void check_map_over(struct stage *g, int rc)
     if (!rc) CHECK_EQ(get(g->guest, 102), 0);
 }
 
+/* The same, locked: if it fails once it has begun, what was there is gone, and the rest is as it was. */
+static int map_over_locked(struct stage *g)
+{
+    rmap_vpn_t at = 102;
+    return rmap_space_map(g->guest, &at, 2, RW, RMAP_MAP_FIXED | RMAP_MAP_LOCKED);
+}
+static void check_map_over_locked(struct stage *g, int rc)
+{
+    uint64_t value;
+    const int there = rmap_space_read(g->guest, 102 * PAGE, &value, sizeof value, NULL);
+    expect(g->guest, 100, 2, 1100);
+    expect(g->guest, 104, 4, 1104);
+    CHECK_EQ(space_stats(g->guest).locked_pages, rc ? 0 : 2);
+    CHECK_EQ(space_stats(g->guest).virtual_pages, there ? 6 : 8);
+    CHECK(rc || !there);
+    if (!there) CHECK_EQ(value, rc ? 1102 : 0);
+    if (!there) CHECK_EQ(get(g->guest, 103), rc ? 1103 : 0);
+    g->furnished = rc && !there;
+}
+
 static int unmap_middle(struct stage *g)
 {
     return rmap_space_unmap(g->guest, 103, 2);
@@ -199,6 +219,14 @@ const struct verb fault_verbs_space[] = {
      .prepare = stage_furnish,
      .clear = stage_empty,
      .meets = ALLOC},
+    {.names = "rmap_space_map",
+     .call = map_over_locked,
+     .check = check_map_over_locked,
+     .prepare = stage_furnish,
+     .clear = stage_empty,
+     .flags = LOOSE | REPLACES,
+     .meets = ALLOC | FRAME | MMAP,
+     .without = MMAP},
     {.names = "rmap_space_unmap",
      .call = unmap_middle,
      .check = check_unmap_middle,
