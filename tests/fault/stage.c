@@ -199,16 +199,56 @@ void stage_fini(struct stage *g)
     CHECK_EQ(gate_balance().bytes, g->balance.bytes);
 }
 
+rmap_pte_t stage_entry(struct rmap_space *s, rmap_vpn_t vpn)
+{
+    const struct rmap_mmu *mmu = &rmap_space_member(s)->mmu;
+    struct rmap_mmu_run run;
+    if (mmu->ops->run_find(mmu->ctx, vpn, vpn + 1, &run)) return 0;
+    const rmap_pte_t e = rmap_run_get(mmu, &run, (uint32_t)(vpn - run.first));
+    mmu->ops->run_unlock(mmu->ctx, &run);
+    return e;
+}
+
+bool stage_is_swapped(struct rmap_space *s, rmap_vpn_t vpn)
+{
+    return rmap_pte_kind(rmap_space_member(s)->mmu.ops->format, stage_entry(s, vpn)) == RMAP_PTE_SWAP;
+}
+
 rmap_swp_t stage_swapped(struct stage *g, rmap_vpn_t vpn)
 {
-    if (kind(g->parent, vpn) != RMAP_PTE_SWAP) evict_all(&g->w);
-    CHECK_EQ(kind(g->parent, vpn), RMAP_PTE_SWAP);
-    return rmap_pte_swp(&rmap_pte_format_soft, entry(g->parent, vpn));
+    if (!stage_is_swapped(g->parent, vpn)) evict_all(&g->w);
+    CHECK(stage_is_swapped(g->parent, vpn));
+    return rmap_pte_swp(rmap_space_member(g->parent)->mmu.ops->format, stage_entry(g->parent, vpn));
+}
+
+struct rmap_page *stage_find(struct stage *g, struct rmap_space *s, rmap_vpn_t vpn)
+{
+    const struct rmap_pte_format *f = rmap_space_member(s)->mmu.ops->format;
+    const rmap_pte_t e = stage_entry(s, vpn);
+    return rmap_pte_maps(f, e) ? rmap_page_find(g->w.r, rmap_pte_pfn(f, e)) : NULL;
+}
+
+void stage_share(struct stage *g)
+{
+    if (g->page && stage_find(g, g->parent, 5) == g->page && stage_find(g, g->child, 5) == g->page) return;
+    stage_unshare(g);
+    CHECK_EQ(get(g->parent, 5), get(g->child, 5));
+    project(g, g->parent, 5, 1, RMAP_READ);
+    project(g, g->child, 5, 1, RMAP_READ);
+    g->page = stage_find(g, g->parent, 5);
+    CHECK(g->page && stage_find(g, g->child, 5) == g->page);
+    rmap_page_get(g->page);
+}
+
+void stage_unshare(struct stage *g)
+{
+    if (g->page) rmap_page_put(g->w.r, g->page);
+    g->page = NULL;
 }
 
 struct rmap_page *stage_page(struct stage *g, struct rmap_space *s, rmap_vpn_t vpn)
 {
-    struct rmap_page *page = page_at(&g->w, s, vpn);
+    struct rmap_page *page = stage_find(g, s, vpn);
     CHECK(page != NULL);
     rmap_page_get(page);
     rmap_page_lock(page);

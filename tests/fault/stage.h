@@ -106,6 +106,15 @@ static inline struct rmap_radix_options stage_radix(struct stage *g, const struc
                                        .alloc = &g->tables.a,
                                        .caps = RMAP_MMU_NO_TLB};
 }
+/** The raw entry, by the MMU's own operations; 0 where no table is. */
+rmap_pte_t stage_entry(struct rmap_space *s, rmap_vpn_t vpn);
+bool stage_is_swapped(struct rmap_space *s, rmap_vpn_t vpn);
+/** The page that a space maps there, or NULL. */
+struct rmap_page *stage_find(struct stage *g, struct rmap_space *s, rmap_vpn_t vpn);
+/** g->page is page 5, referenced, and both parent and child map it. Costs nothing if that is so already: a case says it before
+ *  it begins, and each time that it is called, since a stage's check may have evicted the page. */
+void stage_share(struct stage *g);
+void stage_unshare(struct stage *g);
 /** The swap entry of a page of the parent's; a stage's check has brought it in: then it is evicted again, for a retry. */
 rmap_swp_t stage_swapped(struct stage *g, rmap_vpn_t vpn);
 /** The page that a space maps there, with a reference and locked. */

@@ -118,9 +118,10 @@ static void move_back(struct stage *g)
 /* Page 5, which parent and child share. */
 static int cursor(struct stage *g)
 {
-    struct rmap_page *page = stage_page(g, g->parent, 5);
     struct rmap_cursor c;
     struct rmap_mapping at;
+    stage_share(g);
+    struct rmap_page *page = stage_page(g, g->parent, 5);
     int err = rmap_cursor_open(g->w.r, page, &c);
     if (!err) {
         CHECK_EQ(rmap_cursor_next(&c, &at), 1);
@@ -155,18 +156,18 @@ static int pager_verify(struct stage *g)
 
 static void have_target(struct stage *g)
 {
-    g->page = page_at(&g->w, g->parent, 5);
-    rmap_page_get(g->page);
     CHECK_OK(rmap_page_alloc(g->w.r, RMAP_PFN_NONE, &g->target));
+    stage_share(g);
 }
 static void drop_target(struct stage *g)
 {
     rmap_page_put(g->w.r, g->target);
-    rmap_page_put(g->w.r, g->page);
+    stage_unshare(g);
 }
 static int migrate(struct stage *g)
 {
     struct rmap_result res;
+    stage_share(g);
     CHECK_OK(rmap_migrate(g->w.r, &g->page, &g->target, 1, RMAP_LOCK_PAGES, &res));
     if (res.outcome != RMAP_DONE) CHECK_EQ(res.reason, RMAP_REASON_BUSY);
     return res.outcome == RMAP_DONE ? 0 : STOPPED_HALF_WAY;
@@ -175,9 +176,11 @@ static int migrate(struct stage *g)
 static int end_migration(struct stage *g)
 {
     struct rmap_result res = {.outcome = RMAP_DONE};
+    const bool begun = rmap_page_flags(g->page) & RMAP_PAGE_MIGRATING;
+    if (!begun) stage_share(g);
     rmap_page_lock(g->page);
     CHECK(rmap_page_try_lock(g->target));
-    if (!(rmap_page_flags(g->page) & RMAP_PAGE_MIGRATING)) CHECK_OK(rmap_migrate_begin(g->w.r, &g->page, 1, 0, &res));
+    if (!begun) CHECK_OK(rmap_migrate_begin(g->w.r, &g->page, 1, 0, &res));
     CHECK_EQ(res.outcome, RMAP_DONE);
     memcpy(rmap_page_address(g->w.r, g->target), rmap_page_address(g->w.r, g->page), PAGE);
     CHECK_OK(rmap_migrate_end(g->w.r, &g->page, &g->target, 1, 0, &res));
@@ -189,8 +192,8 @@ static int end_migration(struct stage *g)
 static void check_migration(struct stage *g, int rc)
 {
     if (rc) CHECK_EQ(end_migration(g), 0);
-    CHECK(page_at(&g->w, g->child, 5) == g->target);
-    CHECK(page_at(&g->w, g->parent, 5) == g->target);
+    CHECK(stage_find(g, g->child, 5) == g->target);
+    CHECK(stage_find(g, g->parent, 5) == g->target);
     drop_target(g);
     have_target(g);
 }
@@ -233,32 +236,46 @@ const struct verb fault_verbs_core[] = {
      .stages = PLENTY | TIGHT,
      .flags = LOOSE,
      .meets = ALLOC | TABLE | FRAME | COUNT},
-    {.names = "rmap_move", .call = move, .undo = move_back, .stages = PLENTY, .flags = LOOSE, .meets = TABLE | FRAME},
+    {.names = "rmap_move",
+     .call = move,
+     .undo = move_back,
+     .stages = PLENTY | WINDOWS,
+     .flags = LOOSE,
+     .meets = TABLE | FRAME | SLOT | COUNT | MMAP | PWRITE,
+     .without = SLOT | COUNT | MMAP | PWRITE},
     {.names = "rmap_move",
      .call = move,
      .undo = move_back,
      .prepare = track,
      .clear = untrack,
-     .stages = PLENTY,
+     .stages = PLENTY | WINDOWS,
      .flags = LOOSE,
-     .meets = ALLOC | TABLE},
-    {.names = "rmap_cursor_open rmap_cursor_next rmap_cursor_close", .call = cursor, .stages = PLENTY, .meets = ALLOC},
+     .meets = ALLOC | TABLE | MMAP,
+     .without = MMAP},
+    {.names = "rmap_cursor_open rmap_cursor_next rmap_cursor_close",
+     .call = cursor,
+     .prepare = stage_share,
+     .clear = stage_unshare,
+     .stages = PLENTY | WINDOWS,
+     .meets = ALLOC},
     {.names = "rmap_migrate",
      .call = migrate,
      .check = check_migration,
      .prepare = have_target,
      .clear = drop_target,
-     .stages = PLENTY,
+     .stages = PLENTY | WINDOWS,
      .flags = LOOSE,
-     .meets = COUNT},
+     .meets = COUNT | MMAP,
+     .without = MMAP},
     {.names = "rmap_migrate_begin rmap_migrate_end",
      .call = end_migration,
      .check = check_migration,
      .prepare = have_target,
      .clear = drop_target,
-     .stages = PLENTY,
+     .stages = PLENTY | WINDOWS,
      .flags = LOOSE,
-     .meets = COUNT},
+     .meets = COUNT | MMAP,
+     .without = MMAP},
     {.names = "rmap_page_alloc",
      .call = alloc_page,
      .undo = put_page,

@@ -40,6 +40,7 @@ static int walks(struct stage *g)
     struct rmap *r = g->w.r;
     struct rmap_result res;
     unsigned shown = 0;
+    stage_share(g);
     struct rmap_page *page = stage_page(g, g->parent, 5);
     CHECK_OK(rmap_referenced(r, &page, 1, 0, &res));
     CHECK_OK(rmap_write_protect(r, &page, 1, 0, &res));
@@ -77,7 +78,7 @@ static int contents_that_go(struct stage *g)
     page = stage_page(g, g->guest, 1);
     CHECK_OK(rmap_poison(r, &page, 1, 0, count_mapping, &told, &res));
     stage_let_go(g, page);
-    page = page_at(&g->w, g->guest, 2);
+    page = stage_find(g, g->guest, 2);
     CHECK_OK(rmap_pager_poison(g->w.p, rmap_page_pfn(r, page), count_mapping, &told));
     CHECK_EQ(told, 2);
     return 0;
@@ -138,7 +139,7 @@ static int pages_and_groups(struct stage *g)
 {
     struct rmap *r = g->w.r;
     struct rmap_member *m = rmap_space_member(g->parent);
-    struct rmap_page *page = page_at(&g->w, g->parent, 6);
+    struct rmap_page *page = stage_find(g, g->parent, 6);
     struct rmap_group_shape shape;
     CHECK(rmap_page_find(r, rmap_page_pfn(r, page)) == page);
     CHECK(rmap_page_address(r, page) != NULL);
@@ -225,12 +226,16 @@ const struct verb fault_verbs_quiet[] = {
      .call = spaces},
     {.names = "rmap_referenced rmap_write_protect rmap_each_mapping rmap_pages_sort rmap_protect",
      .call = walks,
-     .stages = PLENTY},
+     .stages = PLENTY | WINDOWS,
+     .prepare = stage_share,
+     .clear = stage_unshare,
+     .meets = MMAP | MPROTECT,
+     .without = MMAP | MPROTECT},
     {.names = "rmap_free_lazily rmap_discard rmap_poison rmap_pager_poison",
      .call = contents_that_go,
      .prepare = have_three_pages,
      .clear = unmap_three_pages,
-     .stages = PLENTY},
+     .stages = PLENTY | WINDOWS},
     {.names = "rmap_page_map_new rmap_page_dup rmap_page_unmap rmap_gather_init rmap_gather_room rmap_gather_flush "
               "rmap_gather_flush_now rmap_gather_finish",
      .call = accounting,

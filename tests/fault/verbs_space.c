@@ -69,7 +69,7 @@ static void check_fork_pinned(struct stage *g, int rc)
     CHECK_EQ(rmap_group_members(rmap_space_member(g->guest)), rc ? 1 : 2);
     if (!rc) expect(g->made, 100, 8, 1100);
     put(g->guest, 104, 1104);
-    if (g->kind != WINDOWS) CHECK(page_at(&g->w, g->guest, 104) == g->page);
+    CHECK(stage_find(g, g->guest, 104) == g->page);
 }
 
 /* ---- map, unmap, protect ---- */

@@ -91,16 +91,6 @@ static int cache_add(struct stage *g)
 
 /* ---- page 5, which parent and child share, is evicted by hand, step by step ---- */
 
-static void find_page(struct stage *g)
-{
-    g->page = page_at(&g->w, g->parent, 5);
-    rmap_page_get(g->page);
-}
-static void forget_page(struct stage *g)
-{
-    rmap_page_put(g->w.r, g->page);
-}
-
 static int unmap_locked(struct stage *g)
 {
     struct rmap_result res;
@@ -117,25 +107,27 @@ static int unmap_locked(struct stage *g)
 }
 static int unmap(struct stage *g)
 {
+    stage_share(g);
     rmap_page_lock(g->page);
     int rc = unmap_locked(g);
     rmap_page_unlock(g->w.r, g->page);
     return rc;
 }
-/* What is unmapped before is correct, and the page says what it said. */
+/* What was unmapped before is correct, and the page says what it said. */
 static void check_page(struct stage *g, int rc)
 {
     (void)rc;
+    stage_unshare(g);
     world_verify(&g->w);
     CHECK_EQ(get(g->child, 5), 105);
     CHECK_EQ(get(g->parent, 5), 105);
-    g->page = page_at(&g->w, g->parent, 5);
 }
 
 /* Unmapped before, but for a retry: the page is mapped again by then, and its bad slot has been left. */
 static int write_out(struct stage *g)
 {
     int written, rc;
+    stage_share(g);
     rmap_page_lock(g->page);
     if (!(rc = unmap_locked(g)) && !(rc = rmap_swap_write(rmap_pager_swap(g->w.p), &g->page, 1, &written)))
         rc = written;
@@ -146,11 +138,8 @@ static int write_out(struct stage *g)
 }
 static void check_written(struct stage *g, int rc)
 {
-    if (!rc) CHECK_EQ(kind(g->parent, 5), RMAP_PTE_SWAP);
-    if (!rc) forget_page(g);
-    CHECK_EQ(get(g->child, 5), 105);
-    CHECK_EQ(get(g->parent, 5), 105);
-    if (!rc) find_page(g);
+    if (!rc) CHECK(stage_is_swapped(g->parent, 5) && stage_is_swapped(g->child, 5));
+    check_page(g, rc);
 }
 
 /* ---- page 8 is fetched by hand ---- */
@@ -181,7 +170,7 @@ static void check_new_page(struct stage *g, int rc)
     CHECK(!rmap_page_is_anon(g->page));
     CHECK_EQ(rmap_page_mapcount(g->page), 0);
     CHECK_EQ(g->page->refcount, 1);
-    forget_page(g);
+    stage_unshare(g);
     new_page(g);
 }
 
@@ -256,26 +245,28 @@ const struct verb fault_verbs_swap[] = {
     {.names = "rmap_unmap rmap_swap_cache_add rmap_swap_get_ops",
      .call = unmap,
      .check = check_page,
-     .prepare = find_page,
-     .clear = forget_page,
-     .stages = PLENTY,
+     .prepare = stage_share,
+     .clear = stage_unshare,
+     .stages = PLENTY | WINDOWS,
      .flags = LOOSE,
-     .meets = SLOT | COUNT},
+     .meets = SLOT | COUNT | MMAP,
+     .without = MMAP},
     {.names = "rmap_swap_write rmap_swap_cache_del rmap_swap_cache_add",
      .call = write_out,
      .check = check_written,
-     .prepare = find_page,
-     .clear = forget_page,
-     .stages = PLENTY,
+     .prepare = stage_share,
+     .clear = stage_unshare,
+     .stages = PLENTY | WINDOWS,
      .flags = LOOSE,
-     .meets = SLOT | COUNT | WRITE | LATER},
+     .meets = SLOT | COUNT | WRITE | LATER | MMAP | PWRITE,
+     .without = MMAP},
     {.names = "rmap_swap_cache_load rmap_swap_cache_find",
      .call = load,
      .check = check_new_page,
      .prepare = new_page,
-     .clear = forget_page,
-     .stages = PLENTY,
-     .meets = READ | SPOILT},
+     .clear = stage_unshare,
+     .stages = PLENTY | WINDOWS,
+     .meets = READ | SPOILT | PREAD},
     {.names = "rmap_each_swap rmap_swap_drain_begin rmap_swap_drain_cancel rmap_swap_next_used rmap_swap_used "
               "rmap_swap_remove",
      .call = drain,
