@@ -3,6 +3,7 @@
 #include "fault/gates.h"
 
 #include <objrmap/page.h>
+#include <objrmap/space.h>
 #include <objrmap/swap.h>
 #include <objrmap/swapmap.h>
 
@@ -87,6 +88,14 @@ int __wrap_rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page **o
 int __wrap_rmap_page_alloc(struct rmap *r, rmap_pfn_t near, struct rmap_page **out)
 {
     return r == framed && fault_now(FAULT_FRAME) ? RMAP_ERR_NO_FRAME : __real_rmap_page_alloc(r, near, out);
+}
+
+/* What gives back as much as it asks for is never refused. */
+int __real_rmap__commit_reserve(struct rmap_space *s, uint64_t add, uint64_t sub);
+int __wrap_rmap__commit_reserve(struct rmap_space *s, uint64_t add, uint64_t sub);
+int __wrap_rmap__commit_reserve(struct rmap_space *s, uint64_t add, uint64_t sub)
+{
+    return add > sub && fault_now(FAULT_CHARGE) ? RMAP_ERR_COMMIT : __real_rmap__commit_reserve(s, add, sub);
 }
 
 /* For the pages that have a slot already none is asked for. */

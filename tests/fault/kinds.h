@@ -17,6 +17,7 @@
 #define FAULT_KINDS(X)                                                                                                 \
     X(ALLOC, "an allocation of the library", CODE(NOMEM) | CODE(NO_FRAME))                                             \
     X(TABLE, "an allocation of the MMU", CODE(NOMEM))                                                                  \
+    X(CHARGE, "a charge against the commit limit", CODE(COMMIT))                                                       \
     X(FRAME, "a frame", CODE(NO_FRAME))                                                                                \
     X(SLOT, "a swap slot", CODE(NO_SLOT) | CODE(NO_FRAME))                                                             \
     X(COUNT, "one more mapping or swap entry in a count", CODE(OVERFLOW) | CODE(NO_SLOT) | CODE(NO_FRAME))             \

@@ -148,6 +148,21 @@ static void unprotect_middle(struct stage *g)
     CHECK_OK(rmap_space_protect(g->parent, 5, 2, RW));
 }
 
+/* What was never writable becomes so, and is charged. */
+static void map_readable(struct stage *g)
+{
+    map_at(g->guest, 300, 4, RMAP_READ);
+}
+static int protect_writable(struct stage *g)
+{
+    return rmap_space_protect(g->guest, 300, 4, RW);
+}
+static void check_writable(struct stage *g, int rc)
+{
+    CHECK_EQ(space_stats(g->guest).committed, rc ? 0 : 4);
+    CHECK_ERR(try_put(g->guest, 300, 5), rc ? RMAP_ERR_ACCESS : 0);
+}
+
 /* ---- lock ---- */
 
 static int lock_middle(struct stage *g)
@@ -183,7 +198,7 @@ const struct verb fault_verbs_space[] = {
      .check = check_fork,
      .undo = destroy,
      .flags = LOOSE,
-     .meets = ALLOC | TABLE | COUNT | MMAP | MPROTECT,
+     .meets = ALLOC | TABLE | CHARGE | COUNT | MMAP | MPROTECT,
      .without = MPROTECT},
     {.names = "rmap_space_fork",
      .call = fork_pinned,
@@ -192,7 +207,7 @@ const struct verb fault_verbs_space[] = {
      .prepare = furnish_and_pin,
      .clear = unpin_and_empty,
      .flags = LOOSE,
-     .meets = ALLOC | TABLE | FRAME | COUNT | MMAP | MPROTECT,
+     .meets = ALLOC | TABLE | CHARGE | FRAME | COUNT | MMAP | MPROTECT,
      .without = MPROTECT},
     {.names = "rmap_space_destroy",
      .call = destroy_child,
@@ -206,12 +221,12 @@ const struct verb fault_verbs_space[] = {
      .clear = stage_empty,
      .meets = ALLOC | MMAP,
      .without = MMAP},
-    {.names = "rmap_space_map", .call = map_far, .undo = unmap_far, .meets = ALLOC},
+    {.names = "rmap_space_map", .call = map_far, .undo = unmap_far, .meets = ALLOC | CHARGE},
     {.names = "rmap_space_map",
      .call = map_populated,
      .undo = unmap_far,
      .flags = LOOSE,
-     .meets = ALLOC | TABLE | FRAME | EVICTING | MMAP,
+     .meets = ALLOC | TABLE | CHARGE | FRAME | EVICTING | MMAP,
      .without = EVICTING | MMAP},
     {.names = "rmap_space_map",
      .call = map_over,
@@ -239,6 +254,12 @@ const struct verb fault_verbs_space[] = {
      .check = check_protect,
      .undo = unprotect_middle,
      .meets = ALLOC},
+    {.names = "rmap_space_protect",
+     .call = protect_writable,
+     .check = check_writable,
+     .prepare = map_readable,
+     .clear = stage_empty,
+     .meets = CHARGE},
     {.names = "rmap_space_lock",
      .call = lock_middle,
      .check = check_lock,
