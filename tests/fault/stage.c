@@ -116,27 +116,48 @@ void stage_empty(struct stage *g)
 
 /* ---- looked at ---- */
 
-/* Can this process read there? Then what it reads, without a fault: a pipe takes what a system call can read. */
+/* A pipe takes and gives what a system call can read and write: no fault comes of asking. */
+static int ends[2];
+
+/* Can this process read there? Then what it reads. */
 static bool readable(const void *at, uint64_t *value)
 {
-    static int ends[2];
     if (!ends[1]) CHECK_EQ(pipe(ends), 0);
     if (write(ends[1], at, sizeof *value) < 0) return false;
     CHECK(read(ends[0], value, sizeof *value) == sizeof *value);
     return true;
 }
 
-/* What a window shows is what the space says; what is not mapped is not shown. The look comes first: reading may load. */
+/* Can it write there? What is there already, that is. */
+static bool writable(void *at, uint64_t value)
+{
+    CHECK(write(ends[1], &value, sizeof value) == sizeof value);
+    if (read(ends[0], at, sizeof value) == sizeof value) return true;
+    CHECK(read(ends[0], &value, sizeof value) == sizeof value);
+    return false;
+}
+
+static bool may_be_written(struct rmap_space *s, rmap_vpn_t vpn)
+{
+    const struct rmap_pte_format *f = rmap_space_member(s)->mmu.ops->format;
+    const rmap_pte_t e = stage_entry(s, vpn);
+    return rmap_pte_present(f, e) && rmap_pte_get(f, e, RMAP_ATTR_WRITE) && rmap_pte_get(f, e, RMAP_ATTR_DIRTY);
+}
+
+/* What a window shows is what the space says; what is not mapped is not shown; what may not be written cannot be. The look
+ * comes first: reading may load. */
 static void check_window(struct rmap_space *s, rmap_vpn_t first, rmap_vpn_t end)
 {
-    const unsigned char *base = rmap_host_base(&rmap_space_member(s)->mmu);
+    unsigned char *base = rmap_host_base(&rmap_space_member(s)->mmu);
     for (rmap_vpn_t vpn = first; vpn < end; vpn++) {
-        uint64_t shown, value;
+        uint64_t shown, value = 0;
         if (!readable(base + vpn * PAGE, &shown)) continue;
+        if (writable(base + vpn * PAGE, shown) && !may_be_written(s, vpn))
+            TEST_FAIL("page %llu can be written through its window, and must not be", (unsigned long long)vpn);
         const int rc = rmap_space_read(s, vpn * PAGE, &value, sizeof value, NULL);
         if (rc || shown != value)
             TEST_FAIL("page %llu: its window shows %llu, its space %s %llu", (unsigned long long)vpn,
-                      (unsigned long long)shown, rmap_error_name(rc), rc ? 0 : (unsigned long long)value);
+                      (unsigned long long)shown, rmap_error_name(rc), (unsigned long long)value);
     }
 }
 
