@@ -58,7 +58,7 @@ struct trace_event {
 /** What is wrong, and in which line; line 0: with the file. */
 struct trace_error {
     uint64_t line;
-    char text[120];
+    char text[200];
 };
 
 struct trace;
