@@ -142,6 +142,13 @@ text_says_it_all()
         grep -q "$word" "$work/out" || { echo "no word of: $word"; cat "$work/out"; return 1; }
     done
 }
+# As many copies on write as the page model beside the traces counts, which knows nothing of frames, swap or fork trees.
+copies_as_the_model() # TRACE arguments...
+{
+    cow=$(python3 "$traces/trace_check.py" "$1" | sed -n 's/.*, cow \([0-9]*\),.*/\1/p')
+    [ -n "$cow" ] || return 1
+    replays "$@" -- "r['cow_copies'] == $cow"
+}
 cut_from_recorded() # NAME spaces pages
 {
     python3 "$root/tests/replay/cut.py" "$traces/$1.trace.xz" --spaces "$2" --pages "$3" > "$work/cut" || return 1
@@ -266,7 +273,13 @@ elif [ ! -d "$traces" ]; then
 else
     check "recorded: shell, 25 %" replays "$traces/shell.trace.xz" --memory 25 -- 'r["forks"] == 648' 'r["shared_evictions"] > 0'
     check "recorded: stress, 25 %, track" replays "$traces/stress.trace.xz" --memory 25 --move track -- 'r["moves"] > 12000'
+    check "recorded: build, 50 %" replays "$traces/build.trace.xz" --memory 50 -- 'r["cow_copies"] == 0' 'r["evictions"] > 0'
     check "recorded: apache, 25 %" replays "$traces/apache.trace.xz" --memory 25 -- 'r["skipped_ranges"] > 10000'
+    check "recorded: shell copies on write what the model says" copies_as_the_model "$traces/shell.trace.xz" --memory 50
+    for name in python redis; do
+        check "$name, small, copies on write what the model says" copies_as_the_model "$root/tests/replay/$name-small.trace.xz" \
+            --memory 25 --move track
+    done
     check "python-small is cut from the recorded trace" cut_from_recorded python 14 8
     check "redis-small is cut from the recorded trace" cut_from_recorded redis 59 24
 fi
