@@ -18,7 +18,7 @@
 #define BOOK_SPACES_MAX 4096
 #define BOOK_REGIONS_MAX 65530          /* of one space, as Linux has it by default */
 #define BOOK_ALL_REGIONS_MAX (1u << 21) /* of all */
-#define BOOK_PAGES_MAX (1u << 20)       /* touched, of all spaces */
+#define BOOK_PAGES_MAX (1u << 19)       /* touched, of all spaces */
 
 struct book_space {
     uint32_t id;

@@ -241,7 +241,7 @@ print("# objrmap-trace 1\nnew 1\nmap 1 0 10000 rw- a")
 for page in range(1 << 16): print(f"w 1 {page:x}")
 for child in range(2, 20): print(f"fork 1 {child}")
 END
-    refuses "$work/bad.trace" && grep -q ':65555: more than 1048576 pages' "$work/err"
+    refuses "$work/bad.trace" && grep -q ':65547: more than 524288 pages' "$work/err"
 }
 check "malformed: more spaces than can be" many_spaces
 check "malformed: more regions than can be" many_regions
