@@ -36,9 +36,10 @@ replays() # arguments... -- conditions...
         'r["used_frames_peak"] <= r["budget_frames"]' 'r["pages_checked"] >= r["faults"]' \
         'all(w["visits"] >= w["hits"] for w in r["walks_by_mappers"])' 'r["verifications"] > 0' "$@"
 }
+program=$replay
 refuses() # arguments... (a line on stderr, status 2)
 {
-    "$replay" "$@" > "$work/out" 2> "$work/err" < /dev/null
+    "$program" "$@" > "$work/out" 2> "$work/err" < /dev/null
     status=$?
     echo "status $status: $(cat "$work/err")"
     [ $status -eq 2 ] && [ ! -s "$work/out" ] && [ "$(wc -l < "$work/err")" -eq 1 ]
@@ -265,6 +266,19 @@ check "refused: --memory without a value" refuses "$small" --memory
 check "refused: an unknown way to move" refuses "$small" --move away
 check "refused: an unknown swap device" refuses "$small" --swap tape
 check "refused: quiet points that are no number" refuses "$small" --checks often
+
+program=$root/tests/replay/cut.py
+printf 'new 1\n' > "$work/bad.trace"
+printf '# objrmap-trace 1\nnew\n' > "$work/short.trace"
+check "cut.py refuses: nothing to cut" refuses
+check "cut.py refuses: no spaces" refuses "$work/hand.trace" --spaces 0 --pages 1
+check "cut.py refuses: a file that is not there" refuses "$work/absent" --spaces 1 --pages 1
+check "cut.py refuses: what is no trace" refuses "$work/bad.trace" --spaces 1 --pages 1
+check "cut.py refuses: an event without a space" refuses "$work/short.trace" --spaces 1 --pages 1
+program=$root/tests/replay/all
+check "all refuses: an unknown argument" refuses --nonsense
+check "all refuses: a share that is no number" refuses --memory half
+check "all refuses: a file that is not there" refuses "$work/absent"
 
 if [ "$real" != --real ]; then
     skip "recorded traces" "a slow build"
