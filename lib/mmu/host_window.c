@@ -27,8 +27,12 @@ struct rmap__window *rmap__window_find(struct rmap_host *host, uintptr_t addr)
     return RB_NFIND(rmap__windows, &host->windows, &key);
 }
 
-/* ---- table operations ---- */
+/* ---- table operations: the radix's, whose tables may cover more pages than the window has ---- */
 
+static bool outside(void *window, rmap_vpn_t vpn)
+{
+    return vpn >= ((struct rmap__window *)window)->host->pages;
+}
 static struct rmap_mmu *tables_of(void *window)
 {
     return &((struct rmap__window *)window)->tables;
@@ -36,10 +40,12 @@ static struct rmap_mmu *tables_of(void *window)
 
 static int run_find(void *window, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
 {
+    if (outside(window, vpn)) return RMAP_ERR_RANGE;
     return tables_of(window)->ops->run_find(tables_of(window)->ctx, vpn, end, run);
 }
 static int run_make(void *window, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
 {
+    if (outside(window, vpn)) return RMAP_ERR_RANGE;
     return tables_of(window)->ops->run_make(tables_of(window)->ctx, vpn, t, run);
 }
 static void run_unlock(void *window, struct rmap_mmu_run *run)
@@ -48,6 +54,7 @@ static void run_unlock(void *window, struct rmap_mmu_run *run)
 }
 static int reserve(void *window, rmap_vpn_t vpn, struct rmap_tables *t)
 {
+    if (outside(window, vpn)) return RMAP_ERR_RANGE;
     return tables_of(window)->ops->reserve(tables_of(window)->ctx, vpn, t);
 }
 static void unreserve(void *window, struct rmap_tables *t)

@@ -40,6 +40,24 @@ RMAP_TEST(host, a_window_shows_the_frames_of_its_entries)
     world_fini(&w);
 }
 
+/* A window of 5 pages: its tables cover 8, and nobody may use the other three. */
+RMAP_TEST(host, pages_behind_the_window_are_out_of_range)
+{
+    struct rmap_tables t = {0};
+    struct rmap_mmu_run run;
+    world_init(&w, 16, 12, 5, 1000);
+    struct space *s = space_open(&w);
+    map(s, 4, 7, 1, RW);
+    CHECK_EQ(load(&w, s, 4, NULL), 7);
+    for (rmap_vpn_t v = 5; v < 10; v++) {
+        CHECK_ERR(s->mmu.ops->reserve(s->mmu.ctx, v, &t), RMAP_ERR_RANGE);
+        CHECK_EQ(t.count, 0);
+        CHECK_ERR(s->mmu.ops->run_make(s->mmu.ctx, v, &t, &run), RMAP_ERR_RANGE);
+        CHECK_ERR(s->mmu.ops->run_find(s->mmu.ctx, v, v + 1, &run), RMAP_ERR_RANGE);
+    }
+    world_fini(&w);
+}
+
 /* Two spaces, page 3 of each shows frame 7: memory is shared, windows are not. */
 RMAP_TEST(host, spaces_share_frames_not_windows)
 {
@@ -174,12 +192,19 @@ RMAP_TEST(host, fault_around_ends_at_the_first_frame)
     world_fini(&w);
 }
 
-/* The window ends at page 600, in the middle of a run of entries: what lies behind it is somebody else's memory. */
+/* The window ends at page 600, in the middle of a run of entries: what lies behind it is somebody else's memory, whatever
+ * is in the entries there. */
 RMAP_TEST(host, fault_around_ends_at_the_windows_end)
 {
+    struct rmap_mmu_run run;
     world_init(&w, 2048, 12, 600, 1000);
     struct space *s = space_open(&w);
-    map(s, 590, 590, 20, RW);
+    map(s, 590, 590, 10, RW);
+    CHECK_OK(s->mmu.ops->run_find(s->mmu.ctx, 599, 600, &run));
+    CHECK_LE(610, run.first + run.count);
+    for (rmap_vpn_t v = 600; v < 610; v++)
+        rmap_run_set(&s->mmu, &run, (uint32_t)(v - run.first), rmap_pte_make(s->mmu.ops->format, v, RW));
+    s->mmu.ops->run_unlock(s->mmu.ctx, &run);
     CHECK_EQ(faults_of_load(&w, s, 595), 1);
     CHECK_EQ(stats_of(&w).projected_pages, 10);
     vmas();
