@@ -168,6 +168,7 @@ static inline int rmap__swap_allocator(const struct rmap_allocator *in, struct r
 {
     if (!in) in = rmap_alloc_default();
     if (in->struct_size != sizeof *in) return RMAP_ERR_STRUCT_SIZE;
+    if (!in->alloc || !in->free) return RMAP_ERR_NULL_ARG;
     *out = *in;
     return 0;
 }
