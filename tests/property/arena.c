@@ -24,6 +24,7 @@
 #define ARENA_BYTES ((size_t)1 << 30)
 #define REST 64 /* blocks of a size that rest at least */
 #define GAP 32
+#define STEP ((size_t)1 << 20)
 
 /* In front of each block. */
 struct arena_block {
@@ -57,6 +58,10 @@ static struct arena_block *fresh(struct arena *x, size_t size, size_t align)
 {
     size_t at = (x->used + GAP + sizeof(struct arena_block) + align - 1) & ~(align - 1);
     if (size > ARENA_BYTES || at + size > ARENA_BYTES) return NULL;
+    while (x->poisoned < at + size + GAP && x->poisoned < ARENA_BYTES) {
+        ASAN_POISON_MEMORY_REGION(x->base + x->poisoned, STEP);
+        x->poisoned += STEP;
+    }
     x->used = (at + size + 15) & ~(size_t)15;
     struct arena_block *b = (struct arena_block *)(void *)(x->base + at) - 1;
     ASAN_UNPOISON_MEMORY_REGION(b, sizeof *b);
@@ -110,12 +115,11 @@ void arena_init(struct arena *x)
     void *base = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) misused("no address space");
     x->base = base;
-    ASAN_POISON_MEMORY_REGION(base, ARENA_BYTES);
     x->a = (struct rmap_allocator){.struct_size = sizeof x->a, .ctx = x, .alloc = arena_alloc, .free = arena_free};
 }
 
 void arena_fini(struct arena *x)
 {
-    ASAN_UNPOISON_MEMORY_REGION(x->base, ARENA_BYTES);
+    ASAN_UNPOISON_MEMORY_REGION(x->base, x->poisoned);
     munmap(x->base, ARENA_BYTES);
 }

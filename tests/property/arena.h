@@ -19,7 +19,7 @@ struct arena_block;
 struct arena {
     struct rmap_allocator a;
     unsigned char *base;
-    size_t used;
+    size_t used, poisoned; /* of `base`; what the address sanitizer was told of, in steps ahead of what is used */
     size_t live_blocks;
     unsigned fail; /* of 1,000 allocations so many fail; may be set at any time */
     uint64_t failed;

@@ -104,6 +104,8 @@ struct game {
 
 /** Draw the configuration and make the world. */
 void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, struct game_totals *totals);
+/** The same, decided by a tape (prng.h) as long as it lasts, failures of memory and device included. */
+void game_begin_tape(struct game *g, struct tape *tape, enum game_mmu mmu, bool errors, struct game_totals *totals);
 /** Do n operations, checked. */
 void game_play(struct game *g, uint64_t n);
 /** Destroy all spaces, then the pager: nothing may be left anywhere. */

@@ -104,6 +104,7 @@ static struct rmap_device *device(struct game *g)
         rc = rmap_device_temp_create(&g->alloc.a, NULL, g->c.slots, ORACLE_PAGE_SHIFT, &inner);
     CHECK_OK(rc);
     flaky_device_init(&g->device, inner, prng_next(&g->rng));
+    g->device.rng.tape = g->rng.tape;
     if (g->c.errors) {
         static const unsigned rates[] = {0, 10, 60};
         g->device.fail_write = rates[game_below(g, 3)];
@@ -162,7 +163,8 @@ void game_totals_print(const struct game_totals *t)
 
 /* ---- begin, end ---- */
 
-void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, struct game_totals *totals)
+static void begin(struct game *g, uint64_t seed, struct tape *tape, enum game_mmu mmu, bool errors,
+                  struct game_totals *totals)
 {
     memset(g, 0, sizeof *g);
     g->totals = totals;
@@ -171,9 +173,11 @@ void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, s
     g->c.errors = errors;
     g->space_touched = g->move.space = -1;
     prng_init(&g->rng, seed);
+    g->rng.tape = tape;
     draw(g);
     arena_init(&g->alloc);
     prng_init(&g->alloc.rng, seed);
+    g->alloc.rng.tape = tape;
     CHECK_OK(rmap_memory_init(&g->memory, g->c.frames, ORACLE_PAGE_SHIFT));
     const struct rmap_mmu_provider mmus = provider(g);
     const struct rmap_pager_options options = {
@@ -191,6 +195,16 @@ void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, s
     CHECK_OK(rmap_pager_create(&options, &g->p));
     g->r = rmap_pager_rmap(g->p);
     g->swap = rmap_pager_swap(g->p);
+}
+
+void game_begin(struct game *g, uint64_t seed, enum game_mmu mmu, bool errors, struct game_totals *totals)
+{
+    begin(g, seed, NULL, mmu, errors, totals);
+}
+
+void game_begin_tape(struct game *g, struct tape *tape, enum game_mmu mmu, bool errors, struct game_totals *totals)
+{
+    begin(g, 0, tape, mmu, errors, totals);
 }
 
 static void check_empty(struct game *g)

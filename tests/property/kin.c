@@ -126,16 +126,27 @@ static void configure(struct kin *g, enum kin_layout layout)
 
 /* ---- a game ---- */
 
-void kin_begin(struct kin *g, uint64_t seed, enum kin_layout layout, struct kin_totals *totals)
+static void begin(struct kin *g, uint64_t seed, struct tape *tape, enum kin_layout layout, struct kin_totals *totals)
 {
     memset(g, 0, sizeof *g);
     g->seed = seed;
     g->totals = totals;
     g->last_id = KIN_ZERO;
     prng_init(&g->rng, seed);
+    g->rng.tape = tape;
     configure(g, layout);
     world_init(&g->w, &g->c.world);
     g->place[0].s = world_space(&g->w);
+}
+
+void kin_begin(struct kin *g, uint64_t seed, enum kin_layout layout, struct kin_totals *totals)
+{
+    begin(g, seed, NULL, layout, totals);
+}
+
+void kin_begin_tape(struct kin *g, struct tape *tape, enum kin_layout layout, struct kin_totals *totals)
+{
+    begin(g, 0, tape, layout, totals);
 }
 
 static void check(struct kin *g)

@@ -106,6 +106,8 @@ struct kin {
 
 /* ---- kin.c ---- */
 void kin_begin(struct kin *g, uint64_t seed, enum kin_layout layout, struct kin_totals *totals);
+/** The same, decided by a tape (prng.h) as long as it lasts. */
+void kin_begin_tape(struct kin *g, struct tape *tape, enum kin_layout layout, struct kin_totals *totals);
 /** Do n operations, checked. */
 void kin_play(struct kin *g, uint64_t n);
 /** All spaces exit in any order, checked; nothing may be left. */
