@@ -33,7 +33,8 @@ const char *temporary_path(enum temporary_file file)
 
 void temporary_remove(void)
 {
-    static const char *const names[] = {"user", "image", "reference"}, *const suffixes[] = {"", "-journal", "-wal", "-shm"};
+    static const char *const names[] = {"user", "image", "reference"}, *const suffixes[] = {"", "-journal", "-wal",
+                                                                                            "-shm"};
     char path[512];
     for (unsigned i = 0; i < 3; i++)
         for (unsigned k = 0; k < 4; k++) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file fuzz/fuzz_options.c  Constructors and their option structs (H5, H1): refused without a trace, or working.
+ * @file fuzz/fuzz_options.c  Constructors and their option structs (H5), verbs and their arguments (H1): refused without a
+ * trace, or working.
  *
- * Each byte in front chooses a constructor; see options.h.
+ * A byte chooses the constructor, the bytes behind it its options; see options.h.
  */
 #include "fuzz/options.h"
 
@@ -120,8 +121,8 @@ bool options_answer(const char *file, int line, struct options_memory *m, int rc
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
     static void (*const of[])(struct fuzz *, struct options_memory *) = {
-        options_of_instance, options_of_swap, options_of_device, options_of_radix,
-        options_of_host,     options_of_memory, options_of_pager,
+        options_of_instance, options_of_swap,  options_of_device, options_of_radix, options_of_host,
+        options_of_memory,   options_of_pager, options_of_calls,  options_of_calls, options_of_member,
     };
     struct fuzz f;
     fuzz_begin(&f, bytes, n);

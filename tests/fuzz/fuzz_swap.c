@@ -166,10 +166,8 @@ static void begin(bool lz4, unsigned first)
     rmap_vpn_t at = 0;
     memset(&w, 0, sizeof w);
     test_alloc_init(&w.alloc);
-    const struct rmap_radix_options radix = {.struct_size = sizeof radix,
-                                             .geometry = &rmap_radix_soft,
-                                             .alloc = &w.alloc.a,
-                                             .caps = RMAP_MMU_NO_TLB};
+    const struct rmap_radix_options radix = {
+        .struct_size = sizeof radix, .geometry = &rmap_radix_soft, .alloc = &w.alloc.a, .caps = RMAP_MMU_NO_TLB};
     CHECK_OK(rmap_radix_provider_init(&radix, &w.provider));
     meddler_init(&w.device, &w.alloc.a, lz4);
     const struct rmap_pager_options options = {.struct_size = sizeof options,

@@ -20,7 +20,8 @@ static void write_event(const struct trace_event *e, char *line, size_t room)
 {
     static const char *const names[TRACE_VERBS] = {"new",  "fork", "exit", "map", "unmap",
                                                    "prot", "drop", "move", "r",   "w"};
-    const char prot[] = {e->prot & TRACE_R ? 'r' : '-', e->prot & TRACE_W ? 'w' : '-', e->prot & TRACE_X ? 'x' : '-', 0};
+    const char prot[] = {e->prot & TRACE_R ? 'r' : '-', e->prot & TRACE_W ? 'w' : '-', e->prot & TRACE_X ? 'x' : '-',
+                         0};
     int n = snprintf(line, room, "# objrmap-trace 1\n%s %u", names[e->verb], e->space);
     char *at = line + n;
     room -= (size_t)n;
@@ -39,8 +40,8 @@ static void write_event(const struct trace_event *e, char *line, size_t room)
         snprintf(at, room, " %" PRIx64 " %" PRIx64 " %s\n", e->vpn, e->count, prot);
         break;
     case TRACE_MOVE:
-        snprintf(at, room, " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %x\n", e->vpn, e->count, e->to, e->new_count,
-                 e->flags);
+        snprintf(at, room, " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %x\n", e->vpn, e->count, e->to,
+                 e->new_count, e->flags);
         break;
     case TRACE_READ:
     case TRACE_WRITE:
@@ -105,7 +106,9 @@ static void play(const uint8_t *bytes, size_t n, const struct player_options *op
     }
     if (!rc) rc = player_check(&p, e.line);
     if (!rc) rc = player_close(&p);
-    if (rc) TEST_FAIL("with %u frames, line %llu: %s", (unsigned)options->frames, (unsigned long long)error.line, error.text);
+    if (rc)
+        TEST_FAIL("with %u frames, line %llu: %s", (unsigned)options->frames, (unsigned long long)error.line,
+                  error.text);
     trace_close(t);
 }
 

@@ -156,13 +156,15 @@ static void strike_lz4(struct meddler *d, struct fuzz *f, uint32_t s)
         data[fuzz_below(f, n)] ^= (unsigned char)(1 << fuzz_below(f, 8));
         break;
     case 1: /* a compressed block written by an enemy, as far as the input goes */
-        for (unsigned i = 0, left = fuzz_below(f, 32); i < n && i < left; i++) data[i] = (unsigned char)fuzz_below(f, 256);
+        for (unsigned i = 0, left = fuzz_below(f, 32); i < n && i < left; i++)
+            data[i] = (unsigned char)fuzz_below(f, 256);
         break;
     case 2:
         memset(data + fuzz_below(f, n), fuzz_below(f, 2) ? 0xff : 0, 1);
         break;
     default: /* another slot's block, cut or followed by the rest of this one's */
-        if (c->data && c->bytes > head) memcpy(data, c->data + head, (c->bytes < b->bytes ? c->bytes : b->bytes) - head);
+        if (c->data && c->bytes > head)
+            memcpy(data, c->data + head, (c->bytes < b->bytes ? c->bytes : b->bytes) - head);
     }
 }
 

@@ -32,22 +32,26 @@ bool options_odd(struct fuzz *f);
 
 #define OPTIONS_BIT(error) ((uint64_t)1 << -(error))
 /** The errors of every constructor. */
-#define OPTIONS_COMMON (OPTIONS_BIT(RMAP_ERR_NULL_ARG) | OPTIONS_BIT(RMAP_ERR_STRUCT_SIZE) | OPTIONS_BIT(RMAP_ERR_NOMEM))
+#define OPTIONS_COMMON                                                                                                 \
+    (OPTIONS_BIT(RMAP_ERR_NULL_ARG) | OPTIONS_BIT(RMAP_ERR_STRUCT_SIZE) | OPTIONS_BIT(RMAP_ERR_NOMEM))
 
 /** An answer that is 0 or one of `allowed`; NOMEM only where memory was refused, and after an error no block is left. */
 #define OPTIONS_ANSWER(m, rc, allowed, blocks) options_answer(__FILE__, __LINE__, m, rc, allowed, blocks)
 /** @return rc == 0 */
 bool options_answer(const char *file, int line, struct options_memory *m, int rc, uint64_t allowed, size_t blocks);
 
-/** options_parts.c: allocator, instance, frames, slot map and devices; members. One each by the input. */
+/** options_parts.c: one thing each, by the input. */
 void options_of_instance(struct fuzz *f, struct options_memory *m);
 void options_of_swap(struct fuzz *f, struct options_memory *m);
 void options_of_device(struct fuzz *f, struct options_memory *m);
 /** options_mmu.c */
 void options_of_radix(struct fuzz *f, struct options_memory *m);
 void options_of_host(struct fuzz *f, struct options_memory *m);
+void options_of_member(struct fuzz *f, struct options_memory *m);
 void options_of_memory(struct fuzz *f, struct options_memory *m);
 /** options_pager.c */
 void options_of_pager(struct fuzz *f, struct options_memory *m);
+/** options_calls.c: the arguments of verbs. */
+void options_of_calls(struct fuzz *f, struct options_memory *m);
 
 #endif

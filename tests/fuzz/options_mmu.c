@@ -2,7 +2,9 @@
 /** @file fuzz/options_mmu.c  Radix and host MMUs and frame memory, made with odd options, and used where they were made. */
 #include "fuzz/options.h"
 
+#include <objrmap/group.h>
 #include <objrmap/host.h>
+#include <objrmap/instance.h>
 #include <objrmap/memory.h>
 #include <objrmap/radix.h>
 
@@ -109,7 +111,8 @@ void options_of_radix(struct fuzz *f, struct options_memory *m)
                                          .tables = fuzz_below(f, 2) ? &tables : NULL,
                                          .tables_ctx = m,
                                          .caps = options_odd(f) ? (unsigned)fuzz_word(f) : fuzz_below(f, 8)};
-    if (!o.alloc && (g.bits[g.levels - 1 < 5 ? g.levels - 1 : 0] > 24)) return; /* gigabytes, from nobody who counts them */
+    if (!o.alloc && (g.bits[g.levels - 1 < 5 ? g.levels - 1 : 0] > 24))
+        return; /* gigabytes, from nobody who counts them */
     struct rmap_mmu mmu = {.pages = 77};
     struct rmap_mmu_provider p = {.ctx = f};
     const uint64_t allowed = OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID);
@@ -124,6 +127,63 @@ void options_of_radix(struct fuzz *f, struct options_memory *m)
         rmap_radix_destroy(&mmu);
     }
     if (!rc) rmap_radix_provider_fini(&p);
+}
+
+/* ---- members, which are given an MMU ---- */
+
+static int no_frame(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
+{
+    (void)ctx;
+    (void)near;
+    (void)out;
+    return RMAP_ERR_NO_FRAME;
+}
+static void free_frame(void *ctx, rmap_pfn_t pfn)
+{
+    (void)ctx;
+    (void)pfn;
+}
+static void copy_frame(void *ctx, rmap_pfn_t to, rmap_pfn_t from)
+{
+    (void)ctx;
+    (void)to;
+    (void)from;
+}
+
+void options_of_member(struct fuzz *f, struct options_memory *m)
+{
+    const struct rmap_frame_ops frames = {
+        .struct_size = sizeof frames, .alloc = no_frame, .free = free_frame, .copy = copy_frame};
+    const struct rmap_options o = {.struct_size = sizeof o, .alloc = &m->capped, .frames = &frames};
+    struct rmap_radix_geometry g;
+    struct rmap_pte_format format;
+    struct rmap *r;
+    struct rmap_mmu whole;
+    struct rmap_member member;
+    CHECK_OK(rmap_create(&o, &r));
+    const struct rmap_radix_options radix = {
+        .struct_size = sizeof radix, .geometry = &rmap_radix_soft, .alloc = &m->capped, .caps = RMAP_MMU_NO_TLB};
+    CHECK_OK(rmap_radix_create(&radix, &whole));
+    geometry_of(f, &g, &format);
+    struct rmap_mmu_ops ops = *whole.ops;
+    struct rmap_mmu mmu = {
+        .ops = options_odd(f) ? NULL : &ops, .ctx = whole.ctx, .pages = options_number(f, whole.pages)};
+    ops.struct_size = options_struct_size(f, sizeof ops);
+    ops.format = options_odd(f) ? NULL : &format;
+    const bool sound = !rmap_pte_format_check(&format);
+    const size_t blocks = m->counting.live_blocks;
+    memset(&member, 0, sizeof member);
+    if (options_odd(f)) m->counting.fail_at = m->counting.calls + 1 + fuzz_below(f, 4);
+    int rc = rmap_member_init(r, &member, options_odd(f) ? NULL : &mmu);
+    m->counting.fail_at = 0;
+    if (OPTIONS_ANSWER(m, rc, OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID), blocks)) {
+        CHECK(sound && mmu.pages && mmu.pages <= RMAP_VPN_MAX && ops.struct_size == sizeof ops);
+        CHECK_ERR(rmap_member_init(r, &member, &mmu), RMAP_ERR_EXISTS);
+        CHECK_OK(rmap_member_leave(&member));
+    }
+    CHECK_ERR(rmap_member_leave(&member), RMAP_ERR_DEAD);
+    rmap_radix_destroy(&whole);
+    CHECK_OK(rmap_destroy(r));
 }
 
 /* ---- frame memory ---- */
@@ -183,7 +243,9 @@ void options_of_host(struct fuzz *f, struct options_memory *m)
     CHECK_OK(rmap_memory_init(&memory, 4, 12 + fuzz_below(f, 5)));
     const struct rmap_host_options o = {
         .struct_size = options_struct_size(f, sizeof o),
-        .memory = options_odd(f) ? NULL : options_odd(f) ? &gone : &memory,
+        .memory = options_odd(f)   ? NULL
+                  : options_odd(f) ? &gone
+                                   : &memory,
         .alloc = options_alloc(f, m),
         .window_pages = options_number(f, 64),
         .vma_limit = options_number(f, 0),

@@ -93,8 +93,8 @@ void options_of_pager(struct fuzz *f, struct options_memory *m)
     if (!o.alloc && o.frames > 1 << 16) o.frames = 16; /* else gigabytes of descriptors, from nobody who counts them */
     struct rmap_pager *const nobody = (struct rmap_pager *)(void *)m, *p = nobody;
     int rc = rmap_pager_create(&o, options_odd(f) ? NULL : &p);
-    const uint64_t allowed = OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_RANGE) | OPTIONS_BIT(RMAP_ERR_INVALID) |
-                             OPTIONS_BIT(RMAP_ERR_SYSTEM);
+    const uint64_t allowed =
+        OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_RANGE) | OPTIONS_BIT(RMAP_ERR_INVALID) | OPTIONS_BIT(RMAP_ERR_SYSTEM);
     if (OPTIONS_ANSWER(m, rc, allowed, blocks)) {
         live(p, shift);
         CHECK_OK(rmap_pager_destroy(p));

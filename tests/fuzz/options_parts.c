@@ -56,7 +56,8 @@ static void add_sections(struct fuzz *f, struct options_memory *m, struct rmap *
         CHECK_EQ(rmap_page_find(r, last), (char *)s.base + s.stride * (s.count - 1));
         CHECK_EQ(rmap_page_pfn(r, s.base), s.first);
         /* Only what has descriptors: the rest was never written to, so nobody may look at it. */
-        const bool real = s.stride < 256 && s.count < 256 && (char *)s.base + s.stride * s.count <= (char *)(descriptors + 256);
+        const bool real =
+            s.stride < 256 && s.count < 256 && (char *)s.base + s.stride * s.count <= (char *)(descriptors + 256);
         if (real && fuzz_below(f, 2)) {
             rc = rmap_frames_remove(r, s.first);
             CHECK(!rc || rc == RMAP_ERR_NOMEM);
@@ -116,8 +117,7 @@ static void add_devices(struct fuzz *f, struct options_memory *m, struct rmap_sw
         d->slots = options_number(f, d->slots);
         d->page_shift = (unsigned)options_number(f, d->page_shift);
         rc = rmap_swap_add(s, options_odd(f) ? NULL : d);
-        const bool added =
-            OPTIONS_ANSWER(m, rc, OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID), blocks);
+        const bool added = OPTIONS_ANSWER(m, rc, OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID), blocks);
         m->counting.fail_at = 0;
         if (added) CHECK_ERR(rmap_swap_add(s, d), RMAP_ERR_EXISTS);
         if (added) CHECK_OK(rmap_swap_remove(s, d));
