@@ -108,6 +108,11 @@ const struct rmap_allocator *options_alloc(struct fuzz *f, struct options_memory
     }
 }
 
+bool options_alloc_is_sound(const struct rmap_allocator *a)
+{
+    return !a || (a->struct_size == sizeof *a && a->alloc && a->free);
+}
+
 bool options_answer(const char *file, int line, struct options_memory *m, int rc, uint64_t allowed, size_t blocks)
 {
     if (rc > 0 || rc <= -64 || (rc && !(allowed >> -rc & 1)))

@@ -40,6 +40,11 @@ bool options_odd(struct fuzz *f);
 /** @return rc == 0 */
 bool options_answer(const char *file, int line, struct options_memory *m, int rc, uint64_t allowed, size_t blocks);
 
+/** Is the allocator one that a constructor takes? */
+bool options_alloc_is_sound(const struct rmap_allocator *a);
+/** Sound options fail for want of memory or by the system's will alone, others are refused for what they are. */
+#define OPTIONS_SOUND(rc, sound) CHECK_EQ(sound, (rc) == 0 || (rc) == RMAP_ERR_NOMEM || (rc) == RMAP_ERR_SYSTEM)
+
 /** options_parts.c: one thing each, by the input. */
 void options_of_instance(struct fuzz *f, struct options_memory *m);
 void options_of_swap(struct fuzz *f, struct options_memory *m);

@@ -65,6 +65,25 @@ static void geometry_of(struct fuzz *f, struct rmap_radix_geometry *g, struct rm
         }
 }
 
+/* As radix.h says it: what is left of the spoilt ones. */
+static bool geometry_is_sound(const struct rmap_radix_geometry *g)
+{
+    const struct rmap_pte_format *format = g->format;
+    unsigned bits = 0, locks = 0;
+    if (rmap_pte_format_check(format) || g->levels < 1 || g->levels > 5) return false;
+    for (unsigned i = 0; i < g->levels; i++) {
+        if (g->bits[i] < 1 || g->bits[i] > 15) return false;
+        bits += g->bits[i];
+    }
+    if (bits > RMAP_VPN_BITS) return false;
+    if (g->levels == 1) return true;
+    for (unsigned i = 0; i < 64; i++) locks += g->lock_bit >> i & 1;
+    const uint64_t payload = rmap_pte_payload_mask(format);
+    return (g->table_present & g->table_mask) == g->table_present && (g->table_present & format->present_mask) &&
+           !(g->table_mask & payload) && !(g->lock_bit & (payload | g->table_mask | format->present_mask)) &&
+           locks << 9 >= 1u << g->bits[0];
+}
+
 /* A few entries, at the ends and where the input says: each must be there afterwards, and alone. */
 static void use_mmu(struct fuzz *f, const struct rmap_mmu *mmu, bool may_peek)
 {
@@ -116,7 +135,11 @@ void options_of_radix(struct fuzz *f, struct options_memory *m)
     struct rmap_mmu mmu = {.pages = 77};
     struct rmap_mmu_provider p = {.ctx = f};
     const uint64_t allowed = OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID);
+    const bool tables_sound =
+        tables.struct_size == sizeof tables && tables.alloc && tables.free && tables.to_phys && tables.to_ptr;
     int rc = rmap_radix_provider_init(&o, &p);
+    OPTIONS_SOUND(rc, o.struct_size == sizeof o && o.geometry && geometry_is_sound(&g) &&
+                          options_alloc_is_sound(o.alloc) && (!o.tables || tables_sound) && o.caps < 8);
     if (!OPTIONS_ANSWER(m, rc, allowed, 0)) CHECK_EQ(p.ctx, f);
     const size_t blocks = m->counting.live_blocks;
     int again = rmap_radix_create(&o, &mmu);
@@ -174,10 +197,12 @@ void options_of_member(struct fuzz *f, struct options_memory *m)
     const size_t blocks = m->counting.live_blocks;
     memset(&member, 0, sizeof member);
     if (options_odd(f)) m->counting.fail_at = m->counting.calls + 1 + fuzz_below(f, 4);
-    int rc = rmap_member_init(r, &member, options_odd(f) ? NULL : &mmu);
+    const bool given = !options_odd(f);
+    int rc = rmap_member_init(r, &member, given ? &mmu : NULL);
     m->counting.fail_at = 0;
+    OPTIONS_SOUND(rc, given && mmu.ops && ops.format && sound && mmu.pages && mmu.pages <= RMAP_VPN_MAX &&
+                          ops.struct_size == sizeof ops);
     if (OPTIONS_ANSWER(m, rc, OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID), blocks)) {
-        CHECK(sound && mmu.pages && mmu.pages <= RMAP_VPN_MAX && ops.struct_size == sizeof ops);
         CHECK_ERR(rmap_member_init(r, &member, &mmu), RMAP_ERR_EXISTS);
         CHECK_OK(rmap_member_leave(&member));
     }
@@ -194,7 +219,9 @@ void options_of_memory(struct fuzz *f, struct options_memory *m)
     const unsigned shift = (unsigned)options_number(f, 12 + fuzz_below(f, 5));
     struct rmap_memory memory = {.fd = -7};
     (void)m;
-    int rc = rmap_memory_init(options_odd(f) ? NULL : &memory, frames, shift);
+    const bool given = !options_odd(f);
+    int rc = rmap_memory_init(given ? &memory : NULL, frames, shift);
+    OPTIONS_SOUND(rc, given && shift >= 12 && shift <= 16 && frames && frames <= (uint64_t)PTRDIFF_MAX >> shift);
     const uint64_t allowed = OPTIONS_BIT(RMAP_ERR_NULL_ARG) | OPTIONS_BIT(RMAP_ERR_RANGE) |
                              OPTIONS_BIT(RMAP_ERR_INVALID) | OPTIONS_BIT(RMAP_ERR_SYSTEM);
     if (!OPTIONS_ANSWER(m, rc, allowed, 0)) {
@@ -252,6 +279,8 @@ void options_of_host(struct fuzz *f, struct options_memory *m)
     };
     struct rmap_host *const nobody = (struct rmap_host *)(void *)m, *host = nobody;
     int rc = rmap_host_create(&o, &host);
+    OPTIONS_SOUND(rc, o.struct_size == sizeof o && o.memory == &memory && options_alloc_is_sound(o.alloc) &&
+                          o.window_pages && o.window_pages <= 1 << 27 && (!o.vma_limit || o.vma_limit >= 16));
     if (OPTIONS_ANSWER(m, rc, OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_RANGE), 0)) {
         m->counting.fail_at = 0;
         use_host(f, host, o.window_pages, o.alloc != NULL);

@@ -92,7 +92,19 @@ void options_of_pager(struct fuzz *f, struct options_memory *m)
     };
     if (!o.alloc && o.frames > 1 << 16) o.frames = 16; /* else gigabytes of descriptors, from nobody who counts them */
     struct rmap_pager *const nobody = (struct rmap_pager *)(void *)m, *p = nobody;
-    int rc = rmap_pager_create(&o, options_odd(f) ? NULL : &p);
+    const bool asked = !options_odd(f);
+    const bool provider_sound = provider.struct_size == sizeof provider && provider.create && provider.destroy &&
+                                (!provider.memory || provider.memory == o.memory);
+    const bool memory_sound = !o.memory || (memory.page_shift == shift && memory.frames >= o.frames);
+    int rc = rmap_pager_create(&o, asked ? &p : NULL);
+    /* The device comes last, after what may fail for want of memory. */
+    const bool device_sound = !d || d->page_shift == shift;
+    const bool sound = asked && o.struct_size == sizeof o && options_alloc_is_sound(o.alloc) && o.provider &&
+                       provider_sound && memory_sound && o.frames >= 16 && o.frames <= UINT64_C(1) << 32 &&
+                       shift >= 12 && shift <= 16 && o.evict_batch <= 256 &&
+                       (unsigned)o.move_policy <= RMAP_MOVE_POLICY_TRACK;
+    CHECK(rc || device_sound);
+    OPTIONS_SOUND(sound && !device_sound && rc == RMAP_ERR_INVALID ? RMAP_OK : rc, sound);
     const uint64_t allowed =
         OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_RANGE) | OPTIONS_BIT(RMAP_ERR_INVALID) | OPTIONS_BIT(RMAP_ERR_SYSTEM);
     if (OPTIONS_ANSWER(m, rc, allowed, blocks)) {

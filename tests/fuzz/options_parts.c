@@ -81,8 +81,13 @@ void options_of_instance(struct fuzz *f, struct options_memory *m)
                              .alloc = options_alloc(f, m),
                              .frames = options_odd(f) ? NULL : &frames,
                              .swap = fuzz_below(f, 2) ? &swap : NULL};
+    const bool frames_sound = frames.struct_size == sizeof frames && frames.alloc && frames.free && frames.copy;
+    const bool swap_sound = swap.struct_size == sizeof swap && swap.dup && swap.set_home;
     struct rmap *const nobody = (struct rmap *)(void *)m, *r = nobody;
-    if (!OPTIONS_ANSWER(m, rmap_create(&o, &r), OPTIONS_COMMON, 0)) {
+    int rc = rmap_create(&o, &r);
+    OPTIONS_SOUND(rc, o.struct_size == sizeof o && options_alloc_is_sound(o.alloc) && o.frames && frames_sound &&
+                          (!o.swap || swap_sound));
+    if (!OPTIONS_ANSWER(m, rc, OPTIONS_COMMON, 0)) {
         CHECK_EQ(r, nobody);
         return;
     }
@@ -116,7 +121,12 @@ static void add_devices(struct fuzz *f, struct options_memory *m, struct rmap_sw
         d->ops = fuzz_below(f, 4) ? d->ops : options_odd(f) ? NULL : &ops;
         d->slots = options_number(f, d->slots);
         d->page_shift = (unsigned)options_number(f, d->page_shift);
-        rc = rmap_swap_add(s, options_odd(f) ? NULL : d);
+        const bool given = !options_odd(f);
+        const bool sound = given && d->ops && d->ops->struct_size == sizeof ops && d->ops->write && d->ops->read &&
+                           d->ops->get_stats && d->ops->destroy && d->page_shift == shift && d->slots &&
+                           d->slots <= (uint64_t)1 << RMAP_SWP_SLOT_BITS;
+        rc = rmap_swap_add(s, given ? d : NULL);
+        OPTIONS_SOUND(rc, sound);
         const bool added = OPTIONS_ANSWER(m, rc, OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID), blocks);
         m->counting.fail_at = 0;
         if (added) CHECK_ERR(rmap_swap_add(s, d), RMAP_ERR_EXISTS);
@@ -133,7 +143,10 @@ void options_of_swap(struct fuzz *f, struct options_memory *m)
                                         .alloc = options_alloc(f, m),
                                         .page_shift = (unsigned)options_number(f, 12)};
     struct rmap_swap *const nobody = (struct rmap_swap *)(void *)m, *s = nobody;
-    if (!OPTIONS_ANSWER(m, rmap_swap_create(&o, &s), OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID), 0)) {
+    int rc = rmap_swap_create(&o, &s);
+    OPTIONS_SOUND(rc, o.struct_size == sizeof o && options_alloc_is_sound(o.alloc) && o.page_shift >= 9 &&
+                          o.page_shift <= 20);
+    if (!OPTIONS_ANSWER(m, rc, OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_INVALID), 0)) {
         CHECK_EQ(s, nobody);
         return;
     }
@@ -169,8 +182,10 @@ static void use_device(struct fuzz *f, struct rmap_device *d)
     free(out);
 }
 
-static int descriptor(struct fuzz *f)
+/* A file that a device can use, or something else. */
+static int descriptor(struct fuzz *f, bool *usable)
 {
+    *usable = false;
     switch (fuzz_below(f, 8)) {
     case 0:
         return -1;
@@ -184,6 +199,7 @@ static int descriptor(struct fuzz *f)
         return fd;
     }
     default:
+        *usable = true;
         return memfd_create("fuzz", MFD_CLOEXEC);
     }
 }
@@ -195,17 +211,23 @@ void options_of_device(struct fuzz *f, struct options_memory *m)
     const uint64_t slots = options_number(f, 1 + fuzz_below(f, 3000));
     const unsigned shift = (unsigned)options_number(f, 9 + fuzz_below(f, 12));
     struct rmap_device *const nobody = (struct rmap_device *)(void *)m, *d = nobody;
+    const bool asked = !options_odd(f);
+    const bool sound = asked && slots && slots <= (uint64_t)1 << RMAP_SWP_SLOT_BITS && shift >= 9 && shift <= 20 &&
+                       options_alloc_is_sound(alloc);
     int rc;
     if (fuzz_below(f, 2)) {
         const uint64_t limit = options_number(f, 0);
-        rc = rmap_device_lz4_create(alloc, slots, shift, limit, options_odd(f) ? NULL : &d);
+        rc = rmap_device_lz4_create(alloc, slots, shift, limit, asked ? &d : NULL);
         if (rc == RMAP_ERR_UNSUPPORTED) return; /* a build without lz4 */
         OPTIONS_ANSWER(m, rc, allowed, 0);
+        OPTIONS_SOUND(rc, sound);
     } else {
-        const int fd = descriptor(f);
+        bool usable;
+        const int fd = descriptor(f, &usable);
         const bool give = fuzz_below(f, 2);
-        rc = rmap_device_file_create(alloc, fd, give, slots, shift, options_odd(f) ? NULL : &d);
+        rc = rmap_device_file_create(alloc, fd, give, slots, shift, asked ? &d : NULL);
         OPTIONS_ANSWER(m, rc, allowed, 0);
+        OPTIONS_SOUND(rc, sound && usable);
         if (!rc) use_device(f, d);
         if (!rc) rmap_device_destroy(d);
         if (fd >= 0) CHECK_EQ(fcntl(fd, F_GETFD) < 0, !rc && give); /* on failure it stays the caller's */
