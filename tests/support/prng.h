@@ -42,8 +42,7 @@ static inline bool prng__on_tape(const struct prng *p)
 static inline uint64_t prng__take(struct prng *p, unsigned bytes)
 {
     uint64_t number = 0;
-    for (unsigned i = 0; i < bytes && p->tape->left; i++, p->tape->left--)
-        number |= (uint64_t)*p->tape->at++ << 8 * i;
+    for (unsigned i = 0; i < bytes && p->tape->left; i++, p->tape->left--) number |= (uint64_t)*p->tape->at++ << 8 * i;
     return number;
 }
 
