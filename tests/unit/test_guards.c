@@ -5,6 +5,7 @@
  */
 #include "support/world.h"
 
+#include <core/core.h>
 #include <stdlib.h>
 
 /* P: page 7. fork begun, nothing copied: P's page is taken over in place. It belongs to the epoch that the child can inherit
@@ -268,5 +269,30 @@ RMAP_TEST(guards, D4_what_protect_has_withdrawn_is_flushed_when_a_walk_comes_to_
     CHECK(hooked_calls > 0);
     CHECK_EQ(hooked_stale, 0);
     world_check(&w);
+    world_fini(&w);
+}
+
+static struct world_space *trimmed;
+static bool walks_kept_out;
+
+static void trim_and_look(void *mmu, rmap_vpn_t first, rmap_vpn_t end)
+{
+    (void)mmu, (void)first, (void)end;
+    struct rmap__group *g = rmap__member_group(&trimmed->m);
+    walks_kept_out = pthread_rwlock_tryrdlock(&g->lock) != 0;
+    if (!walks_kept_out) pthread_rwlock_unlock(&g->lock);
+}
+
+/* Walks look into tables with the group lock shared: whoever frees tables has it alone. */
+RMAP_TEST(guards, no_walk_looks_while_tables_are_freed)
+{
+    struct world w;
+    world_init(&w, NULL);
+    trimmed = world_space(&w);
+    world_write(trimmed, 7, 70);
+    walks_kept_out = false;
+    w.ops.trim = trim_and_look;
+    CHECK_OK(rmap_member_trim(&trimmed->m, 0, trimmed->m.mmu.pages));
+    CHECK(walks_kept_out);
     world_fini(&w);
 }

@@ -4,6 +4,7 @@
 #include "unit/pager_world.h"
 
 #include <objrmap/migrate.h>
+#include <pthread.h>
 
 static struct world w;
 
@@ -246,5 +247,62 @@ RMAP_TEST(pager_poison, a_write_fault_follows_a_page_that_left_its_failing_frame
     put(c, 7, 71);
     CHECK_EQ(get(p, 7), 70);
     CHECK_EQ(get(c, 7), 71);
+    world_fini(&w);
+}
+
+/* ---- a frame in a fault's hand ---- */
+
+static struct {
+    bool tried;
+    rmap_pfn_t pfn;
+    int rc;
+} in_hand;
+
+static void *lose_frame_in_hand(void *arg)
+{
+    (void)arg;
+    in_hand.rc = rmap_pager_poison(w.p, in_hand.pfn, NULL, NULL);
+    return NULL;
+}
+
+/* Once there is a frame that is used and nobody's page, it fails: another thread says so. */
+static void lose_what_is_in_hand(void *mmu, struct rmap_mmu_run *run)
+{
+    own_ops->run_unlock(mmu, run);
+    for (rmap_pfn_t pfn = 1; pfn < 32 && !in_hand.tried; pfn++) { /* 0 is the zero frame */
+        const struct rmap_page *page = rmap_page_find(w.r, pfn);
+        pthread_t thread;
+        if (!page->refcount || rmap_page_is_anon(page)) continue;
+        in_hand.tried = true;
+        in_hand.pfn = pfn;
+        CHECK_EQ(pthread_create(&thread, NULL, lose_frame_in_hand, NULL), 0);
+        pthread_join(thread, NULL);
+    }
+}
+
+/* S writes page 8, its table is there; the frame that it is about to get fails. BUSY: asked again it is a page, and lost */
+RMAP_TEST(pager_poison, a_frame_in_a_faults_hand_is_not_taken_for_a_page)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 7, 2, RW);
+    put(s, 7, 70);
+    struct rmap_member *m = rmap_space_member(s);
+    own_ops = m->mmu.ops;
+    struct rmap_mmu_ops ops = *own_ops;
+    ops.run_unlock = lose_what_is_in_hand;
+    in_hand.tried = false;
+    m->mmu.ops = &ops;
+    int rc = rmap_space_fault(s, 8, RMAP_WRITE);
+    m->mmu.ops = own_ops;
+    CHECK_OK(rc);
+    CHECK(in_hand.tried);
+    CHECK_ERR(in_hand.rc, RMAP_ERR_BUSY);
+    CHECK_EQ(pfn_at(s, 8), in_hand.pfn);
+    CHECK(!(rmap_page_flags(page_at(&w, s, 8)) & RMAP_PAGE_POISON));
+    put(s, 8, 80);
+    CHECK_OK(rmap_pager_poison(w.p, in_hand.pfn, NULL, NULL));
+    check_lost(s, 8);
+    CHECK_EQ(get(s, 7), 70);
     world_fini(&w);
 }

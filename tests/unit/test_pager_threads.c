@@ -8,6 +8,7 @@
 
 #include <core/core.h>
 #include <objrmap/device.h>
+#include <pager/pager_internal.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -299,6 +300,36 @@ RMAP_TEST(pager_threads, a_failed_frame_is_not_used_by_a_fault_that_had_it_in_ha
         CHECK_OK(rmap_space_advise(s, 0, 50, RMAP_ADVISE_DONTNEED));
     }
     join(&x, 1);
+    world_fini(&w);
+}
+
+/* ---- a space that goes ---- */
+
+static void *end_space(void *arg)
+{
+    EXPECT(!rmap_space_destroy(((struct worker *)arg)->s));
+    return NULL;
+}
+
+/* S, 50 faults, is destroyed while swapoff holds it. As soon as it is no space any more its faults are the pager's. */
+RMAP_TEST(pager_threads, what_a_space_counted_is_not_missing_while_it_goes)
+{
+    world_init(&w, 100, 0, 0);
+    struct rmap_space *s;
+    CHECK_OK(rmap_space_create(w.p, &s));
+    map_at(s, 0, 50, RW);
+    fill(s, 0, 50, 0);
+    const struct rmap_pager_stats before = stats(&w);
+    CHECK(rmap__space_hold(w.p, rmap_space_member(s)) == s);
+    struct worker x;
+    run(end_space, &x, 1, s);
+    while (stats(&w).spaces == before.spaces) sched_yield();
+    const struct rmap_pager_stats after = stats(&w);
+    rmap__space_let_go(s);
+    join(&x, 1);
+    CHECK_EQ(after.faults, before.faults);
+    CHECK_EQ(after.anon_new, before.anon_new);
+    CHECK_EQ(stats(&w).faults, before.faults);
     world_fini(&w);
 }
 
