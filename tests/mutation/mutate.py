@@ -35,6 +35,7 @@ ROOT = HERE.parent.parent
 LIST, KILLED = HERE / 'mutations.txt', HERE / 'killed.txt'
 OPTIONS = ['--buildtype=debugoptimized', '-Dwerror=true', '-Ddebug_level=1', '-Dtest_runner=plain']
 WANTED_PERCENT = 95
+COMMON = {'pager', 'swap'}  # words that say little in a name
 
 
 def last_killers():
@@ -49,8 +50,8 @@ def order(m, listed, killers, tests):
     """The tests' names, the most promising first."""
     beside = [killers[o.name] for o in listed if o.file == m.file and o.name in killers]
     stem = pathlib.Path(m.file).stem
-    alike = [t for t in tests if stem in t or t in stem]
     quick = sorted(tests, key=lambda t: tests[t].seconds)
+    alike = [t for t in quick if set(t.split('_')) & set(stem.split('_')) - COMMON]
     chosen = [killers[m.name]] if m.name in killers else []
     return [t for t in dict.fromkeys(chosen + beside + alike + quick) if t in tests]
 
@@ -64,7 +65,7 @@ class Outcome:
             return 'does not compile'
         if not self.killers:
             return 'SURVIVES' + (' (explained)' if self.mutation.survives else '')
-        return ', '.join(name if verdict == 'failed' else f'{name} ({verdict})' for name, verdict in self.killers)
+        return ', '.join(f'{name}: {verdict}' for name, verdict in self.killers)
 
 
 def try_one(tree, m, names, seconds, every):

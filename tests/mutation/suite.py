@@ -83,7 +83,8 @@ class Tree:
         return None if done.returncode == 0 else done.stdout[-3000:]
 
     def run(self, name, seconds_before):
-        """Run one test, built before. -> (verdict, seconds, output): 'passed', 'failed', 'crashed' or 'hang'."""
+        """Run one test, built before. -> (verdict, seconds, output); 'passed', 'crashed', 'hang', 'failed', or the case that
+        failed first. (After a failed case the next one of the file may crash, since what that left is not cleared away.)"""
         test = self.tests[name]
         env = {**os.environ, **test.env, 'MALLOC_PERTURB_': '165'}
         began = time.monotonic()
@@ -92,14 +93,15 @@ class Tree:
                               stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=_limits) as process:
             output, hung = _listen(process, began + limit)
         text = output.decode('utf-8', 'replace')
-        if hung:
+        case = next((line for line in text.splitlines() if line.startswith('not ok')), '')
+        if case:
+            verdict = case.split('::')[-1].split(' - ')[-1].strip()
+        elif hung:
             verdict = 'hang'
         elif process.returncode < 0:
             verdict = 'crashed'
-        elif process.returncode not in (0, 77) or any(line.startswith('not ok') for line in text.splitlines()):
-            verdict = 'failed'
         else:
-            verdict = 'passed'
+            verdict = 'passed' if process.returncode in (0, 77) else 'failed'
         return verdict, time.monotonic() - began, text
 
 

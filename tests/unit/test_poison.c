@@ -359,3 +359,23 @@ RMAP_TEST(poison, S12_tracked_places_are_told_and_the_verb_may_lock)
     world_check(&w);
     world_fini(&w);
 }
+
+/* Page 7's frame fails, and the frame allocator hands it out all the same: it is refused, and the next one is good. */
+RMAP_TEST(poison, a_lost_frame_that_is_handed_out_again_is_refused)
+{
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    world_write(p, 7, 70);
+    struct rmap_page *page = world_page(p, 7), *fresh = NULL;
+    CHECK_EQ(poison(page, NULL).outcome, RMAP_DONE);
+    CHECK_EQ(w.frames_lost, 1);
+    w.free_frames[w.free_count++] = rmap_page_pfn(w.r, page);
+    CHECK_ERR(rmap_page_alloc(w.r, RMAP_PFN_NONE, &fresh), RMAP_ERR_POISON);
+    CHECK(fresh == NULL);
+    w.frames_used--; /* it was none */
+    w.frame[rmap_page_pfn(w.r, page) - WORLD_PFN].used = false;
+    world_write(p, 8, 80);
+    CHECK_EQ(world_read(p, 8), 80);
+    world_check(&w);
+    world_fini(&w);
+}
