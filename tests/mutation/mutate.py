@@ -20,6 +20,8 @@ Status 0: 95 % are killed, and no survivor is unexplained. 1: otherwise, or a mu
 2: misuse, or the unmutated build fails.
 """
 import argparse
+import concurrent.futures
+import json
 import pathlib
 import queue
 import sys
@@ -90,15 +92,28 @@ def try_one(tree, m, names, seconds, every):
     return result
 
 
-def baseline(tree):
-    """Everything must pass before anything is broken; how long each test takes is remembered."""
+def baseline(tree, jobs, memory):
+    """Everything must pass before anything is broken; how long each test takes is remembered. One that passed before, and is
+    the same program, is not run again: `memory` is a file that says so."""
     trouble = tree.make([])
     if trouble:
         raise suite.Broken('the unmutated build fails:\n' + trouble)
-    for name, test in tree.tests.items():
+    passed = json.loads(memory.read_text(encoding='utf-8')) if memory.exists() else {}
+
+    def once(name):
+        test, digest = tree.tests[name], tree.digest(name)
+        if digest and passed.get(name, [None])[0] == digest:
+            test.seconds = passed[name][1]
+            return
         verdict, test.seconds, text = tree.run(name, 5)
         if verdict != 'passed':
-            raise suite.Broken(f'unmutated, {name} has {verdict}:\n{text[-3000:]}')
+            raise suite.Broken(f'unmutated, {name} has not passed, but: {verdict}\n{text[-3000:]}')
+        passed[name] = [digest, test.seconds]
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for _ in pool.map(once, tree.tests):
+            pass
+    memory.write_text(json.dumps(passed), encoding='utf-8')
 
 
 def work(todo, tree, plan, seconds, every, done, lock):
@@ -157,7 +172,7 @@ def run(args, listed):
     trees = [suite.Tree(ROOT, scratch / str(i)) for i in range(args.jobs)]
     for tree in trees:
         tree.setup(OPTIONS)
-    baseline(trees[0])
+    baseline(trees[0], args.jobs, scratch / 'passed.json')
     print(f'unmutated: {len(trees[0].tests)} tests pass, {time.monotonic() - began:.0f} s with the build', flush=True)
     plan = {m.name: order(m, listed, killers, trees[0].tests) for m in chosen}
     seconds = {name: test.seconds for name, test in trees[0].tests.items()}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A copy of the tree with a build of its own: built target by target, tested test by test."""
 import filecmp
+import hashlib
 import json
 import os
 import pathlib
@@ -81,6 +82,16 @@ class Tree:
         done = subprocess.run(['ninja', '-C', str(self.build), '-j1', *targets], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
         return None if done.returncode == 0 else done.stdout[-3000:]
+
+    def digest(self, name):
+        """Of the program that the test is, with the libraries that it may load; None for a script, which reads who knows what."""
+        test, sum_ = self.tests[name], hashlib.sha256()
+        if not test.cmd[0].startswith(str(self.build)):
+            return None
+        for path in sorted({self.build / t for t in test.targets} | set((self.build / 'lib').rglob('*.so.*.*'))):
+            if path.is_file():
+                sum_.update(path.read_bytes())
+        return sum_.hexdigest()
 
     def run(self, name, seconds_before):
         """Run one test, built before. -> (verdict, seconds, output); 'passed', 'crashed', 'hang', 'failed', or the case that

@@ -341,3 +341,47 @@ RMAP_TEST(instance, stats_count_walks_by_verb_and_by_mappers)
     world_check(&w);
     world_fini(&w);
 }
+
+static void write_all(struct world_space *s, rmap_vpn_t first, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) world_write(s, first + i, first + i);
+}
+static void swap_out_all(struct world *w, struct world_space *s, rmap_vpn_t first, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) CHECK(world_swap_out(w, world_page(s, first + i)));
+}
+
+/* P moves three pages of its own, four that are on swap; after a fork two that are shared, five that are shared on swap, and,
+ * under TRACK, one: each number is different, so no counter can be taken for another. */
+RMAP_TEST(instance, stats_count_what_forks_and_moves_did)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    write_all(p, 0, 7);
+    write_all(p, 10, 2);
+    write_all(p, 20, 5);
+    write_all(p, 30, 1);
+    swap_out_all(&w, p, 3, 4);
+    world_move(p, 0, 100, 3);
+    world_move(p, 3, 110, 4);
+    struct world_space *c = world_fork(p);
+    swap_out_all(&w, c, 20, 5);
+    world_move(p, 10, 120, 2);
+    world_move(p, 20, 130, 5);
+    CHECK_OK(rmap_member_set_policy(&p->m, RMAP_MOVE_POLICY_TRACK));
+    world_move(p, 30, 140, 1);
+    struct rmap_stats st;
+    CHECK_OK(rmap_stats_get(w.r, &st));
+    CHECK_EQ(st.moved_reindexed, 3);
+    CHECK_EQ(st.moved_swap, 4);
+    CHECK_EQ(st.moved_copied, 2);
+    CHECK_EQ(st.moved_swap_shared, 5);
+    CHECK_EQ(st.moved_tracked, 1);
+    CHECK_EQ(st.forks, 1);
+    CHECK_EQ(st.fork_entries, 15);
+    CHECK_EQ(st.fork_copied, 0);
+    CHECK_EQ(st.track_records, 1);
+    world_check(&w);
+    world_fini(&w);
+}
