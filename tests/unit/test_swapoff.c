@@ -147,6 +147,28 @@ RMAP_TEST(swapoff, C13_moved_shared_entries_are_found_in_mover_sibling_and_the_m
     world_fini(&w);
 }
 
+/* P and C share 7; P moves its entry to every border of its tables in turn: the first and the last page of one, of the space */
+RMAP_TEST(swapoff, C13_moved_entries_are_found_on_the_borders_of_tables)
+{
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w);
+    const rmap_vpn_t place[] = {511, 512, 1023, 1024, 0, p->m.mmu.pages - 1};
+    world_write(p, 7, 1);
+    struct world_space *c = world_fork(p);
+    rmap_swp_t e = out(p, 7);
+    rmap_vpn_t from = 7;
+    for (unsigned i = 0; i < sizeof place / sizeof *place; from = place[i++]) {
+        CHECK_MOVED(world_move(p, from, place[i], 1), 0, 0, 0, 1);
+        struct found f = seek(e);
+        CHECK_EQ(f.res.outcome, RMAP_DONE);
+        CHECK_EQ(f.n, 2);
+        CHECK_FOUND(f, 0, c, 7);
+        CHECK_FOUND(f, 1, p, place[i]);
+    }
+    world_check(&w);
+    world_fini(&w);
+}
+
 /*  P tracks. P, C, D share 7 and 8; P moved 7 → 600 while it was mapped; all is swapped out. P: 600 → E; C, D: 7 → E. A second
  *  move brought 8 → 608 → 700 → E2: only the last place is recorded. D moved its 8 to 800, untracked */
 RMAP_TEST(swapoff, S12_tracked_places_are_looked_at_in_the_first_round)
