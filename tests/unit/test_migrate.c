@@ -174,6 +174,44 @@ RMAP_TEST(migrate, D3_a_late_dirty_bit_reaches_entry_and_page)
     world_fini(&w);
 }
 
+static struct world_space *zapped;
+static int (*find_run)(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run);
+
+/* Before the end's walk looks at the first entry, its space drops it. */
+static int zap_first(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+{
+    struct world_space *s = zapped;
+    zapped = NULL;
+    if (s) AS_ANOTHER_THREAD(world_zap(s, 7, 1));
+    return find_run(mmu, vpn, end, run);
+}
+
+/* INV-7. page 7 of P and C; P's entry is dirty and hidden (no access), the page's flag clear. P drops it when the target has
+ * become the page: C's page is dirty */
+RMAP_TEST(migrate, INV_7_dirty_of_an_entry_that_goes_during_the_end_reaches_the_other_frame)
+{
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w), *c;
+    world_write(p, 7, 1);
+    CHECK_OK(rmap_protect(&p->m, 7, 1, RMAP_PROTECT_NO_ACCESS));
+    c = world_fork(p);
+    CHECK(world_attr(p, 7, RMAP_ATTR_DIRTY) && !world_attr(c, 7, RMAP_ATTR_DIRTY));
+    struct rmap_page *page = world_page(p, 7);
+    rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
+    struct trip t = depart(page);
+    CHECK(!(rmap_page_flags(page) & RMAP_PAGE_DIRTY));
+    zapped = p;
+    find_run = w.ops.run_find;
+    w.ops.run_find = zap_first;
+    struct rmap_page *now = t.target;
+    arrive(&t, false);
+    w.ops.run_find = find_run;
+    CHECK_EQ(world_kind(p, 7), RMAP_PTE_NONE);
+    CHECK(world_page(c, 7) == now);
+    CHECK(rmap_page_flags(now) & RMAP_PAGE_DIRTY);
+    world_fini(&w);
+}
+
 /* page 7 cached: clean with mappings, dirty with entries alone, both with one of each; the slot follows, its content
  * too */
 RMAP_TEST(migrate, the_place_in_the_swap_cache_goes_over)
