@@ -5,7 +5,7 @@
 usage: mutate.py list [--why]            the mutations
        mutate.py check                   does each still apply, in exactly one place?
        mutate.py apply NAME TREE         break the copy of the project in TREE (not this one)
-       mutate.py run [NAME...] [--jobs N] [--all] [--record] [--scratch DIR]
+       mutate.py run [NAME...] [--jobs N] [--quick S] [--all] [--record] [--scratch DIR]
 
 run copies the project to DIR (build/mutation), builds it as tests/run's first build (gcc, assertions on; with the plain
 runner, one process for a file of tests), and sees that every test passes. Then for each mutation, or for those named: change
@@ -14,7 +14,7 @@ and twenty times its usual time), change it back. Those tests come first that ar
 of the same file, at the time of the last --record (killed.txt); then tests named like the file, then the quick ones.
 
 --jobs N    so many copies and builds at once (2)     --all     do not stop at the first: which tests see the mutation?
---record    write killed.txt anew
+--record    write killed.txt anew                     --quick S   a first look: without the tests that took S seconds or more
 
 Status 0: 95 % are killed, and no survivor is unexplained. 1: otherwise, or a mutation is stale or does not compile.
 2: misuse, or the unmutated build fails.
@@ -48,14 +48,14 @@ def last_killers():
     return {row[0]: row[1] for row in rows if len(row) > 1}
 
 
-def order(m, listed, killers, tests):
-    """The tests' names, the most promising first."""
+def order(m, listed, killers, tests, limit):
+    """The tests' names, the most promising first; only those that take less than `limit` seconds."""
     beside = [killers[o.name] for o in listed if o.file == m.file and o.name in killers]
     stem = pathlib.Path(m.file).stem
     quick = sorted(tests, key=lambda t: tests[t].seconds)
     alike = [t for t in quick if set(t.split('_')) & set(stem.split('_')) - COMMON]
     chosen = [killers[m.name]] if m.name in killers else []
-    return [t for t in dict.fromkeys(chosen + beside + alike + quick) if t in tests]
+    return [t for t in dict.fromkeys(chosen + beside + alike + quick) if t in tests and tests[t].seconds < limit]
 
 
 class Outcome:
@@ -174,7 +174,7 @@ def run(args, listed):
         tree.setup(OPTIONS)
     baseline(trees[0], args.jobs, scratch / 'passed.json')
     print(f'unmutated: {len(trees[0].tests)} tests pass, {time.monotonic() - began:.0f} s with the build', flush=True)
-    plan = {m.name: order(m, listed, killers, trees[0].tests) for m in chosen}
+    plan = {m.name: order(m, listed, killers, trees[0].tests, args.quick) for m in chosen}
     seconds = {name: test.seconds for name, test in trees[0].tests.items()}
     todo, done, lock = queue.Queue(), {}, threading.Lock()
     for m in chosen:
@@ -226,6 +226,7 @@ def arguments():
     many = sub.add_parser('run')
     many.add_argument('names', nargs='*')
     many.add_argument('--jobs', type=int, default=2, choices=range(1, 65), metavar='N')
+    many.add_argument('--quick', type=float, default=float('inf'), metavar='S')
     many.add_argument('--all', action='store_true')
     many.add_argument('--record', action='store_true')
     many.add_argument('--scratch', default=str(ROOT / 'build' / 'mutation'))

@@ -564,11 +564,15 @@ RMAP_TEST(migrate, the_verb_locks_the_pages_if_asked_to)
     }
     AS_ANOTHER_THREAD(rmap_page_lock(page[33]));
     AS_ANOTHER_THREAD(rmap_page_lock(page[67]));
+    AS_ANOTHER_THREAD(rmap_page_lock(target[0])); /* its page is waited for, it is not */
+    AS_ANOTHER_THREAD(rmap_page_lock(target[40]));
     CHECK_OK(rmap_migrate(w.r, page, target, N, RMAP_LOCK_PAGES, res));
     rmap_page_unlock(w.r, page[33]);
     rmap_page_unlock(w.r, page[67]);
+    rmap_page_unlock(w.r, target[0]);
+    rmap_page_unlock(w.r, target[40]);
     for (unsigned i = 0; i < N; i++) {
-        const bool busy = i == 33 || i == 67;
+        const bool busy = i == 0 || i == 33 || i == 40 || i == 67;
         CHECK_EQ(res[i].outcome, busy ? RMAP_INCOMPLETE : RMAP_DONE);
         CHECK_EQ(res[i].reason, busy ? RMAP_REASON_BUSY : RMAP_REASON_NONE);
         CHECK(world_page(p, 500 + i) == (busy ? page[i] : target[i]));
