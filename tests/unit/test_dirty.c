@@ -37,20 +37,23 @@ RMAP_TEST(dirty, INV_7_write_protect_collects_dirty_and_keeps_reading_translatio
     world_fini(&w);
 }
 
-/* D3. page 7: dirty goes from the entry to the flag when it is unmapped or zapped under another mapping */
+/* D3. page 7: dirty goes from the entry to the flag when it is unmapped, or zapped or moved (by a copy) under another
+ * mapping */
 RMAP_TEST(dirty, D3_dirty_reaches_the_page_whichever_way_the_entry_goes)
 {
-    for (unsigned way = 0; way < 2; way++) {
+    for (unsigned way = 0; way < 3; way++) {
         struct world w;
         world_init(&w, NULL);
         struct world_space *p = world_space(&w);
         world_write(p, 7, 1);
         struct rmap_page *page = world_page(p, 7);
         rmap_page_get(page);
+        if (way) world_fork(p);
         rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
         CHECK(world_attr(p, 7, RMAP_ATTR_DIRTY));
-        if (way) world_zap(p, 7, 1);
-        else world_unmap(&w, page, 0);
+        if (way == 0) world_unmap(&w, page, 0);
+        if (way == 1) world_zap(p, 7, 1);
+        if (way == 2) CHECK_EQ(world_move(p, 7, 600, 1).copied, 1);
         CHECK(rmap_page_flags(page) & RMAP_PAGE_DIRTY);
         rmap_page_put(w.r, page);
         world_check(&w);

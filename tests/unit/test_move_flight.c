@@ -216,3 +216,31 @@ RMAP_TEST(move_flight, E2_a_pinned_page_that_is_shared_stops_the_move)
     check_mixed(&w, p, 0);
     world_fini(&w);
 }
+
+static struct rmap_page *pinned_late;
+
+/* Somebody pins it when all that could be refused has been asked for, and a frame for the copy is. */
+static void pin_late(struct world *w)
+{
+    struct rmap_page *page = pinned_late;
+    pinned_late = NULL;
+    if (page) AS_ANOTHER_THREAD(CHECK_OK(rmap_page_pin(w->r, page)));
+}
+
+/* 14, shared, is pinned while the move is under way: no copy replaces it, and what has moved before it goes back. */
+RMAP_TEST(move_flight, E2_B7_a_shared_page_that_is_pinned_meanwhile_stops_the_move)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = mixed(&w);
+    struct rmap_page *page = world_page(p, 14);
+    pinned_late = page;
+    w.on_frame = pin_late;
+    CHECK_ERR(rmap_move(&p->m, 0, 2000, 1000, NULL), RMAP_ERR_BUSY);
+    w.on_frame = NULL;
+    CHECK(pinned_late == NULL);
+    CHECK(world_page(p, 14) == page);
+    rmap_page_unpin(w.r, page);
+    check_mixed(&w, p, 0);
+    world_fini(&w);
+}
