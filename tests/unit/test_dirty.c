@@ -90,6 +90,26 @@ static void apply(struct world *w, struct world_space *p, struct rmap_page *page
     }
 }
 
+/* page 7, writable and clean; the hardware sets dirty between write_protect's look and its exchange: the page is dirty, at once */
+RMAP_TEST(dirty, INV_7_write_protect_collects_what_comes_before_its_exchange)
+{
+    struct world w;
+    world_init(&w, &(struct world_options){.no_slots = true});
+    struct world_space *p = world_space(&w);
+    world_write(p, 7, 1);
+    struct rmap_page *page = world_page(p, 7);
+    world_set_entry(p, 7, rmap_pte_set(p->mmu.ops->format, world_entry(p, 7), RMAP_ATTR_DIRTY, false));
+    rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
+    p->hardware_vpn = 7;
+    p->hardware_attrs = ATTR(DIRTY);
+    p->hardware_wait = 0; /* with the first look */
+    CHECK_EQ(world_protect(&w, page).outcome, RMAP_DONE);
+    CHECK(p->hardware_did);
+    CHECK(rmap_page_flags(page) & RMAP_PAGE_DIRTY);
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* page 7 of P, written and cleaned; `wait` accesses to its entry later the hardware sets accessed and dirty */
 RMAP_TEST(dirty, INV_7_no_accessed_or_dirty_bit_is_lost_between_look_and_exchange)
 {
