@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file unit/test_device_short.c  A file device on a system that transfers little at a time and is interrupted. The
- * program's own pwritev and preadv stand before the C library's.
+ * program's own pwritev, preadv and open stand before the C library's.
  */
 #include "unit/device_pages.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -14,12 +16,18 @@
 static size_t most;          /* bytes that one call transfers; 0: all */
 static unsigned interrupted; /* of this many calls, all but one end with EINTR */
 static unsigned calls;
+static int refusal; /* errno of every call; 0: none */
+static bool nameless_fails;
 
 static ssize_t transfer(long number, int fd, const struct iovec *iov, int n, off_t offset)
 {
     struct iovec part[64];
     size_t left = most ? most : SIZE_MAX;
     int k = 0;
+    if (refusal) {
+        errno = refusal;
+        return -1;
+    }
     if (interrupted && ++calls % interrupted) {
         errno = EINTR;
         return -1;
@@ -38,6 +46,16 @@ ssize_t pwritev(int fd, const struct iovec *iov, int n, off_t offset)
 ssize_t preadv(int fd, const struct iovec *iov, int n, off_t offset)
 {
     return transfer(SYS_preadv, fd, iov, n, offset);
+}
+
+/* The library's open, by the name that it has where offsets are 64 bits wide. */
+int open64(const char *path, int flags, ...)
+{
+    if (nameless_fails && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
 }
 
 /* 100 neighbours by 1,000, 5,000 and 12,288 bytes at a time, every call but each third interrupted. */
@@ -77,4 +95,58 @@ RMAP_TEST(device_short, the_end_of_the_file_is_found_all_the_same)
     CHECK_ERR(io[4].error, RMAP_ERR_IO_READ);
     check_noise(3);
     rmap_device_destroy(d);
+}
+
+/* C5. No room now is NOMEM: no fault of the slot; anything else is IO_WRITE. Reads know no such difference. */
+RMAP_TEST(device_short, a_full_disk_is_no_fault_of_the_slot)
+{
+    static const struct {
+        int refusal, want;
+    } cases[] = {{ENOSPC, RMAP_ERR_NOMEM}, {EDQUOT, RMAP_ERR_NOMEM}, {ENOMEM, RMAP_ERR_NOMEM},
+                 {EAGAIN, RMAP_ERR_NOMEM}, {EIO, RMAP_ERR_IO_WRITE}, {EFBIG, RMAP_ERR_IO_WRITE}};
+    struct rmap_device *d = NULL;
+    CHECK_OK(rmap_device_temp_create(NULL, NULL, 10, SHIFT, &d));
+    most = 0;
+    interrupted = 0;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        refusal = 0;
+        write_slots(d, 0, 1, 3);
+        check_all(3, RMAP_OK);
+        refusal = cases[i].refusal;
+        read_slots(d, 0, 1, 3);
+        check_all(3, RMAP_ERR_IO_READ);
+        write_slots(d, 0, 1, 3);
+        check_all(3, cases[i].want);
+    }
+    refusal = 0;
+    rmap_device_destroy(d);
+}
+
+static unsigned names_in(const char *directory)
+{
+    unsigned n = 0;
+    DIR *dir = opendir(directory);
+    CHECK(dir != NULL);
+    for (const struct dirent *e; (e = readdir(dir));) n += e->d_name[0] != '.';
+    closedir(dir);
+    return n;
+}
+
+/* On a file system without nameless files a file is made and loses its name at once. */
+RMAP_TEST(device_short, a_temporary_file_has_no_name_whatever_the_file_system_can)
+{
+    char directory[] = "/tmp/objrmap-test-XXXXXX";
+    CHECK(mkdtemp(directory) != NULL);
+    struct rmap_device *d = NULL;
+    nameless_fails = true;
+    const int rc = rmap_device_temp_create(NULL, directory, 10, SHIFT, &d);
+    nameless_fails = false;
+    CHECK_OK(rc);
+    CHECK_EQ(names_in(directory), 0);
+    write_slots(d, 0, 1, 3);
+    check_all(3, RMAP_OK);
+    read_slots(d, 0, 1, 3);
+    check_noise(3);
+    rmap_device_destroy(d);
+    CHECK_EQ(rmdir(directory), 0);
 }

@@ -385,3 +385,25 @@ RMAP_TEST(instance, stats_count_what_forks_and_moves_did)
     world_check(&w);
     world_fini(&w);
 }
+
+/* P, which wrote 7, has gone; C and D map it: its node is passed, and no space is looked into there. */
+RMAP_TEST(instance, stats_tell_nodes_from_spaces)
+{
+    struct world w;
+    world_init(&w, NULL);
+    struct world_space *p = world_space(&w), *c;
+    world_write(p, 7, 70);
+    c = world_fork(p);
+    world_fork(p);
+    world_exit(p);
+    const struct rmap_stats before = world_stats(&w);
+    struct rmap_result res = world_look(&w, world_page(c, 7));
+    CHECK(res.visits == 2 && res.nodes == 3 && res.hits == 2 && !res.tightened);
+    const struct rmap_stats st = world_stats(&w);
+    const unsigned two = rmap_mapper_class(2);
+    CHECK_EQ(st.walk[RMAP_WALK_LOOK][two].walks - before.walk[RMAP_WALK_LOOK][two].walks, 1);
+    CHECK_EQ(st.walk[RMAP_WALK_LOOK][two].visits - before.walk[RMAP_WALK_LOOK][two].visits, 2);
+    CHECK_EQ(st.walk[RMAP_WALK_LOOK][two].nodes - before.walk[RMAP_WALK_LOOK][two].nodes, 3);
+    CHECK_EQ(st.walk[RMAP_WALK_LOOK][two].hits - before.walk[RMAP_WALK_LOOK][two].hits, 2);
+    world_fini(&w);
+}

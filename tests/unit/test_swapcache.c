@@ -310,3 +310,17 @@ RMAP_TEST(swapcache, a_bad_slot_is_not_taken_away)
     release(&w, page);
     world_end(&w);
 }
+
+/* A mapped page with a clean copy, no entries: the map is in use. */
+RMAP_TEST(swapcache, H2_a_map_that_caches_a_page_cannot_be_destroyed)
+{
+    world_begin(&w, 10);
+    struct rmap_page *page = mapped_page(&w, 5, 1);
+    CHECK_OK(rmap_swap_cache_add(w.s, page));
+    CHECK_EQ(stats_of(&w).entries, 0);
+    CHECK_ERR(rmap_swap_destroy(w.s), RMAP_ERR_BUSY);
+    CHECK_OK(rmap_swap_cache_del(w.s, page));
+    unmap(&w, page);
+    release(&w, page);
+    world_end(&w);
+}

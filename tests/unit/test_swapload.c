@@ -118,6 +118,27 @@ RMAP_TEST(swapload, a_slot_that_was_never_written_cannot_be_loaded)
     world_end(&w);
 }
 
+/* Whatever was noted of the frame before: the page is as the device has it, and need not be written. */
+RMAP_TEST(swapload, a_loaded_page_is_clean)
+{
+    world_begin(&w, 10);
+    rmap_swp_t entry = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = new_page(&w);
+    int result;
+    rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
+    CHECK_OK(rmap_swap_cache_load(w.s, entry, page));
+    CHECK(!(flags_of(page) & RMAP_PAGE_DIRTY));
+    const uint64_t writes = stats_of(&w).writes;
+    CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
+    CHECK_OK(result);
+    CHECK_EQ(stats_of(&w).writes, writes);
+    CHECK(holds(&w, page, 1));
+    CHECK_OK(rmap_swap_cache_del(w.s, page));
+    release(&w, page);
+    w.ops->put(w.s, entry, 1);
+    world_end(&w);
+}
+
 RMAP_TEST(swapload, load_wants_a_new_page)
 {
     world_begin(&w, 10);

@@ -39,6 +39,30 @@ static struct world_space *pair(struct world *w, struct world_space **c)
 
 /* ---- finding ---- */
 
+/* P: 0 and 99 shared → 1000: [0,100) +1000. Then 15 → 5000: [15,16) +4985, inside the first. Ranges end where they say. */
+RMAP_TEST(track, a_record_inside_another_ends_where_it_ends)
+{
+    struct world w;
+    tracking(&w);
+    struct world_space *p = world_space(&w);
+    world_write(p, 0, 1);
+    world_write(p, 99, 2);
+    world_fork(p);
+    CHECK_EQ(world_move(p, 0, 1000, 100).tracked, 2);
+    world_write(p, 15, 3);
+    world_fork(p);
+    CHECK_EQ(world_move(p, 15, 5000, 1).tracked, 1);
+    CHECK_EQ(records(p), 2);
+    for (rmap_vpn_t index = 14; index < 17; index++) {
+        CHECK(may(p, index, index + 1000));
+        CHECK_EQ(may(p, index, index + 4985), index == 15);
+    }
+    CHECK(may(p, 99, 1099));
+    CHECK(!may(p, 100, 1100));
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* P: 700=7, C: 7 */
 RMAP_TEST(track, S12_B16_a_moved_page_stays_shared_and_every_verb_finds_it_at_both_places)
 {
