@@ -333,6 +333,62 @@ RMAP_TEST(pager_threads, what_a_space_counted_is_not_missing_while_it_goes)
     world_fini(&w);
 }
 
+static struct rmap_mmu_provider inner;
+static struct rmap_mmu_client client;
+static int late, late_lock;
+
+static int note_client(void *ctx, const struct rmap_mmu_client *c, struct rmap_mmu *out)
+{
+    client = *c;
+    return inner.create(ctx, c, out);
+}
+static void fault_late(void *ctx, struct rmap_mmu *mmu)
+{
+    struct rmap_space *s = client.ctx;
+    late = client.fault(s, 0, RMAP_READ);
+    late_lock = pthread_rwlock_trywrlock(&s->lock);
+    if (!late_lock) pthread_rwlock_unlock(&s->lock);
+    inner.destroy(ctx, mmu);
+}
+
+/* The MMU of S, about to be destroyed, asks for one page more: there is no space any more, and no lock of it is kept. */
+RMAP_TEST(pager_threads, a_fault_in_a_space_that_is_gone_finds_nothing_and_keeps_nothing)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *s;
+    inner = w.p->provider;
+    w.p->provider.create = note_client;
+    CHECK_OK(rmap_space_create(w.p, &s));
+    map_at(s, 0, 2, RW);
+    put(s, 0, 1);
+    w.p->provider.destroy = fault_late;
+    CHECK_OK(rmap_space_destroy(s));
+    w.p->provider = inner;
+    CHECK_ERR(late, RMAP_ERR_DEAD);
+    CHECK_EQ(late_lock, 0);
+    world_fini(&w);
+}
+
+/* Inside a call of A, one of B (whose memory A's device may be); inside that, none of A: it could wait for the first. */
+RMAP_TEST(pager_threads, a_call_inside_a_call_is_refused_also_with_another_pagers_between)
+{
+    static struct world b;
+    struct rmap__call first, second;
+    struct rmap_pager_stats st;
+    world_init(&w, 32, 0, 0);
+    world_init(&b, 32, 0, 0);
+    CHECK_OK(rmap__call_begin(&first, w.p));
+    CHECK_OK(rmap__call_begin(&second, b.p));
+    CHECK_ERR(rmap_pager_get_stats(b.p, &st), RMAP_ERR_BUSY);
+    CHECK_ERR(rmap_pager_get_stats(w.p, &st), RMAP_ERR_BUSY);
+    rmap__call_end(&second);
+    CHECK_OK(rmap_pager_get_stats(b.p, &st));
+    rmap__call_end(&first);
+    CHECK_OK(rmap_pager_get_stats(w.p, &st));
+    world_fini(&b);
+    world_fini(&w);
+}
+
 /* ---- against each other ---- */
 
 #ifdef RMAP_DEBUG
