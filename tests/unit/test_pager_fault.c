@@ -299,3 +299,38 @@ RMAP_TEST(pager_fault, faults_outside_say_absent_or_range)
     CHECK_EQ(stats(&w).frames_used, 1);
     world_fini(&w);
 }
+
+/* S: page 7 shared with C, hidden by the embedder through the core. The fault that needs it brings it back, read-only. */
+RMAP_TEST(pager_fault, D10_an_entry_that_was_hidden_comes_back_read_only)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *s = space_new(&w), *c;
+    map_at(s, 7, 1, RW);
+    put(s, 7, 70);
+    c = space_fork(&w, s);
+    CHECK_OK(rmap_protect(rmap_space_member(s), 7, 1, RMAP_PROTECT_NO_ACCESS));
+    CHECK_EQ(get(s, 7), 70);
+    const rmap_pte_t e = rmap_radix_peek(&rmap_space_member(s)->mmu, 7);
+    CHECK_EQ(rmap_pte_kind(&rmap_pte_format_soft, e), RMAP_PTE_PRESENT);
+    CHECK(!rmap_pte_get(&rmap_pte_format_soft, e, RMAP_ATTR_WRITE));
+    world_verify(&w);
+    put(s, 7, 71);
+    CHECK_EQ(get(c, 7), 70);
+    world_fini(&w);
+}
+
+/* S: page 7 may be read, 8 read and executed, 9 read and written. All that a fault asks for must be allowed, not some of it. */
+RMAP_TEST(pager_fault, all_of_the_access_must_be_allowed)
+{
+    static const unsigned prot[] = {RMAP_READ, RMAP_READ | RMAP_EXEC, RMAP_READ | RMAP_WRITE};
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    for (unsigned i = 0; i < 3; i++) {
+        map_at(s, 7 + i, 1, prot[i]);
+        for (unsigned access = 1; access < 8; access++) {
+            int rc = rmap_space_fault(s, 7 + i, access);
+            CHECK_ERR(rc, access & ~prot[i] ? RMAP_ERR_ACCESS : RMAP_OK);
+        }
+    }
+    world_fini(&w);
+}
