@@ -255,18 +255,21 @@ RMAP_TEST(pager_poison, a_write_fault_follows_a_page_that_left_its_failing_frame
 static struct {
     bool tried;
     rmap_pfn_t pfn;
+    rmap_pfn_t other; /* fails instead of the frame in hand, and who maps it refuses to let it go; 0: none */
     int rc;
 } in_hand;
 
-static void *lose_frame_in_hand(void *arg)
+static void *lose_frame(void *arg)
 {
+    unsigned told = 0;
     (void)arg;
-    in_hand.rc = rmap_pager_poison(w.p, in_hand.pfn, NULL, NULL);
+    in_hand.rc = in_hand.other ? rmap_pager_poison(w.p, in_hand.other, refuse, &told)
+                               : rmap_pager_poison(w.p, in_hand.pfn, NULL, NULL);
     return NULL;
 }
 
-/* Once there is a frame that is used and nobody's page, it fails: another thread says so. */
-static void lose_what_is_in_hand(void *mmu, struct rmap_mmu_run *run)
+/* Once there is a frame that is used and nobody's page, a frame fails: another thread says so. */
+static void lose_with_one_in_hand(void *mmu, struct rmap_mmu_run *run)
 {
     own_ops->run_unlock(mmu, run);
     for (rmap_pfn_t pfn = 1; pfn < 32 && !in_hand.tried; pfn++) { /* 0 is the zero frame */
@@ -275,7 +278,7 @@ static void lose_what_is_in_hand(void *mmu, struct rmap_mmu_run *run)
         if (!page->refcount || rmap_page_is_anon(page)) continue;
         in_hand.tried = true;
         in_hand.pfn = pfn;
-        CHECK_EQ(pthread_create(&thread, NULL, lose_frame_in_hand, NULL), 0);
+        CHECK_EQ(pthread_create(&thread, NULL, lose_frame, NULL), 0);
         pthread_join(thread, NULL);
     }
 }
@@ -290,8 +293,9 @@ RMAP_TEST(pager_poison, a_frame_in_a_faults_hand_is_not_taken_for_a_page)
     struct rmap_member *m = rmap_space_member(s);
     own_ops = m->mmu.ops;
     struct rmap_mmu_ops ops = *own_ops;
-    ops.run_unlock = lose_what_is_in_hand;
+    ops.run_unlock = lose_with_one_in_hand;
     in_hand.tried = false;
+    in_hand.other = 0;
     m->mmu.ops = &ops;
     int rc = rmap_space_fault(s, 8, RMAP_WRITE);
     m->mmu.ops = own_ops;
@@ -304,5 +308,30 @@ RMAP_TEST(pager_poison, a_frame_in_a_faults_hand_is_not_taken_for_a_page)
     CHECK_OK(rmap_pager_poison(w.p, in_hand.pfn, NULL, NULL));
     check_lost(s, 8);
     CHECK_EQ(get(s, 7), 70);
+    world_fini(&w);
+}
+
+/* Page 7 of P and C; C writes it. The page's frame fails when the one for the copy is in hand: no copy of it is made. */
+RMAP_TEST(pager_poison, lost_contents_are_not_copied_into_a_frame_in_hand)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *p = space_new(&w);
+    map_at(p, 7, 1, RW);
+    put(p, 7, 70);
+    struct rmap_space *c = space_fork(&w, p);
+    struct rmap_member *m = rmap_space_member(c);
+    own_ops = m->mmu.ops;
+    struct rmap_mmu_ops ops = *own_ops;
+    ops.run_unlock = lose_with_one_in_hand;
+    in_hand.tried = false;
+    in_hand.other = pfn_at(p, 7);
+    m->mmu.ops = &ops;
+    int rc = rmap_space_fault(c, 7, RMAP_WRITE);
+    m->mmu.ops = own_ops;
+    CHECK(in_hand.tried);
+    CHECK_ERR(in_hand.rc, RMAP_ERR_BUSY);
+    CHECK_ERR(rc, RMAP_ERR_POISON);
+    CHECK_EQ(stats(&w).cow_copies, 0);
+    CHECK_EQ(stats(&w).frames_used, 2); /* the zero frame, the lost page */
     world_fini(&w);
 }
