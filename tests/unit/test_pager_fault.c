@@ -334,3 +334,60 @@ RMAP_TEST(pager_fault, all_of_the_access_must_be_allowed)
     }
     world_fini(&w);
 }
+
+/* Page 7 of P and C; P's entry is dirty, the page's flag clear. P writes, and gets a copy: what the entry knew stays known. */
+RMAP_TEST(pager_fault, INV_7_dirty_of_an_entry_that_a_copy_replaces_goes_to_the_old_page)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *p = space_new(&w), *c;
+    map_at(p, 7, 1, RW);
+    put(p, 7, 70);
+    c = space_fork(&w, p);
+    struct rmap_page *page = page_at(&w, p, 7);
+    CHECK(rmap_pte_get(&rmap_pte_format_soft, entry(p, 7), RMAP_ATTR_DIRTY));
+    rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
+    put(p, 7, 71);
+    CHECK(page_at(&w, p, 7) != page);
+    CHECK(page_at(&w, c, 7) == page);
+    CHECK(rmap_page_flags(page) & RMAP_PAGE_DIRTY);
+    world_fini(&w);
+}
+
+static struct rmap_space *flushing;
+static unsigned flushes;
+static bool shown_early; /* something stood there while the old translation could still be used */
+
+static void look_at_flush(void *mmu, const struct rmap_flush_range *ranges, size_t n)
+{
+    (void)mmu, (void)n;
+    flushes++;
+    shown_early |= entry(flushing, ranges[0].first) != 0;
+}
+
+/* A page of P's own replaces the zero page at 7, and then, shared with C, a copy: the place is empty while that is flushed. */
+RMAP_TEST(pager_fault, INV_6_a_copy_appears_after_the_flush_of_what_it_replaces)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *p = space_new(&w);
+    map_at(p, 7, 1, RW);
+    struct rmap_member *m = rmap_space_member(p);
+    const struct rmap_mmu_ops *own = m->mmu.ops;
+    struct rmap_mmu_ops ops = *own;
+    ops.caps &= ~(unsigned)RMAP_MMU_NO_TLB;
+    ops.flush = look_at_flush;
+    flushing = p;
+    flushes = 0;
+    shown_early = false;
+    CHECK_EQ(get(p, 7), 0);
+    m->mmu.ops = &ops;
+    put(p, 7, 70);
+    m->mmu.ops = own;
+    CHECK_EQ(flushes, 1);
+    space_fork(&w, p);
+    m->mmu.ops = &ops;
+    put(p, 7, 71);
+    m->mmu.ops = own;
+    CHECK_EQ(flushes, 2);
+    CHECK(!shown_early);
+    world_fini(&w);
+}
