@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_pager_swap.c  Pages that go to swap and come back: who finds, shares and owns them then. */
+#include "support/other_thread.h"
 #include "unit/pager_world.h"
 
 static struct world w;
@@ -341,3 +342,62 @@ RMAP_TEST(pager_swap, A12_a_space_ends_while_its_pages_are_in_the_swap_cache)
     for (rmap_vpn_t v = 0; v < 4; v++) CHECK_EQ(page_at(&w, p, v)->swap, 0);
     world_fini(&w);
 }
+
+#ifdef RMAP_DEBUG
+
+static struct rmap_page *cached; /* NULL: nothing happens any more */
+static rmap_swp_t other_slot;
+
+static void another_slot(struct rmap_page *page)
+{
+    struct rmap_swap *swap = rmap_pager_swap(w.p);
+    CHECK(rmap_page_try_lock(page));
+    CHECK_OK(rmap_swap_cache_del(swap, page));
+    CHECK_OK(rmap_swap_cache_add(swap, page));
+    other_slot = page->swap;
+    CHECK_OK(rmap_swap_get_ops()->dup(swap, other_slot, 1));
+    rmap_page_unlock(w.r, page);
+}
+
+/* When the fault has found the cached page (a third reference), and before it has its lock: that gets another slot. */
+static void give_another_slot(void)
+{
+    struct rmap_page *page = cached;
+    if (!page || page->refcount < 3) return;
+    cached = NULL;
+    AS_ANOTHER_THREAD(another_slot(page));
+}
+
+/* C1. S: 7 on swap, the page still cached, clean; its slot is another one when the fault that found it has the lock */
+RMAP_TEST(pager_swap, C1_a_page_that_has_another_slot_by_now_is_not_taken_for_the_entrys)
+{
+    world_init(&w, 32, 10, 0);
+    struct rmap_space *s = space_new(&w);
+    struct rmap_swap *swap = rmap_pager_swap(w.p);
+    map_at(s, 7, 1, RW);
+    put(s, 7, 70);
+    struct rmap_page *page = page_at(&w, s, 7);
+    struct rmap_result res;
+    int written;
+    rmap_page_get(page);
+    rmap_page_lock(page);
+    CHECK_OK(rmap_swap_cache_add(swap, page));
+    CHECK_OK(rmap_unmap(w.r, &page, 1, 0, &res));
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    CHECK_OK(rmap_swap_write(swap, &page, 1, &written));
+    CHECK_OK(written);
+    rmap_page_unlock(w.r, page);
+    cached = page;
+    rmap__rank_set_hook(give_another_slot);
+    int rc = rmap_space_fault(s, 7, RMAP_READ);
+    rmap__rank_set_hook(NULL);
+    CHECK(cached == NULL);
+    CHECK_OK(rc);
+    CHECK_EQ(get(s, 7), 70);
+    CHECK(page_at(&w, s, 7) != page);
+    rmap_swap_get_ops()->put(swap, other_slot, 1);
+    rmap_page_put(w.r, page);
+    world_fini(&w);
+}
+
+#endif
