@@ -20,6 +20,17 @@ broken(struct rmap_verify_report *report, const char *what, const char *format, 
     return RMAP_ERR_VERIFY;
 }
 
+static uint64_t count_free_clusters(const struct rmap__frames *fs)
+{
+    uint64_t found = 0;
+    for (rmap_pfn_t pfn = 0; pfn + RMAP__CLUSTER <= fs->total; pfn += RMAP__CLUSTER) {
+        unsigned n = 0;
+        while (n < RMAP__CLUSTER && rmap__frame_is_free(fs, pfn + n)) n++;
+        found += n == RMAP__CLUSTER;
+    }
+    return found;
+}
+
 static int verify_frames(struct rmap_pager *p, struct rmap_verify_report *report)
 {
     const struct rmap__frames *fs = &p->frames;
@@ -54,6 +65,10 @@ static int verify_frames(struct rmap_pager *p, struct rmap_verify_report *report
                       "%" PRIu64 " used, %" PRIu64 " free, %" PRIu64 " lost of %" PRIu64 ", %" PRIu64
                       " listed, peak %" PRIu64,
                       used, fs->free, lost, fs->total, listed, fs->used_peak);
+    const uint64_t clusters = count_free_clusters(fs);
+    if (clusters != fs->free_clusters)
+        return broken(report, "frames", "%" PRIu64 " clusters are wholly free, counted %" PRIu64, clusters,
+                      fs->free_clusters);
     return 0;
 }
 

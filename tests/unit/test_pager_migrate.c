@@ -273,3 +273,19 @@ RMAP_TEST(pager_migrate, spaces_work_while_others_migrate_their_pages)
     }
     world_fini(&w);
 }
+
+/* 64 frames, [16,32) shut: whoever asks for one of them by number gets another, while there is another. */
+RMAP_TEST(pager_migrate, frames_that_are_being_emptied_are_not_handed_out)
+{
+    struct rmap_page *held[63];
+    world_init(&w, 64, 0, 0);
+    rmap__frames_shut(w.p, 16, 32);
+    for (unsigned i = 0; i < 63; i++) { /* one of 64 is the zero frame */
+        CHECK_OK(rmap_page_alloc(w.r, i % 2 ? 31 : 16, &held[i]));
+        const rmap_pfn_t pfn = rmap_page_pfn(w.r, held[i]);
+        CHECK_EQ(pfn >= 16 && pfn < 32, i >= 63 - 16);
+    }
+    rmap__frames_shut(w.p, 0, 0);
+    for (unsigned i = 0; i < 63; i++) rmap_page_put(w.r, held[i]);
+    world_fini(&w);
+}
