@@ -289,3 +289,21 @@ RMAP_TEST(pager_migrate, frames_that_are_being_emptied_are_not_handed_out)
     for (unsigned i = 0; i < 63; i++) rmap_page_put(w.r, held[i]);
     world_fini(&w);
 }
+
+/* Pages 0 … 9, the oldest first; 0's frame is emptied. It is the oldest page still, at its new frame. */
+RMAP_TEST(pager_migrate, a_page_is_as_old_at_its_new_frame_as_it_was)
+{
+    world_init(&w, 64, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    struct rmap_page *oldest;
+    map_at(s, 0, 10, RW);
+    fill(s, 0, 10, 0);
+    struct rmap_page *before = page_at(&w, s, 0);
+    CHECK_EQ(rmap_pager_vacate(w.p, rmap_page_pfn(w.r, before), 1), 1);
+    CHECK(page_at(&w, s, 0) != before);
+    CHECK_EQ(rmap__list_isolate(w.p, RMAP__LIST_ACTIVE, &oldest, 1), 1);
+    CHECK(oldest == page_at(&w, s, 0));
+    rmap__list_put(w.p, oldest, RMAP__LIST_ACTIVE);
+    rmap_page_put(w.r, oldest);
+    world_fini(&w);
+}

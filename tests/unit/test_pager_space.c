@@ -41,6 +41,9 @@ RMAP_TEST(pager_space, a_fixed_map_replaces_and_noreplace_does_not)
     map_at(s, 10, 10, RW);
     fill(s, 10, 10, 100);
     CHECK_ERR(rmap_space_map(s, &at, 3, RMAP_READ, RMAP_MAP_FIXED | RMAP_MAP_NOREPLACE), RMAP_ERR_EXISTS);
+    for (at = 5; at < 20; at += 14) /* [5,11), [19,25): one page is enough */
+        CHECK_ERR(rmap_space_map(s, &at, 6, RMAP_READ, RMAP_MAP_FIXED | RMAP_MAP_NOREPLACE), RMAP_ERR_EXISTS);
+    at = 13;
     expect(s, 10, 10, 100);
     CHECK_OK(rmap_space_map(s, &at, 3, RMAP_READ, RMAP_MAP_FIXED));
     CHECK_EQ(get(s, 14), 0);

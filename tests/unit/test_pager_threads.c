@@ -303,6 +303,25 @@ RMAP_TEST(pager_threads, a_failed_frame_is_not_used_by_a_fault_that_had_it_in_ha
     world_fini(&w);
 }
 
+/* Played in one thread: A and B have frames in hand; A ends, B finds none. B tries again if A may have made the entry, or if
+ * a frame came back that was not B's own; not if nothing has happened. */
+RMAP_TEST(pager_threads, who_finds_no_frame_tries_again_if_anything_has_happened)
+{
+    world_init(&w, 32, 0, 0);
+    for (unsigned what = 0; what < 4; what++) {
+        struct rmap_page *page;
+        CHECK_OK(rmap_page_alloc(w.r, RMAP_PFN_NONE, &page));
+        rmap__hands_enter(w.p); /* B */
+        if (what == 1) rmap__hands_enter(w.p); /* A */
+        const struct rmap__hands_seen seen = rmap__hands_look(w.p);
+        if (what == 1) rmap__hands_leave(w.p);
+        if (what >= 2) rmap_page_put(w.r, page);
+        CHECK_EQ(rmap__hands_wait(w.p, seen, what == 3), what == 1 || what == 2);
+        if (what < 2) rmap_page_put(w.r, page);
+    }
+    world_fini(&w);
+}
+
 /* ---- a space that goes ---- */
 
 static void *end_space(void *arg)
