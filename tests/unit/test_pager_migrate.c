@@ -307,3 +307,31 @@ RMAP_TEST(pager_migrate, a_page_is_as_old_at_its_new_frame_as_it_was)
     rmap_page_put(w.r, oldest);
     world_fini(&w);
 }
+
+/* 64 frames, [16,32) emptied: afterwards they are to be had like any others. */
+RMAP_TEST(pager_migrate, emptied_frames_are_handed_out_again_afterwards)
+{
+    struct rmap_page *page_16;
+    world_init(&w, 64, 0, 0);
+    CHECK_EQ(rmap_pager_vacate(w.p, 16, 16), 0);
+    CHECK_OK(rmap_page_alloc(w.r, 16, &page_16));
+    CHECK_EQ(rmap_page_pfn(w.r, page_16), 16);
+    rmap_page_put(w.r, page_16);
+    world_fini(&w);
+}
+
+/* The range holds nothing but a pinned page: it stays, and no frame is taken for it. */
+RMAP_TEST(pager_migrate, E2_a_pinned_page_takes_no_frame)
+{
+    struct rmap_page *pinned;
+    world_init(&w, 64, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 0, 1, RW);
+    CHECK_OK(rmap_space_pin(s, 0, &pinned));
+    const uint64_t peak = stats(&w).frames_peak;
+    CHECK_EQ(rmap_pager_vacate(w.p, rmap_page_pfn(w.r, pinned), 1), 0);
+    CHECK(page_at(&w, s, 0) == pinned);
+    CHECK_EQ(stats(&w).frames_peak, peak);
+    rmap_page_unpin(w.r, pinned);
+    world_fini(&w);
+}

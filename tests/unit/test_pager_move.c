@@ -476,3 +476,18 @@ RMAP_TEST(pager_move, B14_a_loop_of_moves_that_forces_copies_is_charged_to_the_m
         world_fini(&w);
     }
 }
+
+/* S: [10,14), the next region at 17, then at 18: four pages more fit in the second case only */
+RMAP_TEST(pager_move, B11_growing_in_place_ends_where_the_next_region_begins)
+{
+    for (rmap_vpn_t next = 17; next < 19; next++) {
+        world_init(&w, 32, 0, 0);
+        struct rmap_space *s = space_new(&w);
+        map_at(s, 10, 4, RW);
+        map_at(s, next, 2, RMAP_READ);
+        rmap_vpn_t to = 0;
+        CHECK_ERR(rmap_space_move(s, 10, 4, 8, 0, &to), next == 18 ? RMAP_OK : RMAP_ERR_NOMEM);
+        CHECK_EQ(space_stats(s).virtual_pages, next == 18 ? 10 : 6);
+        world_fini(&w);
+    }
+}

@@ -2,6 +2,9 @@
 /** @file unit/test_pager_pins.c  E2 in the pager: forks of spaces that map pinned pages, with frames and without; pinning. */
 #include "unit/pager_world.h"
 
+#include <objrmap/migrate.h>
+#include <pager/pager_internal.h>
+
 static struct world w;
 
 static struct rmap_page *pin(struct rmap_space *s, rmap_vpn_t vpn)
@@ -197,5 +200,49 @@ RMAP_TEST(pager_pins, a_pin_outlives_the_mapping_and_the_space)
     CHECK_ERR(rmap_pager_destroy(w.p), RMAP_ERR_BUSY);
     rmap_page_unpin(w.r, page);
     CHECK_EQ(stats(&w).frames_used, 1);
+    world_fini(&w);
+}
+
+static const struct rmap_mmu_ops *pin_ops;
+static struct rmap_space *pinning;
+static unsigned unlocks;
+
+/* After the first look at what is to be pinned the page moves to another frame. */
+static void move_at_first(void *mmu, struct rmap_mmu_run *run)
+{
+    struct rmap_page *page, *target;
+    struct rmap_result res;
+    pin_ops->run_unlock(mmu, run);
+    if (unlocks++) return;
+    page = page_at(&w, pinning, 7);
+    CHECK_OK(rmap_page_alloc(w.r, RMAP_PFN_NONE, &target));
+    CHECK_OK(rmap_migrate(w.r, &page, &target, 1, RMAP_LOCK_PAGES, &res));
+    CHECK_EQ(res.outcome, RMAP_DONE);
+    rmap_page_put(w.r, target);
+}
+
+/* S: 7, whose page changes its frame when it has been found and is not pinned yet: the new one is pinned, and no other */
+RMAP_TEST(pager_pins, E2_a_page_that_moves_before_it_is_pinned_is_followed)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 7, 1, RW);
+    put(s, 7, 70);
+    struct rmap_page *before = page_at(&w, s, 7), *pinned = NULL;
+    pin_ops = s->mmu.ops;
+    struct rmap_mmu_ops ops = *pin_ops;
+    ops.run_unlock = move_at_first;
+    pinning = s;
+    unlocks = 0;
+    s->mmu.ops = &ops;
+    int rc = rmap_space_pin(s, 7, &pinned);
+    s->mmu.ops = pin_ops;
+    CHECK_OK(rc);
+    CHECK(unlocks > 2); /* both looks of the first attempt, and the next */
+    CHECK(pinned != before);
+    CHECK(pinned == page_at(&w, s, 7));
+    CHECK_EQ(rmap_page_pins(pinned), 1);
+    CHECK_EQ(before->refcount, 0);
+    rmap_page_unpin(w.r, pinned);
     world_fini(&w);
 }

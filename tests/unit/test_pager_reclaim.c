@@ -371,3 +371,18 @@ RMAP_TEST(pager_reclaim, C5_no_frame_is_stuck_when_the_device_has_recovered)
     CHECK_EQ(swap_stats(&w).slots_bad, 0);
     world_fini(&w);
 }
+
+/* 256 frames, 200 pages, all accessed. One reclaim ages 64 of them (twice its batch), more than a quarter: the next ages none. */
+RMAP_TEST(pager_reclaim, the_inactive_list_is_a_quarter_of_all)
+{
+    world_init(&w, 256, 300, 0);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 0, 200, RW);
+    fill(s, 0, 200, 0);
+    CHECK_EQ(stats(&w).aged, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQ(rmap_reclaim(w.p, 1), 1);
+        CHECK_EQ(stats(&w).aged, 64);
+    }
+    world_fini(&w);
+}

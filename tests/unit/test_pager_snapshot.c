@@ -3,6 +3,8 @@
 #include "support/prng.h"
 #include "unit/pager_world.h"
 
+#include <pager/pager_internal.h>
+
 static struct world w;
 
 #define PAGES 40
@@ -211,4 +213,39 @@ RMAP_TEST(pager_snapshot, E6_a_fork_and_its_marks_are_an_incremental_checkpoint_
         world_fini(&w);
     }
     CHECK_LE(copied, rounds * PAGES / 2); /* incremental */
+}
+
+static const struct rmap_mmu_ops *plain_ops;
+static struct rmap_space *snapped;
+static unsigned looks, lets_faults_in;
+
+static int find_and_look(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+{
+    looks++;
+    if (!pthread_rwlock_tryrdlock(&snapped->lock)) {
+        lets_faults_in++;
+        pthread_rwlock_unlock(&snapped->lock);
+    }
+    return plain_ops->run_find(mmu, vpn, end, run);
+}
+
+/* Faults share the space lock: a snapshot, from its first table to its last, has it alone. */
+RMAP_TEST(pager_snapshot, E6_no_fault_is_served_meanwhile)
+{
+    world_init(&w, 32, 0, 0);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 0, 4, RW);
+    fill(s, 0, 4, 10);
+    struct rmap_member *m = rmap_space_member(s);
+    plain_ops = m->mmu.ops;
+    struct rmap_mmu_ops ops = *plain_ops;
+    ops.run_find = find_and_look;
+    snapped = s;
+    looks = lets_faults_in = 0;
+    m->mmu.ops = &ops;
+    CHECK_OK(rmap_space_snapshot(s, 0, 4, NULL, NULL));
+    m->mmu.ops = plain_ops;
+    CHECK(looks > 0);
+    CHECK_EQ(lets_faults_in, 0);
+    world_fini(&w);
 }

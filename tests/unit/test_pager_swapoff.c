@@ -2,6 +2,7 @@
 /** @file unit/test_pager_swapoff.c  A swap device is taken away from a pager in use (C4, C13). */
 #include "unit/pager_world.h"
 
+#include <swap/swap_internal.h>
 #include <pager/pager_internal.h>
 #include <pthread.h>
 
@@ -605,3 +606,34 @@ RMAP_TEST(pager_swapoff, a_member_leads_to_its_space)
     CHECK_EQ(rmap__space_hold(w.p, &stranger), NULL);
     world_fini(&w);
 }
+
+#ifdef RMAP_DEBUG
+
+static struct rmap__swap_device *read_device;
+static unsigned lock_calls;
+
+/* Forty locks after the drain has begun the read comes to its end. */
+static void end_read(void)
+{
+    if (read_device->draining && ++lock_calls == 40) read_device->reading--;
+}
+
+/* The device has no slot in use, but one that died is still being read: it is waited for. */
+RMAP_TEST(pager_swapoff, C4_a_read_of_a_dead_slot_is_waited_for)
+{
+    struct rmap_swapoff done;
+    world_init(&w, 32, 10, 0);
+    read_device = &rmap_pager_swap(w.p)->devices[0];
+    read_device->reading++;
+    lock_calls = 0;
+    rmap__rank_set_hook(end_read);
+    int rc = rmap_pager_remove_swap(w.p, &w.device.base, &done);
+    rmap__rank_set_hook(NULL);
+    CHECK_OK(rc);
+    CHECK_LE(40, lock_calls);
+    CHECK(rmap_pager_swap(w.p) == NULL);
+    rmap_device_destroy(&w.device.base);
+    world_fini(&w);
+}
+
+#endif
