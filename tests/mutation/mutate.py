@@ -95,7 +95,7 @@ def try_one(tree, m, names, seconds, every):
 def baseline(tree, jobs, memory):
     """Everything must pass before anything is broken; how long each test takes is remembered. One that passed before, and is
     the same program, is not run again: `memory` is a file that says so."""
-    trouble = tree.make([])
+    trouble = tree.make([], jobs)
     if trouble:
         raise suite.Broken('the unmutated build fails:\n' + trouble)
     passed = json.loads(memory.read_text(encoding='utf-8')) if memory.exists() else {}

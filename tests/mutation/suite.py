@@ -77,9 +77,9 @@ class Tree:
             raise Broken(f"{' '.join(command[:3])} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
         return done.stdout
 
-    def make(self, targets):
+    def make(self, targets, jobs=1):
         """Build. -> None, or what the compiler says."""
-        done = subprocess.run(['ninja', '-C', str(self.build), '-j1', *targets], stdout=subprocess.PIPE,
+        done = subprocess.run(['ninja', '-C', str(self.build), f'-j{jobs}', *targets], stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
         return None if done.returncode == 0 else done.stdout[-3000:]
 
