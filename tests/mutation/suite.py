@@ -13,7 +13,7 @@ import subprocess
 import time
 
 LEFT_OUT = {'.git', 'build', '__pycache__'}
-SUITES = {'unit', 'property', 'fault', 'kit', 'scale', 'oracle', 'replay', 'stress', 'examples'}  # those that run the library
+SUITES = {'unit', 'property', 'fault', 'kit', 'scale', 'oracle', 'replay', 'fuzz', 'stress', 'examples'}  # those that run the library
 OUTPUT_MAX = 1 << 20   # bytes kept of what a test prints: one gone wild prints without end
 MEMORY_MAX = 6 << 30   # of private data
 HANG_SECONDS = 40      # beside twenty times what the test took in the unmutated build
