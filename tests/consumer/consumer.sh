@@ -65,9 +65,11 @@ check "C, all static" build_and_run "$cc" "$c" consumer.c "--cflags --static --l
 if [ -n "$cxx" ]; then
     check "C++, shared" build_and_run "$cxx" "$cxx17" consumer.c "--cflags --libs objrmap" ""
     check "C++, our archive, libc shared" build_and_run "$cxx" "$cxx17" consumer.c "--cflags --static --libs objrmap" "archives"
+    check "C++, all static" build_and_run "$cxx" "$cxx17" consumer.c "--cflags --static --libs objrmap" "-static"
 else
     skip "C++, shared" "no C++ compiler"
     skip "C++, our archive, libc shared" "no C++ compiler"
+    skip "C++, all static" "no C++ compiler"
 fi
 testing="--cflags --libs objrmap-testing" testing_static="--cflags --static --libs objrmap-testing"
 check "conformance kit, C, shared" build_and_run "$cc" "$c" consumer_testing.c "$testing" ""
@@ -75,8 +77,11 @@ check "conformance kit, C, our archives, libc shared" build_and_run "$cc" "$c" c
 check "conformance kit, C, all static" build_and_run "$cc" "$c" consumer_testing.c "$testing_static" "-static"
 if [ -n "$cxx" ]; then
     check "conformance kit, C++, shared" build_and_run "$cxx" "$cxx17" consumer_testing.c "$testing" ""
+    check "conformance kit, C++, our archives, libc shared" \
+        build_and_run "$cxx" "$cxx17" consumer_testing.c "$testing_static" "archives"
 else
     skip "conformance kit, C++, shared" "no C++ compiler"
+    skip "conformance kit, C++, our archives, libc shared" "no C++ compiler"
 fi
 check "a program without the kit does not need it" objrmap_alone_needs_no_kit
 check "no pkg-config file but objrmap-jemalloc.pc names jemalloc" pc_names_no_jemalloc

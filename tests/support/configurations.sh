@@ -27,8 +27,7 @@ configuration()
     local assertions=(--buildtype=debugoptimized -Dwerror=true -Ddebug_level=1)
     local release=(--buildtype=release -Dwerror=true -Ddebug_level=0)
     local sanitizers=(--buildtype=debugoptimized -Ddebug_level=1 -Dtest_runner=plain -Djemalloc=disabled)
-    # The tests of threads. Not pager_host_threads: its atomic additions to projected memory fault inside the sanitizer, with the
-    # sanitizer's locks held.
+    # Not pager_host_threads: see tests/meson.build.
     local threads=(bounded host_threads page_lock pager_threads radix_sleep radix_threads swapthreads)
 
     case $1 in
@@ -68,7 +67,7 @@ configuration()
     tsan)
         title="clang, thread sanitizer: stress and all unit tests that it can run"
         setup=("${sanitizers[@]}" -Db_sanitize=thread -Db_lundef=false)
-        tests=(--suite unit --suite stress)
+        tests=(--setup tsan --suite unit --suite stress)
         ;;
     tsan-threads)
         title="clang, thread sanitizer: stress and the unit tests of threads" folder=build/tsan
@@ -85,6 +84,8 @@ configuration()
     shapes | shapes-clang)
         title="${compilers[0]-gcc}: headers alone, include directions, exported names, a consumer of the installed library"
         setup=("${release[@]}" -Dtest_runner=plain -Dexamples=false)
+        targets=(objrmap:shared_library objrmap:static_library objrmap-testing:shared_library objrmap-testing:static_library
+            objrmap-jemalloc libobjrmap-jemalloc.a)
         tests=(--suite shape)
         ;;
     coverage)
@@ -100,7 +101,7 @@ configuration()
         if [ "$1" = aarch64 ]; then
             title+=", unit tests under qemu-user"
             packages+=(qemu-user-static)
-            tests=(--timeout-multiplier 10 --suite unit)
+            tests=(--setup qemu --suite unit)
         else
             title+=", compiled only"
             tests=(none)
