@@ -32,6 +32,32 @@ RMAP_TEST(frames, frame_sections_are_arithmetic_in_both_directions)
     world_fini(&w);
 }
 
+/* sections at 10-13, 30-33 and 5000-5255; pages 7 and 8 of a space lie in the last one */
+RMAP_TEST(frames, verify_tells_frames_of_several_sections_apart)
+{
+    struct world w;
+    struct rmap_verify_report report;
+    char frame[32];
+    static struct rmap_page low[4], high[4];
+    world_init(&w, NULL);
+    struct world_space *s = world_space(&w);
+    CHECK_OK(rmap_frames_add(w.r, &(struct rmap_frame_section){low, sizeof *low, 10, 4}));
+    CHECK_OK(rmap_frames_add(w.r, &(struct rmap_frame_section){high, sizeof *high, 30, 4}));
+    world_write(s, 7, 1);
+    world_write(s, 8, 2);
+    CHECK_OK(rmap_verify(w.r, NULL));
+    struct rmap_page *page = world_page(s, 8);
+    page->mapcount++;
+    CHECK_ERR(rmap_verify(w.r, &report), RMAP_ERR_VERIFY);
+    page->mapcount--;
+    snprintf(frame, sizeof frame, "frame 0x%" PRIx64 " ", (uint64_t)rmap_page_pfn(w.r, page));
+    if (!strstr(report.text, frame)) TEST_FAIL("\"%s\" does not name %s", report.text, frame);
+    CHECK_OK(rmap_frames_remove(w.r, 10));
+    CHECK_OK(rmap_verify(w.r, NULL));
+    CHECK_OK(rmap_frames_remove(w.r, 30));
+    world_fini(&w);
+}
+
 /* H1. sections at 5000-5255 */
 RMAP_TEST(frames, frame_sections_are_checked_and_refusals_change_nothing)
 {

@@ -370,3 +370,48 @@ RMAP_TEST(pager_space, a_huge_entry_is_reported_and_nothing_is_lost_of_the_books
     CHECK_OK(rmap_space_exec(s));
     world_fini(&w);
 }
+
+/* ---- a fault that comes when its space is no more ---- */
+
+static struct {
+    struct rmap_mmu_provider real;
+    struct rmap_mmu_client client;
+    int late;
+} ending;
+
+static int ending_create(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out)
+{
+    ending.client = *client;
+    return ending.real.create(ctx, client, out);
+}
+static void *late_fault(void *arg)
+{
+    (void)arg;
+    ending.late = ending.client.fault(ending.client.ctx, 10, RMAP_READ);
+    return NULL;
+}
+/* Another thread had faulted on the MMU and comes to the space only now: before destroy() ends the MMU must serve it. */
+static void ending_destroy(void *ctx, struct rmap_mmu *mmu)
+{
+    pthread_t thread;
+    CHECK_EQ(pthread_create(&thread, NULL, late_fault, NULL), 0);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    ending.real.destroy(ctx, mmu);
+}
+
+/* S: 10 written */
+RMAP_TEST(pager_space, a_fault_that_comes_as_its_space_ends_finds_it_dead)
+{
+    world_init(&w, 32, 0, 0);
+    ending.real = w.p->provider;
+    ending.late = 0;
+    w.p->provider.create = ending_create;
+    w.p->provider.destroy = ending_destroy;
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 10, 1, RW);
+    put(s, 10, 1);
+    space_end(&w, s);
+    CHECK_ERR(ending.late, RMAP_ERR_DEAD);
+    w.p->provider = ending.real;
+    world_fini(&w);
+}

@@ -108,6 +108,10 @@ RMAP_TEST(swapentries, a_slot_can_be_given_another_home)
 RMAP_TEST(swapentries, verify_sees_what_is_wrong)
 {
     world_begin(&w, 10);
+    struct faulty_device second;
+    faulty_device_init(&second, 10, SHIFT);
+    CHECK_OK(rmap_swap_add(w.s, &second.base));
+    CHECK_OK(rmap_swap_remove(w.s, &second.base)); /* its number is free again */
     char text[128];
     struct rmap_page *page = swap_in(&w, evict(&w, mapped_page(&w, 5, 1)));
     rmap_swp_t gone = evict(&w, mapped_page(&w, 6, 2));
@@ -129,12 +133,20 @@ RMAP_TEST(swapentries, verify_sees_what_is_wrong)
         WRONG(out->count, 2, "entries"),
         WRONG(chunk->slots[5].index_state, RMAP__SLOT_LIVE, "live and free"),
         WRONG(chunk->slots[5].count, 1, "left in it"),
+        WRONG(chunk->slots[5].cached, 8, "left in it"),
+        WRONG(chunk->slots[5].owner, 8, "left in it"),
+        WRONG(chunk->slots[5].index_state, 1u << RMAP__SLOT_INDEX_SHIFT, "left in it"),
+        WRONG(chunk->slots[5].index_state, RMAP__SLOT_WRITTEN, "dead with state"),
+        WRONG(chunk->free[7], 1u << 2, "slot 1:450 is behind the device's end"),
         WRONG(chunk->slots[500].index_state, 1, "end"),
         WRONG(chunk->free[0], 1u << 6, "not free"),
         WRONG(chunk->nfree, 1, "free"),
         WRONG(chunk->spare, 2, "spare"),
         WRONG(*w.s->devices[0].with_free, 1, "bits"),
         WRONG(*w.s->devices[0].with_spare, 1, "bits"),
+        WRONG(w.s->devices[0].made, 64, "room for"),
+        WRONG(w.s->devices[1].made, 1, "device 2: taken out"),
+        WRONG(w.s->devices[1].reading, 1, "device 2: taken out"),
         WRONG(w.s->devices[0].used, 1, "used"),
         WRONG(w.s->devices[0].bad, 1, "bad"),
         WRONG(w.s->devices[0].nfree, 1, "free"),
@@ -144,6 +156,7 @@ RMAP_TEST(swapentries, verify_sees_what_is_wrong)
         WRONG(w.s->spare, 8, "spare"),
         WRONG(page->index_flags, RMAP_PAGE_SWAPCACHE, "SWAPCACHE"),
         WRONG(page->swap, 1, "another slot"),
+        WRONG(page->refcount, page->refcount, "no reference"),
 #undef WRONG
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -155,6 +168,7 @@ RMAP_TEST(swapentries, verify_sees_what_is_wrong)
         memcpy(wrong[i].field, &low, sizeof low);
         text[0] = 0;
         CHECK_ERR(rmap_swap_verify(w.s, text, sizeof text), RMAP_ERR_VERIFY);
+        CHECK_ERR(rmap_swap_verify(w.s, NULL, 0), RMAP_ERR_VERIFY);
         memcpy(wrong[i].field, saved, wrong[i].bytes);
         if (!strstr(text, wrong[i].says)) TEST_FAIL("case %zu: \"%s\" lacks \"%s\"", i, text, wrong[i].says);
         world_verify(&w);
@@ -162,5 +176,37 @@ RMAP_TEST(swapentries, verify_sees_what_is_wrong)
     unmap(&w, page);
     release(&w, page);
     w.ops->put(w.s, gone, 1);
+    world_end(&w);
+}
+
+/* page: cached and mapped; its slot has one entry, then none */
+RMAP_TEST(swapentries, verify_sees_a_cached_page_at_another_index_and_one_that_nobody_needs)
+{
+    world_begin(&w, 10);
+    char text[128];
+    rmap_swp_t entry = evict(&w, mapped_page(&w, 5, 1));
+    CHECK_OK(w.ops->dup(w.s, entry, 1));
+    struct rmap_page *page = swap_in(&w, entry);
+    struct rmap__slot *slot = rmap__slot_find(w.s, entry);
+    world_verify(&w);
+    slot->index_state += 1u << RMAP__SLOT_INDEX_SHIFT;
+    CHECK_ERR(rmap_swap_verify(w.s, text, sizeof text), RMAP_ERR_VERIFY);
+    CHECK(strstr(text, "INV-8: mapped at another index"));
+    slot->index_state -= 1u << RMAP__SLOT_INDEX_SHIFT;
+
+    w.ops->put(w.s, entry, 1);
+    rmap_page_unlock(w.r, page);
+    world_verify(&w);
+    const uint32_t mapcount = page->mapcount, refs = page->refcount;
+    page->mapcount = 0;
+    page->refcount = 1;
+    CHECK_ERR(rmap_swap_verify(w.s, text, sizeof text), RMAP_ERR_VERIFY);
+    CHECK(strstr(text, "INV-3: its page has neither mapping nor entry"));
+    page->mapcount = mapcount;
+    page->refcount = refs;
+    world_verify(&w);
+    rmap_page_lock(page);
+    unmap(&w, page);
+    release(&w, page);
     world_end(&w);
 }
