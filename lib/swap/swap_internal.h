@@ -163,7 +163,7 @@ uint64_t rmap__swap_checksum(const void *data, unsigned page_shift, rmap_swp_t e
 /** Tests only: let counts overflow at `max` instead of UINT32_MAX. */
 void rmap__swap_set_count_max(struct rmap_swap *s, uint32_t max);
 
-/** Copy the caller's hooks, or the default ones for NULL. @return 0; STRUCT_SIZE. */
+/** Copy the caller's hooks, or the default ones for NULL. @return 0; STRUCT_SIZE; NULL_ARG (a hook is missing). */
 static inline int rmap__swap_allocator(const struct rmap_allocator *in, struct rmap_allocator *out)
 {
     if (!in) in = rmap_alloc_default();
