@@ -111,7 +111,8 @@ RMAP_TEST(swapentries, verify_sees_what_is_wrong)
     struct faulty_device second;
     faulty_device_init(&second, 10, SHIFT);
     CHECK_OK(rmap_swap_add(w.s, &second.base));
-    CHECK_OK(rmap_swap_remove(w.s, &second.base)); /* its number is free again */
+    CHECK_OK(rmap_swap_remove(w.s, &second.base)); /* its number is free again, and the device ours */
+    rmap_device_destroy(&second.base);
     char text[128];
     struct rmap_page *page = swap_in(&w, evict(&w, mapped_page(&w, 5, 1)));
     rmap_swp_t gone = evict(&w, mapped_page(&w, 6, 2));
