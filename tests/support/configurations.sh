@@ -67,7 +67,7 @@ configuration()
     tsan)
         title="clang, thread sanitizer: stress and all unit tests that it can run"
         setup=("${sanitizers[@]}" -Db_sanitize=thread -Db_lundef=false)
-        tests=(--setup tsan --suite unit --suite stress)
+        tests=(--timeout-multiplier 20 --suite unit --suite stress --no-suite no-tsan)
         ;;
     tsan-threads)
         title="clang, thread sanitizer: stress and the unit tests of threads" folder=build/tsan
@@ -79,7 +79,7 @@ configuration()
         title="gcc, assertions, unit tests under valgrind's memcheck"
         packages+=(valgrind)
         setup=("${assertions[@]}" -Dtest_runner=plain)
-        tests=(--setup valgrind --suite unit)
+        tests=(--setup valgrind --suite unit --no-suite no-valgrind)
         ;;
     shapes | shapes-clang)
         title="${compilers[0]-gcc}: headers alone, include directions, exported names, a consumer of the installed library"
@@ -101,7 +101,7 @@ configuration()
         if [ "$1" = aarch64 ]; then
             title+=", unit tests under qemu-user"
             packages+=(qemu-user-static)
-            tests=(--setup qemu --suite unit)
+            tests=(--timeout-multiplier 10 --suite unit --no-suite no-qemu)
         else
             title+=", compiled only"
             tests=(none)

@@ -305,7 +305,7 @@ static int restless_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_
 {
     const struct rmap_pte_format *f = &rmap_pte_format_soft;
     int rc = calm->run_find(mmu, vpn, end, run);
-    for (uint32_t i = 0; i < run->count && !rc; i++)
+    for (uint32_t i = 0; !rc && i < run->count; i++)
         if (rmap_pte_present(f, run->slots[i]))
             run->slots[i] = rmap_pte_set(f, run->slots[i], RMAP_ATTR_ACCESSED, true);
     return rc;
