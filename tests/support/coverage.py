@@ -62,7 +62,7 @@ class Counts:
                     self.add(os.path.relpath(os.path.normpath(os.path.join(base, one['file'])), ROOT), one)
 
     def add(self, file, one):
-        if file.startswith('..'):
+        if file.startswith('..') or not os.path.exists(os.path.join(ROOT, file)):  # generated, or of a build before
             return
         for function in one['functions']:
             self.functions[file, function['name']] += function['execution_count']
