@@ -12,7 +12,7 @@
 
 struct report *report;
 
-/* ---- ends ---- */
+/* ---- ends: each at once. The real processes see their channels close, and end; player.c waits for that. ---- */
 
 void trouble(const char *format, ...)
 {
@@ -23,17 +23,22 @@ void trouble(const char *format, ...)
     else
         vfprintf(stderr, format, args);
     va_end(args);
-    _exit(2);
+    _exit(PLAYER_TROUBLE);
 }
 
-void found(struct both *b, const char *format, ...)
+void found(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     vsnprintf(report->text, sizeof report->text, format, args);
     va_end(args);
-    real_close(&b->real);
-    _exit(1);
+    _exit(PLAYER_FOUND);
+}
+
+static _Noreturn void give_up(const char *why)
+{
+    snprintf(report->text, sizeof report->text, "%s", why);
+    _exit(PLAYER_GAVE_UP);
 }
 
 /* ---- classes: a table from a class of one side to its first page ---- */
@@ -109,6 +114,8 @@ static void compare_presence(struct comparison *c, unsigned s, unsigned v)
     if (!good)
         snprintf(c->wrong, sizeof c->wrong, "s%u:%u is %s in the kernel%s, %s in the library", s, v, seen[is],
                  dropped ? " (dropped by a fork)" : "", held[has]);
+    else if (has == HELD_ZERO && b->held[s][v].pfn != b->lib.zero_pfn)
+        snprintf(c->wrong, sizeof c->wrong, "s%u:%u has a zero page of its own in the library", s, v);
 }
 
 static void compare_contents(struct comparison *c, unsigned s, unsigned v)
@@ -151,8 +158,20 @@ static void compare_class(struct comparison *c, unsigned s, unsigned v)
     }
 }
 
+/* Whoever wrote to it did so wherever it is mapped. */
+static void compare_zero(struct comparison *c)
+{
+    static const unsigned char zeroes[PAGE_BYTES];
+    unsigned char buffer[PAGE_BYTES];
+    const struct held zero = {.kind = HELD_ZERO, .pfn = c->b->lib.zero_pfn};
+    const unsigned char *has = library_contents(&c->b->lib, &zero, buffer);
+    if (!has || memcmp(has, zeroes, PAGE_BYTES))
+        snprintf(c->wrong, sizeof c->wrong, "the library's zero page is not all zeroes");
+}
+
 static void compare_all(struct comparison *c)
 {
+    compare_zero(c);
     for (unsigned s = 0; s < SPACES; s++) {
         for (unsigned v = 0; c->b->live[s] && v < PAGES && !c->wrong[0]; v++) {
             compare_presence(c, s, v);
@@ -170,6 +189,15 @@ void compare_look(struct both *b)
     }
 }
 
+/* Whoever reads a page brings it back. */
+static void bring_back(struct both *b)
+{
+    unsigned char bytes[PAGE_BYTES];
+    for (unsigned s = 0; s < SPACES; s++)
+        for (unsigned v = 0; b->live[s] && v < PAGES; v++)
+            if (b->seen[s][v].kind == REAL_AWAY) real_contents(&b->real, s, v, bytes);
+}
+
 void compare(struct both *b)
 {
     static struct comparison c;
@@ -183,10 +211,12 @@ void compare(struct both *b)
         compare_look(b);
         compare_all(&c);
         if (!c.wrong[0] && !c.away) break;
-        if (look == LOOKS && c.away) trouble("the machine swaps its memory out: frames cannot be compared");
-        if (look == LOOKS) found(b, "%s", c.wrong);
+        if (look == LOOKS && c.away)
+            give_up("the machine swaps its memory out, again and again: frames cannot be compared");
+        if (look == LOOKS) found("%s", c.wrong);
         report->again++;
         usleep(500u << look);
+        bring_back(b);
     }
     report->classes += c.classes;
     report->contents += c.contents;
@@ -203,7 +233,7 @@ void compare_layout(struct both *b, unsigned space)
     library_layout(&b->lib, space, r);
     for (unsigned v = 0; v < PAGES; v++)
         if (a[v].prot != r[v].prot)
-            found(b, "s%u:%u is mapped with protection %d in the kernel, %d in the library (-1: not mapped)", space, v,
+            found("s%u:%u is mapped with protection %d in the kernel, %d in the library (-1: not mapped)", space, v,
                   a[v].prot - 1, r[v].prot - 1);
 }
 
@@ -217,7 +247,7 @@ void compare_forked(struct both *b, unsigned parent, unsigned child)
         report->zero_dropped++;
         for (unsigned n = 0; n < PAGES; n++)
             if (b->areas[child][n].area == b->areas[child][v].area && b->seen[child][n].kind != REAL_ABSENT)
-                found(b, "the kernel's fork lost the zero page of s%u:%u, and not the whole area's", child, v);
+                found("the kernel's fork lost the zero page of s%u:%u, and not the whole area's", child, v);
     }
 }
 
@@ -240,7 +270,7 @@ void compare_books(struct both *b)
 {
     struct rmap_verify_report r;
     const int rc = b->slack.no_books ? 0 : rmap_pager_verify(b->lib.pager, &r);
-    if (rc == RMAP_ERR_VERIFY) found(b, "rmap_pager_verify: %s: %s", r.invariant, r.text);
-    if (rc) found(b, "rmap_pager_verify: %s", rmap_strerror(rc));
+    if (rc == RMAP_ERR_VERIFY) found("rmap_pager_verify: %s: %s", r.invariant, r.text);
+    if (rc) found("rmap_pager_verify: %s", rmap_strerror(rc));
     count_mappings(b);
 }

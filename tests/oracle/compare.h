@@ -17,9 +17,15 @@
  *   A copy number is given by a successful move, to the pages it moved, if the space moves by COPY and the page's class
  *   had another member: inherited and still shared. Not given if the page was on swap and still shares its slot after
  *   the move (S10): such a page is *estranged*, and gets its number when the space itself touches it, if it is not alone
- *   then and still lies where its slot's page may not be. The library's own count of copies must agree.
+ *   then and does not lie at its home. The library's own count of copies must agree.
  *
- * *Contents.* Of every class, whole pages: /proc/PID/mem against the frame, the cached page or the device.
+ *   A page's *home* is where a walk looks for it: where it was written first, or copied to; where it was moved to while it had no
+ *   other member; where it was written last. Forks inherit it; a move of a shared page leaves it where it is, which TRACK
+ *   records and COPY, of a page on swap, does not. So it is known here, and the library is not asked: a move empties
+ *   its target first, and what was tracked there is forgotten then.
+ *
+ * *Contents.* Of every class, whole pages: /proc/PID/mem against the frame, the cached page or the device. The zero page is
+ *   one frame of the library's, and holds zeroes.
  *
  * *Layout.* Which pages are mapped, and their protection, after each step that can change it.
  */
@@ -32,6 +38,7 @@
 
 struct shadow {
     uint32_t copy;     /* number, see above */
+    uint8_t home;      /* page number; of a page that has contents */
     bool estranged;    /* moved by COPY while it shared a slot */
     bool zero_dropped; /* by a fork of the kernel's */
 };
@@ -50,11 +57,12 @@ struct both {
 };
 
 /** A difference. Ends the player. */
-_Noreturn void found(struct both *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void found(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** Look at both sides. */
 void compare_look(struct both *b);
-/** Look, and find what differs. A frame that the kernel is just migrating looks like a difference: so looks again. */
+/** Look, and find what differs. A frame that the kernel is just migrating looks like a difference: so looks again. What the
+ *  machine has swapped out is brought back first; gives up if that goes on and on. */
 void compare(struct both *b);
 /** Read the layouts of a space; they must agree. */
 void compare_layout(struct both *b, unsigned space);

@@ -82,6 +82,20 @@ static struct rmap_device *make_device(const struct world *w)
     return d;
 }
 
+static rmap_pfn_t find_zero(struct library *l)
+{
+    struct held held[PAGES];
+    rmap_vpn_t at = 0;
+    char byte;
+    must(rmap_space_create(l->pager, &l->space[0]), "the first space");
+    must(rmap_space_map(l->space[0], &at, 1, RMAP_READ, RMAP_MAP_FIXED), "the first mapping");
+    must(rmap_space_read(l->space[0], 0, &byte, 1, NULL), "the first read");
+    library_look(l, 0, held);
+    must(rmap_space_destroy(l->space[0]), "the first exit");
+    l->space[0] = NULL;
+    return held[0].pfn;
+}
+
 void library_open(struct library *l, const struct world *w)
 {
     *l = (struct library){.geometry = geometries[w->mmu]};
@@ -102,6 +116,7 @@ void library_open(struct library *l, const struct world *w)
     };
     must(rmap_pager_create(&options, &l->pager), "pager");
     l->r = rmap_pager_rmap(l->pager);
+    l->zero_pfn = find_zero(l);
 }
 
 const char *library_close(struct library *l)

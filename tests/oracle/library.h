@@ -32,6 +32,7 @@ struct library {
     struct rmap_device *device;
     struct rmap_pager *pager;
     struct rmap *r;
+    rmap_pfn_t zero_pfn; /* the frame that an untouched page shows after a read */
     const struct rmap_radix_geometry *geometry;
     struct rmap_space *space[SPACES];
 };
@@ -47,13 +48,10 @@ int library_do(struct library *l, unsigned space, const struct command *c);
 int library_touch(struct library *l, unsigned space, const struct command *c, unsigned i, uint64_t *word);
 
 void library_look(struct library *l, unsigned space, struct held *held);
-void library_look_at(struct library *l, unsigned space, unsigned page, struct held *held);
 /** Mapped at all, and how: as real_layout(). */
 void library_layout(struct library *l, unsigned space, struct layout *page);
 /** The bytes of a page, from its frame or from swap (copied to `buffer` then). @return NULL: they cannot be had. */
 const unsigned char *library_contents(struct library *l, const struct held *held, unsigned char *buffer);
-/** A swap entry that was moved while shared, to where the library may not map its slot's page (S10). */
-bool library_is_estranged(struct library *l, unsigned space, unsigned page, const struct held *held);
 /** Pages that moves have copied so far. */
 uint64_t library_copied(struct library *l);
 

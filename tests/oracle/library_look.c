@@ -25,27 +25,17 @@ static struct held decode(struct library *l, const struct rmap_pte_format *f, rm
     return h;
 }
 
-static void look(struct library *l, unsigned space, unsigned first, unsigned end, struct held *held)
+void library_look(struct library *l, unsigned space, struct held *held)
 {
     const struct rmap_mmu *mmu = &rmap_space_member(l->space[space])->mmu;
     struct rmap_mmu_run run;
-    for (unsigned v = first; v < end; v++) held[v - first] = (struct held){.kind = HELD_NONE};
-    for (rmap_vpn_t at = first; at < end && !mmu->ops->run_find(mmu->ctx, at, end, &run); at = run.first + run.count) {
-        const rmap_vpn_t stop = run.first + run.count < end ? run.first + run.count : end;
+    for (unsigned v = 0; v < PAGES; v++) held[v] = (struct held){.kind = HELD_NONE};
+    for (rmap_vpn_t at = 0; at < PAGES && !mmu->ops->run_find(mmu->ctx, at, PAGES, &run); at = run.first + run.count) {
+        const rmap_vpn_t stop = run.first + run.count < PAGES ? run.first + run.count : PAGES;
         for (rmap_vpn_t v = run.first > at ? run.first : at; v < stop; v++)
-            held[v - first] = decode(l, mmu->ops->format, rmap_run_get(mmu, &run, (uint32_t)(v - run.first)));
+            held[v] = decode(l, mmu->ops->format, rmap_run_get(mmu, &run, (uint32_t)(v - run.first)));
         mmu->ops->run_unlock(mmu->ctx, &run);
     }
-}
-
-void library_look(struct library *l, unsigned space, struct held *held)
-{
-    look(l, space, 0, PAGES, held);
-}
-
-void library_look_at(struct library *l, unsigned space, unsigned page, struct held *held)
-{
-    look(l, space, page, page + 1, held);
 }
 
 void library_layout(struct library *l, unsigned space, struct layout *page)
@@ -76,14 +66,6 @@ const unsigned char *library_contents(struct library *l, const struct held *held
     if (held->kind == HELD_SLOT) return read_slot(l, held->slot, buffer) ? buffer : NULL;
     const struct rmap_page *page = rmap_page_find(l->r, held->pfn);
     return page ? rmap_page_address(l->r, page) : NULL;
-}
-
-bool library_is_estranged(struct library *l, unsigned space, unsigned page, const struct held *held)
-{
-    struct rmap_slot_home home;
-    if (held->kind != HELD_SLOT) return false;
-    if (rmap_swap_get_ops()->get_home(rmap_pager_swap(l->pager), held->slot, &home)) return false;
-    return !rmap_member_may_map(rmap_space_member(l->space[space]), home.index, page);
 }
 
 uint64_t library_copied(struct library *l)

@@ -14,20 +14,21 @@ static unsigned one_area(const struct both *b, unsigned s, unsigned v, unsigned 
     return n;
 }
 
-/* Which of the moved pages got copy numbers: compare.h. */
+/* Which of the moved pages got copy numbers, and where each is at home: compare.h. */
 static void number_copies(struct both *b, unsigned s, unsigned to, unsigned kept, const unsigned *members)
 {
     uint64_t given = 0;
     for (unsigned i = 0; i < kept; i++) {
         struct shadow *x = &b->shadow[s][to + i];
-        if (members[i] < 2) continue; /* its own */
-        if (b->track[s]) {
+        const bool shared = members[i] > 1;
+        const bool on_swap = b->held[s][to + i].kind == HELD_SLOT && held_shared(b, s, to + i);
+        x->estranged = shared && !b->track[s] && on_swap;
+        if (shared && b->track[s]) {
             report->tracked++;
-        } else if (b->held[s][to + i].kind == HELD_SLOT && held_shared(b, s, to + i)) {
-            x->estranged = true;
-        } else {
-            x->copy = ++b->copies;
-            given++;
+        } else if (!x->estranged) {
+            x->home = (uint8_t)(to + i);
+            if (shared) x->copy = ++b->copies;
+            given += shared;
         }
     }
     report->copied += given;
@@ -57,10 +58,10 @@ static void follow(struct both *b, unsigned s, const struct command *c, const st
     memcpy(&b->shadow[s][c->to], old, kept * sizeof *old);
     compare_look(b);
     const unsigned copied = (unsigned)(library_copied(&b->lib) - before->copied);
-    if (b->track[s] && copied) found(b, "%u pages were copied, under TRACK", copied);
+    if (b->track[s] && copied) found("%u pages were copied, under TRACK", copied);
     if (c->to != c->first) number_copies(b, s, c->to, kept, before->members);
     if (report->copied - given != copied)
-        found(b, "%u pages were copied, %u of those moved were inherited and shared", copied,
+        found("%u pages were copied, %u of those moved were inherited and shared", copied,
               (unsigned)(report->copied - given));
 }
 
@@ -142,8 +143,8 @@ void play_grow(struct both *b, const struct step *x)
     look_before(b, s, &c, &before);
     rmap_vpn_t to = x->to; /* a hint */
     const int rc = rmap_space_move(b->lib.space[s], c.first, c.count, c.new_count, RMAP_MOVE_MAYMOVE, &to);
-    if (!rc && (to == c.first) != in_place) found(b, "%u+%u moved without need, or not with it", c.first, c.count);
-    if (!rc && !in_place && any_mapped(b, s, (unsigned)to, c.new_count)) found(b, "the chosen place is taken");
+    if (!rc && (to == c.first) != in_place) found("%u+%u moved without need, or not with it", c.first, c.count);
+    if (!rc && !in_place && any_mapped(b, s, (unsigned)to, c.new_count)) found("the chosen place is taken");
     c.to = (uint8_t)to;
     c.flag = in_place ? 0 : REMAP_FIXED;
     play_choice(b, x, &c, rc, c.new_count);

@@ -7,9 +7,9 @@
 
 #define BOOKS_EVERY 16 /* steps */
 
-static void must(struct both *b, int rc, const char *verb)
+static void must(int rc, const char *verb)
 {
-    if (rc) found(b, "%s: %s", verb, rmap_strerror(rc));
+    if (rc) found("%s: %s", verb, rmap_strerror(rc));
 }
 
 /* ---- lives ---- */
@@ -24,7 +24,7 @@ static void begin(struct both *b, unsigned s, bool track)
 static void play_start(struct both *b, const struct step *x)
 {
     real_start(&b->real, x->space);
-    must(b, rmap_space_create(b->lib.pager, &b->lib.space[x->space]), "create");
+    must(rmap_space_create(b->lib.pager, &b->lib.space[x->space]), "create");
     begin(b, x->space, b->program->world.track);
     compare_layout(b, x->space);
 }
@@ -32,7 +32,7 @@ static void play_start(struct both *b, const struct step *x)
 static void play_fork(struct both *b, const struct step *x)
 {
     real_fork(&b->real, x->space, x->other);
-    must(b, rmap_space_fork(b->lib.space[x->space], &b->lib.space[x->other]), "fork");
+    must(rmap_space_fork(b->lib.space[x->space], &b->lib.space[x->other]), "fork");
     begin(b, x->other, b->track[x->space]);
     memcpy(b->shadow[x->other], b->shadow[x->space], sizeof b->shadow[x->space]);
     compare_layout(b, x->other);
@@ -43,7 +43,7 @@ static void play_fork(struct both *b, const struct step *x)
 static void play_exit(struct both *b, unsigned s)
 {
     real_exit(&b->real, s);
-    must(b, rmap_space_destroy(b->lib.space[s]), "destroy");
+    must(rmap_space_destroy(b->lib.space[s]), "destroy");
     b->lib.space[s] = NULL;
     b->live[s] = false;
 }
@@ -54,7 +54,7 @@ static void play_exec(struct both *b, unsigned s)
     struct answer a;
     real_do(&b->real, s, &c, &a);
     if (a.error) trouble("munmap: %s", strerror(a.error));
-    must(b, rmap_space_exec(b->lib.space[s]), "exec");
+    must(rmap_space_exec(b->lib.space[s]), "exec");
     begin(b, s, b->program->world.track);
     compare_layout(b, s);
 }
@@ -71,28 +71,33 @@ static enum touch of_library(int rc)
                                    : TOUCH_STRANGE;
 }
 
+/* A page was touched: it is at home now if it is new, written, or could not be mapped here as it was (compare.h). */
+static void settle(struct both *b, unsigned s, unsigned v, bool written)
+{
+    struct shadow *x = &b->shadow[s][v];
+    const unsigned members = class_size(b, s, v);
+    const bool astray = x->estranged && x->home != v;
+    x->estranged = x->zero_dropped = false;
+    if (!members || written || astray) x->home = (uint8_t)v;
+    if (!astray || members < 2) return;
+    x->copy = ++b->copies;
+    report->copied_late++;
+}
+
 static void touch_one(struct both *b, const struct step *x, const struct command *c, const struct answer *a, unsigned i)
 {
     const unsigned s = x->space, v = x->first + i;
-    struct shadow *sh = &b->shadow[s][v];
-    struct held held;
     uint64_t word = 0;
     if (x->kind == b->slack.leave_out) return;
-    library_look_at(&b->lib, s, v, &held);
-    const bool parts = sh->estranged && library_is_estranged(&b->lib, s, v, &held) && class_size(b, s, v) > 1;
     const int rc = library_touch(&b->lib, s, c, i, &word);
     if (of_library(rc) != a->touch[i] || a->touch[i] == TOUCH_STRANGE)
-        found(b, "s%u:%u: the kernel says %s, the library %s (%s)", s, v, touches[a->touch[i]], touches[of_library(rc)],
+        found("s%u:%u: the kernel says %s, the library %s (%s)", s, v, touches[a->touch[i]], touches[of_library(rc)],
               rmap_strerror(rc));
     if (x->kind == STEP_READ && word != a->word[i])
-        found(b, "s%u:%u reads %#llx in the kernel, %#llx in the library", s, v, (unsigned long long)a->word[i],
+        found("s%u:%u reads %#llx in the kernel, %#llx in the library", s, v, (unsigned long long)a->word[i],
               (unsigned long long)word);
     report->refused += rc != 0;
-    if (rc) return;
-    sh->estranged = sh->zero_dropped = false;
-    if (!parts) return;
-    sh->copy = ++b->copies;
-    report->copied_late++;
+    if (!rc) settle(b, s, v, x->kind == STEP_WRITE);
 }
 
 static void play_touch(struct both *b, const struct step *x)
@@ -113,16 +118,15 @@ static void play_quiet(struct both *b, const struct step *x)
 {
     const uint32_t frames = b->program->world.frames;
     if (x->kind == STEP_POLICY) {
-        must(b,
-             rmap_space_set_move_policy(b->lib.space[x->space],
+        must(rmap_space_set_move_policy(b->lib.space[x->space],
                                         x->flag ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY),
              "policy");
         b->track[x->space] = x->flag;
     } else if (x->kind == STEP_RECLAIM) {
-        if (rmap_reclaim(b->lib.pager, x->value) < 0) found(b, "reclaim failed");
+        if (rmap_reclaim(b->lib.pager, x->value) < 0) found("reclaim failed");
     } else if (x->first < frames) {
         const uint64_t count = x->count < frames - x->first ? x->count : frames - x->first;
-        if (rmap_pager_vacate(b->lib.pager, x->first, count) < 0) found(b, "vacate failed");
+        if (rmap_pager_vacate(b->lib.pager, x->first, count) < 0) found("vacate failed");
     }
 }
 
@@ -201,7 +205,7 @@ void play(struct both *b, const struct program *p)
     }
     compare_books(b);
     const char *left = library_close(&b->lib);
-    if (left) found(b, "%s", left);
+    if (left) found("%s", left);
     real_close(&b->real);
     report->programs++;
 }

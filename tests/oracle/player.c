@@ -37,6 +37,7 @@ bool player_init(void)
     void *at = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return false;
     report = at;
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* a player's processes are ours when it has ended */
     sigaction(SIGALRM, &tick, NULL);
     return true;
 }
@@ -46,12 +47,12 @@ static void become_player(pid_t parent, const struct slackness *slack, bool quie
 {
     const int nowhere = quiet ? open("/dev/null", O_WRONLY) : -1;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(2);
+    if (getppid() != parent) _exit(PLAYER_TROUBLE);
     if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
     both.slack = *slack;
 }
 
-/* Wait, and kill what hangs. @return the wait status. */
+/* Wait, and kill what hangs; until none of its processes is left, either. @return the wait status. */
 static int watch(pid_t player)
 {
     const struct itimerval every = {{1, 0}, {1, 0}}, never = {{0, 0}, {0, 0}};
@@ -66,14 +67,17 @@ static int watch(pid_t player)
         snprintf(report->text, sizeof report->text, "nothing has happened for %d seconds", HANG_SECONDS);
         kill(player, SIGKILL);
     }
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) { /* their channels are closed: they end */
+    }
     setitimer(ITIMER_REAL, &never, NULL);
     return status;
 }
 
 static enum verdict verdict_of(int status)
 {
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return NOTHING_FOUND;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) return TROUBLE;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == PLAYER_FINE) return NOTHING_FOUND;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == PLAYER_TROUBLE) return TROUBLE;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == PLAYER_GAVE_UP) return GAVE_UP;
     if (report->text[0]) return FOUND;
     if (WIFSIGNALED(status))
         snprintf(report->text, sizeof report->text, "the library ended the program: %s", strsignal(WTERMSIG(status)));

@@ -6,7 +6,12 @@
 #include "oracle/program.h"
 #include "oracle/report.h"
 
-enum verdict { NOTHING_FOUND, FOUND, TROUBLE };
+enum verdict {
+    NOTHING_FOUND,
+    FOUND,
+    TROUBLE,
+    GAVE_UP, /* the kernel can be asked no longer */
+};
 
 /** How long a player goes on: until there were so many steps, or seconds, whichever is not 0. */
 struct span {

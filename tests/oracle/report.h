@@ -14,10 +14,13 @@ struct slackness {
     bool no_books;            /* nor asked whether it is sound */
 };
 
+/** How a player ends, but for signals. */
+enum player_status { PLAYER_FINE, PLAYER_FOUND, PLAYER_TROUBLE, PLAYER_GAVE_UP };
+
 struct report {
     uint64_t seed;   /* of the program that is being played */
     uint64_t step;   /* of it, from 0 */
-    char text[1024]; /* the finding, or the trouble */
+    char text[1024]; /* the finding, the trouble, or why it gave up */
     /* sums */
     uint64_t programs;
     uint64_t steps;           /* in which something was done on both sides; not the library's alone */

@@ -61,7 +61,7 @@ bool play_both(struct both *b, const struct step *x, const struct command *c)
     const int rc = library_do(&b->lib, x->space, c);
     const enum outcome has = of_library(rc);
     if (is != has || is == STRANGE)
-        found(b, "the kernel says %s (%s), the library %s (%s)", outcomes[is], strerror(a.error), outcomes[has],
+        found("the kernel says %s (%s), the library %s (%s)", outcomes[is], strerror(a.error), outcomes[has],
               rmap_strerror(rc));
     report->refused += is != DONE;
     return is == DONE;
@@ -76,15 +76,15 @@ void play_choice(struct both *b, const struct step *x, const struct command *cho
         report->refused++;
         for (unsigned v = 0; v < PAGES; v++) {
             free = b->areas[x->space][v].prot ? 0 : free + 1;
-            if (free == count) found(b, "the library finds no hole of %u pages, there is one before %u", count, v + 1);
+            if (free == count) found("the library finds no hole of %u pages, there is one before %u", count, v + 1);
         }
         return;
     }
-    if (rc) found(b, "the library says %s", rmap_strerror(rc));
+    if (rc) found("the library says %s", rmap_strerror(rc));
     real_do(&b->real, x->space, chosen, &a);
     if (a.error)
-        found(b, "the library chose %u+%u, the kernel says %s",
-              chosen->kind == COMMAND_MAP ? chosen->first : chosen->to, count, strerror(a.error));
+        found("the library chose %u+%u, the kernel says %s", chosen->kind == COMMAND_MAP ? chosen->first : chosen->to,
+              count, strerror(a.error));
 }
 
 void play_forget(struct both *b, unsigned s, unsigned first, unsigned count)
