@@ -82,7 +82,7 @@ static void carry(struct book_space *s, const struct trace_event *e)
     }
     shadow_move(&s->shadow, e->vpn, e->to, kept);
     if (e->count && !(e->flags & TRACE_DONTUNMAP)) unmap(s, e->vpn, e->vpn + e->count);
-    for (size_t i = 0; i < moved.count; i++) regions_add(&s->regions, &moved.at[i]);
+    regions_add_all(&s->regions, &moved);
     regions_fini(&moved);
 }
 
@@ -115,19 +115,10 @@ static void touch(struct book *b, struct book_space *s, const struct trace_event
         shadow_set(&s->shadow, e->vpn, &zeroes);
 }
 
-static bool meets_shared(const struct book_space *s, const struct trace_event *e)
-{
-    struct region r;
-    const uint64_t end = e->vpn + (e->count ? e->count : 1);
-    for (uint64_t at = e->vpn; regions_part(&s->regions, at, end, &r); at = r.end)
-        if (!region_is_held(&r)) return true;
-    return false;
-}
-
 static void change(struct book *b, struct book_space *s, const struct trace_event *e)
 {
     if (e->verb != TRACE_MAP && e->verb != TRACE_READ && e->verb != TRACE_WRITE)
-        b->skipped_ranges += meets_shared(s, e);
+        b->skipped_ranges += regions_any_shared(&s->regions, e->vpn, e->vpn + (e->count ? e->count : 1));
     switch (e->verb) {
     case TRACE_MAP:
         map(b, s, e);

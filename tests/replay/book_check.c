@@ -64,9 +64,7 @@ static int check_room(const struct book *b, const struct book_space *s, const st
                       struct trace_error *error)
 {
     size_t more = 3;
-    struct region r;
-    if (e->verb == TRACE_MOVE)
-        for (uint64_t at = e->vpn; regions_part(&s->regions, at, e->vpn + e->count, &r); at = r.end) more++;
+    if (e->verb == TRACE_MOVE) more += regions_within(&s->regions, e->vpn, e->vpn + e->count);
     if (s->regions.count + more > BOOK_REGIONS_MAX)
         return trace_wrong(error, e->line, "more than %u regions in space %u", BOOK_REGIONS_MAX, s->id);
     if (b->regions + more > BOOK_ALL_REGIONS_MAX)

@@ -79,14 +79,16 @@ void figures_print(const struct figures *f, const struct figures_run *run, FILE 
             run->verifications);
 }
 
+/* A file's name is bytes of any kind: those that are not ASCII become the characters of their numbers. */
 static void json_text(const char *name, const char *text, FILE *to)
 {
     fprintf(to, "\"%s\": \"", name);
     for (; *text; text++) {
-        if ((unsigned char)*text < ' ')
-            fprintf(to, "\\u%04x", (unsigned)*text);
+        const unsigned char c = (unsigned char)*text;
+        if (c < ' ' || c >= 0x7f)
+            fprintf(to, "\\u%04x", c);
         else
-            fprintf(to, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+            fprintf(to, c == '"' || c == '\\' ? "\\%c" : "%c", c);
     }
     fprintf(to, "\", ");
 }

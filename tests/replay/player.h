@@ -3,9 +3,9 @@
  * @file replay/player.h  Plays the events of a trace on a pager, and checks what it makes of them.
  *
  * Spaces have page tables of the x86-64 geometry. Each write fault is followed by a look at what the page contained
- * until then and by a new stamp over all of it, each read fault by a look. At quiet points, and when a space exits, some
- * pages of it (or all) are read, wherever they are by then; at quiet points the pager's books are verified, and its
- * regions compared with the trace's.
+ * until then and by a new stamp over all of it, each read fault by a look. At quiet points, and when a space exits, it has
+ * entries for the pages that the trace touched and for no others, and some of them (or all) are read, wherever they are by
+ * then; at quiet points the pager's books are verified, and its regions compared with the trace's.
  */
 #ifndef RMAP_TESTS_REPLAY_PLAYER_H
 #define RMAP_TESTS_REPLAY_PLAYER_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/** @file replay/player_check.c  Contents, regions and books: what the library has, against what the trace says. */
+/** @file replay/player_check.c  Contents, presence, regions and books: what the library has, against what the trace says. */
 #include "replay/player_check.h"
 #include "replay/room.h"
 
 #include <inttypes.h>
 #include <objrmap/verify.h>
+#include <string.h>
 
 #define SAMPLE 64 /* pages of a space */
 
@@ -37,8 +38,53 @@ static int sample(struct player *p, struct book_space *s, uint64_t line)
     return 0;
 }
 
+/* ---- presence: a page has an entry if it was touched, and that is the zero page's if it was only read ---- */
+
+static const char *entry_name(struct player *p, const struct rmap_pte_format *f, rmap_pte_t e)
+{
+    if (rmap_pte_kind(f, e) == RMAP_PTE_SWAP) return "a page on swap";
+    if (!rmap_pte_maps(f, e)) return "no page";
+    const struct rmap_page *page = rmap_page_find(rmap_pager_rmap(p->pager), rmap_pte_pfn(f, e));
+    return page && rmap_page_flags(page) & RMAP_PAGE_SPECIAL ? "the zero page" : "a page";
+}
+
+/* The entry at vpn, or none where e is 0. */
+static int check_entry(struct player *p, struct book_space *s, uint64_t vpn, rmap_pte_t e, uint64_t line)
+{
+    const struct stamp *stamp = shadow_find(&s->shadow, vpn);
+    const char *has = entry_name(p, rmap_space_member(s->user)->mmu.ops->format, e), *wanted = "no page";
+    char text[80];
+    const bool none = !strcmp(has, wanted), zero = !strcmp(has, "the zero page");
+    if (stamp) wanted = stamp_name(stamp, text, sizeof text);
+    if (none == !stamp && (!stamp || zero == !stamp->line)) return 0;
+    return trace_wrong(p->error, line, "page %" PRIx64 " of space %u has %s, and should have %s", vpn, s->id, has,
+                       wanted);
+}
+
+static int check_presence(struct player *p, struct book_space *s, uint64_t line)
+{
+    const struct rmap_mmu *mmu = &rmap_space_member(s->user)->mmu;
+    struct rmap_mmu_run run;
+    uint64_t touched = 0; /* all pages before it that were touched have entries */
+    int rc = 0;
+    for (rmap_vpn_t at = 0; !rc && at < TRACE_PAGES && !mmu->ops->run_find(mmu->ctx, at, TRACE_PAGES, &run);
+         at = run.first + run.count) {
+        for (uint32_t i = 0; !rc && i < run.count; i++) {
+            const rmap_pte_t e = rmap_run_get(mmu, &run, i);
+            const rmap_vpn_t vpn = run.first + i;
+            if (!e) continue;
+            if (shadow_next(&s->shadow, &touched) && touched < vpn) rc = check_entry(p, s, touched, 0, line);
+            if (!rc) rc = check_entry(p, s, vpn, e, line);
+            touched = vpn + 1;
+        }
+        mmu->ops->run_unlock(mmu->ctx, &run);
+    }
+    return !rc && shadow_next(&s->shadow, &touched) ? check_entry(p, s, touched, 0, line) : rc;
+}
+
 int player_check_space(struct player *p, struct book_space *s, uint64_t line)
 {
+    if (check_presence(p, s, line)) return -1;
     struct figures before, after;
     int rc = figures_take(p->pager, &before);
     if (!rc && sample(p, s, line)) return -1;

@@ -9,7 +9,8 @@
 bool player_readable(const struct region *r);
 /** Read the page at vpn and compare it with the book. @return 0; -1 */
 int player_look(struct player *p, struct book_space *s, uint64_t vpn, uint64_t line);
-/** Look at some pages of the space, or all; what that costs does not count. @return 0; -1 */
+/** Has the space entries where it must, and nowhere else? And look at some pages of it, or all; what that costs does not
+ *  count. @return 0; -1 */
 int player_check_space(struct player *p, struct book_space *s, uint64_t line);
 /** Without spaces no frame but the zero frame, no slot and no byte of the fork tree may be left. @return 0; VERIFY */
 int player_left(struct player *p);

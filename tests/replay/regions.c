@@ -54,12 +54,26 @@ bool regions_spare(const struct regions *rs, uint64_t first, uint64_t end)
     return i == rs->count || rs->at[i].first >= end;
 }
 
-static void insert(struct regions *rs, size_t i, const struct region *r)
+size_t regions_within(const struct regions *rs, uint64_t first, uint64_t end)
 {
-    rs->at = room_grow(rs->at, &rs->room, rs->count + 1, sizeof *rs->at);
-    memmove(rs->at + i + 1, rs->at + i, (rs->count - i) * sizeof *rs->at);
-    rs->at[i] = *r;
-    rs->count++;
+    const size_t i = from(rs, first), j = from(rs, end);
+    return j - i + (j < rs->count && rs->at[j].first < end);
+}
+
+bool regions_any_shared(const struct regions *rs, uint64_t first, uint64_t end)
+{
+    for (size_t i = from(rs, first); i < rs->count && rs->at[i].first < end; i++)
+        if (!region_is_held(&rs->at[i])) return true;
+    return false;
+}
+
+static void insert(struct regions *rs, size_t i, const struct region *more, size_t n)
+{
+    rs->at = room_grow(rs->at, &rs->room, rs->count + n, sizeof *rs->at);
+    memmove(rs->at + i + n, rs->at + i, (rs->count - i) * sizeof *rs->at);
+    memcpy(rs->at + i, more, n * sizeof *more);
+    rs->shifted += rs->count - i;
+    rs->count += n;
 }
 
 /* Afterwards no region has vpn inside; index of the first one from there. */
@@ -68,7 +82,7 @@ static size_t cut(struct regions *rs, uint64_t vpn)
     const size_t i = from(rs, vpn);
     if (i == rs->count || rs->at[i].first >= vpn) return i;
     const struct region whole = rs->at[i];
-    insert(rs, i, &whole);
+    insert(rs, i, &whole, 1);
     rs->at[i].end = vpn;
     rs->at[i + 1].first = vpn;
     return i + 1;
@@ -76,13 +90,19 @@ static size_t cut(struct regions *rs, uint64_t vpn)
 
 void regions_add(struct regions *rs, const struct region *r)
 {
-    insert(rs, from(rs, r->first), r);
+    insert(rs, from(rs, r->first), r, 1);
+}
+
+void regions_add_all(struct regions *rs, const struct regions *more)
+{
+    if (more->count) insert(rs, from(rs, more->at[0].first), more->at, more->count);
 }
 
 void regions_remove(struct regions *rs, uint64_t first, uint64_t end)
 {
     const size_t i = cut(rs, first), j = cut(rs, end);
     memmove(rs->at + i, rs->at + j, (rs->count - j) * sizeof *rs->at);
+    rs->shifted += rs->count - j;
     rs->count -= j - i;
 }
 

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What an event costs is linear in its space's regions at most, whatever it says: a trace may come from anybody. */
+
 struct region {
     uint64_t first, end;
     unsigned prot; /**< enum trace_prot */
@@ -20,6 +22,7 @@ struct region {
 struct regions {
     struct region *at;
     size_t count, room;
+    uint64_t shifted; /**< regions that had to make room or close up so far, one at a time */
 };
 
 static inline bool region_is_held(const struct region *r)
@@ -34,10 +37,16 @@ void regions_copy(const struct regions *from, struct regions *to);
 const struct region *regions_find(const struct regions *rs, uint64_t vpn);
 /** Is all of it mapped? */
 bool regions_cover(const struct regions *rs, uint64_t first, uint64_t end);
+/** How many regions reach into it. */
+size_t regions_within(const struct regions *rs, uint64_t first, uint64_t end);
+/** Does a shared mapping? */
+bool regions_any_shared(const struct regions *rs, uint64_t first, uint64_t end);
 /** Is none of it? */
 bool regions_spare(const struct regions *rs, uint64_t first, uint64_t end);
 /** r's range must be spare. */
 void regions_add(struct regions *rs, const struct region *r);
+/** All of them at once: ascending, and nothing lies between the first one's begin and the last one's end. */
+void regions_add_all(struct regions *rs, const struct regions *more);
 void regions_remove(struct regions *rs, uint64_t first, uint64_t end);
 void regions_protect(struct regions *rs, uint64_t first, uint64_t end, unsigned prot);
 /** The first part of [first, end) of one kind and protection, cut to that range. @return false if nothing is mapped there. */

@@ -136,6 +136,19 @@ same_figures_again()
     done
     cmp "$work/run1" "$work/run2"
 }
+# Bytes that are no UTF-8, and what JSON has names for.
+any_name_is_json()
+{
+    python3 - "$work" "$replay" "$root_of_small/redis-small.$ending" <<'END'
+import json, os, shutil, subprocess, sys
+work, replay, small = map(os.fsencode, sys.argv[1:])
+name = work + b"/\377\x80 \xc3\xa9\"\\\n\x1f\x7f" + small[small.rindex(b".trace"):]
+shutil.copyfile(small, name)
+out = subprocess.run([replay, name, b"--json"], stdout=subprocess.PIPE, check=True).stdout
+assert json.loads(out.decode("ascii"))["trace"] == name.decode("latin-1"), out
+os.unlink(name)
+END
+}
 text_says_it_all()
 {
     "$replay" "$root_of_small/redis-small.$ending" --memory 25 > "$work/out" || return 1
@@ -191,6 +204,7 @@ check "every kind of move, parts of ranges, by hand: track" by_hand track \
     '(r["moves_copied"], r["moves_reindexed"], r["moves_tracked"]) == (0, 2, 7)'
 check "the same trace gives the same figures" same_figures_again
 check "figures for people" text_says_it_all
+check "figures as JSON, whatever the trace's name" any_name_is_json
 check "--help" sh -c '"$1" --help | grep -q "^usage: rmap_replay TRACE"' - "$replay"
 
 check "malformed: the heading" heading_is_wanted
