@@ -72,7 +72,7 @@ exec 3>&2
 why=
 "$diff" --steps 1 > "$work/out" 2>&1
 if [ $? -eq 77 ]; then
-    why=$(sed -n 's/^skipped: //p' "$work/out")
+    why=$(sed -n 's/^skipped[^:]*: //p' "$work/out")
     skip "$steps steps agree with the kernel" "$why"
     skip "noticed: the library is not told of a kind of step" "$why"
 fi
