@@ -124,9 +124,12 @@ by_hand()
         for page in 500 501 200; do echo "r 2 $page"; done
         echo 'exit 1'
         for page in 500 501 200; do echo "w 2 $page"; done
+        echo 'map 2 900 4 rw- a'
+        for page in 900 903; do echo "w 2 $page"; done
+        echo 'drop 2 900 4'         # and nobody looks again
         echo 'new 3'
     } > "$work/hand.trace"
-    replays "$work/hand.trace" --move "$1" --check-all -- 'r["events"] == 46' 'r["skipped_maps"] == 1' 'r["skipped_faults"] == 2' \
+    replays "$work/hand.trace" --move "$1" --check-all -- 'r["events"] == 50' 'r["skipped_maps"] == 1' 'r["skipped_faults"] == 2' \
         'r["skipped_ranges"] == 3' 'r["spaces"] == 3' 'r["forks"] == 1' 'r["moves"] == 9' "$2"
 }
 same_figures_again()
