@@ -49,9 +49,9 @@ struct rmap_pager_stats {
     uint64_t evictions;                /**< frames freed by reclaim */
     uint64_t shared_evictions;         /**< of those, pages mapped by two or more spaces when their unmap began */
     uint64_t swap_outs;                /**< pages written */
-    uint64_t lazily_freed;     /**< pages marked by RMAP_ADVISE_FREE */
-    uint64_t discards;         /**< of evictions, such pages, which went unwritten */
-    uint64_t reclaim_failures; /**< pages put back: young, locked, busy, write error */
+    uint64_t lazily_freed;             /**< pages marked by RMAP_ADVISE_FREE */
+    uint64_t discards;                 /**< of evictions, such pages, which went unwritten */
+    uint64_t reclaim_failures;         /**< pages put back: young, locked, busy, write error */
     uint64_t aged, activated;
     uint64_t migrations;                                       /**< pages moved to other frames by rmap_pager_vacate */
     uint64_t moves, moves_reindexed, moves_copied, moves_swap; /**< calls; pages; pages; swap entries */
@@ -105,7 +105,8 @@ RMAP_API int rmap_pager_remove_swap(struct rmap_pager *p, struct rmap_device *de
 
 /**
  * Reclaim up to n frames now. Ages, unmaps from every space, writes to swap, frees. Lazily freed pages go without being
- * written; without a swap device they alone go.
+ * written; without a swap device they alone go. Pages that a device refused to take (in bad slots) are tried again, in turn; while
+ * it goes on refusing, no more of them than `evict_batch` in one call. The same holds for the reclaim of a fault.
  * => May block (I/O). @return number of frames freed, or a negative error (NULL_ARG; BUSY: this thread is
  *    inside a call of the pager).
  */

@@ -26,10 +26,10 @@ struct rmap_swap_options {
 };
 
 struct rmap_swap_stats {
-    uint64_t slots_total, slots_used, slots_peak;                       /**< used: with entries or cached */
-    uint64_t slots_bad;                                                 /**< the last write failed: never handed out again */
-    uint64_t entries;                                                   /**< swap entries, all slots */
-    uint64_t cached;                                                    /**< pages in the swap cache */
+    uint64_t slots_total, slots_used, slots_peak; /**< used: with entries or cached */
+    uint64_t slots_bad;                           /**< the last write failed: never handed out again */
+    uint64_t entries;                             /**< swap entries, all slots */
+    uint64_t cached;                              /**< pages in the swap cache */
     uint64_t writes, reads, write_errors, read_errors, checksum_errors; /**< pages */
     uint64_t metadata_bytes;                                            /**< of the slot map */
 };
@@ -125,8 +125,16 @@ RMAP_API int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct 
  * => Does I/O, by 64 pages at most, with no lock but the pages'. The map allocates nothing. @return 0; NULL_ARG (also
  *    among the pages); INVALID (a page is not in the cache, not locked, or there twice); UNKNOWN_PAGE; UNSUPPORTED (a
  *    frame has no address): then nothing is written.
+ * Cost: a write of the device for every page, in bad slots, too: who comes again and again for many pages asks
+ * rmap_swap_is_bad first, and tries a few. The pager's reclaim gives up for its call after the first batch of them in vain.
  */
 RMAP_API int rmap_swap_write(struct rmap_swap *s, struct rmap_page **pages, size_t n, int *results);
+
+/**
+ * Is the page cached in a bad slot: has its last write there failed with IO_WRITE?
+ * => Page lock held. The answer is false for NULL and for a page that is not in the cache. O(1), asks the device nothing.
+ */
+RMAP_API bool rmap_swap_is_bad(struct rmap_swap *s, const struct rmap_page *page);
 
 /**
  * Take a page out of the cache; its reference is dropped, it is marked DIRTY (it has no copy any more). The slot lives

@@ -80,17 +80,30 @@ static size_t look(struct rmap_pager *p, size_t n, bool spare_young)
     return kept;
 }
 
+/* The next page is in a bad slot: is it tried there again? *retries: in this batch so far. The second round, which spares no
+ * young pages, waits for no turn. */
+static bool may_retry(struct rmap_pager *p, bool first_round, size_t *retries)
+{
+    struct rmap__retries *t = &p->retries;
+    if (t->in_vain + *retries >= p->evict_batch) return false;
+    if (t->met++ < t->turn && first_round) return false;
+    ++*retries;
+    return true;
+}
+
 /* Every page needs a slot that its entries can name. What nothing maps and no slot names is in the hands of a fault, or
  * kept by somebody's reference. */
-static size_t give_slots(struct rmap_pager *p, size_t n)
+static size_t give_slots(struct rmap_pager *p, size_t n, bool first_round)
 {
     struct rmap__batch *b = &p->batch;
-    size_t kept = 0;
+    size_t kept = 0, retries = 0;
     for (size_t i = 0; i < n; i++) {
         struct rmap_page *page = b->page[i];
         bool cached = rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE;
         int rc = cached || rmap_page_mapcount(page) ? 0 : RMAP_ERR_INVALID;
         if (!rc && rmap_page_is_anon(page)) rc = rmap_swap_cache_add(p->swap, page);
+        if (rc == RMAP_ERR_EXISTS && rmap_swap_is_bad(p->swap, page) && !may_retry(p, first_round, &retries))
+            rc = RMAP_ERR_IO_WRITE;
         if (rc == 0 || rc == RMAP_ERR_EXISTS)
             b->page[kept++] = page;
         else
@@ -116,14 +129,29 @@ static size_t unmap_batch(struct rmap_pager *p, size_t n, unsigned flags)
     return kept;
 }
 
-static void write_dirty(struct rmap_pager *p, size_t n)
+/* The first n of batch.bad were in bad slots, and have been tried there again. */
+static void note_retries(struct rmap_pager *p, size_t n, bool first_round)
+{
+    struct rmap__retries *t = &p->retries;
+    size_t still = 0;
+    if (!n) return;
+    while (still < n && rmap_swap_is_bad(p->swap, p->batch.bad[still])) still++;
+    t->in_vain = still == n ? t->in_vain + n : 0;
+    t->turn = first_round && t->in_vain >= p->evict_batch ? t->met : 0;
+}
+
+static void write_dirty(struct rmap_pager *p, size_t n, bool first_round)
 {
     struct rmap__batch *b = &p->batch;
-    size_t dirty = 0;
-    for (size_t i = 0; i < n; i++)
-        if (rmap_page_flags(b->page[i]) & RMAP_PAGE_DIRTY) b->dirty[dirty++] = b->page[i];
+    size_t dirty = 0, bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!(rmap_page_flags(b->page[i]) & RMAP_PAGE_DIRTY)) continue;
+        b->dirty[dirty++] = b->page[i];
+        if (rmap_swap_is_bad(p->swap, b->page[i])) b->bad[bad++] = b->page[i];
+    }
     if (!dirty || rmap_swap_write(p->swap, b->dirty, dirty, b->written)) return;
     for (size_t i = 0; i < dirty; i++) RMAP__STAT(p, swap_outs, b->written[i] == 0);
+    note_retries(p, bad, first_round);
 }
 
 /* Neither mapped nor cached any more: our reference is the last, or somebody's is. @return true if the frame is free.
@@ -180,9 +208,9 @@ uint64_t rmap__evict(struct rmap_pager *p, size_t n, bool spare_young, uint64_t 
     n = gather_batch(p, n, scanned);
     n = look(p, n, spare_young);
     n = discard_batch(p, n, spare_young ? RMAP_SPARE_YOUNG : 0, &freed);
-    n = give_slots(p, n);
+    n = give_slots(p, n, spare_young);
     n = unmap_batch(p, n, spare_young ? RMAP_SPARE_YOUNG : 0);
-    write_dirty(p, n);
+    write_dirty(p, n, spare_young);
     for (size_t i = 0; i < n; i++) freed += free_page(p, p->batch.page[i], &p->batch.result[i]);
     return freed;
 }

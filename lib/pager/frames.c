@@ -142,19 +142,23 @@ static void reclaim(struct rmap_pager *p, uint64_t wanted)
     rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
 }
 
-/* Direct reclaim, in the thread that needs a frame, unless another thread's has helped while we waited for it. */
-static void refill(struct rmap_pager *p)
+/* Direct reclaim, in the thread that needs a frame, unless another thread's has helped while we waited for it. @return was
+ * it done? */
+static bool refill(struct rmap_pager *p)
 {
-    if (!shortage(p) || !rmap__reclaim_begin(p)) return;
+    if (!shortage(p) || !rmap__reclaim_begin(p)) return false;
     const uint64_t wanted = shortage(p);
     if (wanted) reclaim(p, wanted);
     rmap__reclaim_end(p);
+    return wanted;
 }
 
-/* There was no frame to be had. @return true if some have come back since, by whomever. */
-static bool refill_hard(struct rmap_pager *p, uint64_t since)
+/* There was no frame to be had. `again`: nor after a reclaim a moment ago, which has tried bad slots. @return true if some
+ * have come back since, by whomever. */
+static bool refill_hard(struct rmap_pager *p, uint64_t since, bool again)
 {
     if (!rmap__reclaim_begin(p)) return false;
+    if (again) p->retries.in_vain = p->evict_batch;
     if (!any_returned(p, since)) reclaim(p, p->evict_batch);
     rmap__reclaim_end(p);
     return any_returned(p, since);
@@ -165,10 +169,9 @@ static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
     struct rmap_pager *p = ctx;
     uint64_t returned;
     int rc;
-    refill(p);
+    bool again = refill(p);
     /* What came free may go to others: then there is progress, and so another try. */
-    while ((rc = take(p, near, out, &returned)) == RMAP_ERR_NO_FRAME && refill_hard(p, returned)) {
-    }
+    while ((rc = take(p, near, out, &returned)) == RMAP_ERR_NO_FRAME && refill_hard(p, returned, again)) again = false;
     return rc;
 }
 

@@ -72,8 +72,20 @@ struct rmap__frames {
 /* Scratch of one batch. It lies here because a fault handler's stack may be small. */
 struct rmap__batch {
     struct rmap_page *page[RMAP__EVICT_MAX], *dirty[RMAP__EVICT_MAX]; /* dirty: also those to discard */
+    struct rmap_page *bad[RMAP__EVICT_MAX];                           /* of the dirty ones, those in bad slots */
     struct rmap_result result[RMAP__EVICT_MAX];
     int written[RMAP__EVICT_MAX];
+};
+
+/*
+ * Pages whose entries name a bad slot have no other place, so they must be tried there again: the device may have
+ * recovered. On one that has not, that would be every frame in every call; so a call ends its tries when a batch's worth of
+ * pages was tried in vain. The turn sees to it that they are not the same ones each time, if some slots are bad for good.
+ */
+struct rmap__retries {
+    uint64_t in_vain; /* pages tried in this call since one was taken */
+    uint64_t met;     /* by this call */
+    uint64_t turn;    /* so many are passed over before the first try, in the first round of all frames */
 };
 
 RB_HEAD(rmap__space_tree, rmap_space);
@@ -103,6 +115,7 @@ struct rmap_pager {
     _Atomic uint64_t lazy_marks;        /* [a] raised after pages were lazily freed … */
     _Atomic uint64_t lazy_done;         /* [R][a] … and its value when reclaim last found none of them */
     struct rmap__batch batch;           /* [R] */
+    struct rmap__retries retries;       /* [R] */
     LIST_HEAD(, rmap_space) spaces;     /* [L] */
     struct rmap__space_tree by_address; /* [L] the same spaces, to find the one that a member belongs to */
     struct rmap_pager_stats stats;      /* [a] see RMAP__STAT; of faults, those of gone spaces; committed, spaces [L] */
@@ -210,7 +223,7 @@ void rmap__list_take_place(struct rmap_pager *p, struct rmap_page *page, struct 
 uint64_t rmap__list_count(struct rmap_pager *p, enum rmap__list_name list);
 
 /* ---- reclaim.c, evict.c ---- */
-/** Take [R]. @return false: this thread has it already. */
+/** Take [R]; pages in bad slots may be tried again, unless the caller says otherwise. @return false: this thread has it already. */
 bool rmap__reclaim_begin(struct rmap_pager *p);
 void rmap__reclaim_end(struct rmap_pager *p);
 /** Free up to `target` frames. [R] held. @return how many were freed. */

@@ -53,6 +53,7 @@ bool rmap__reclaim_begin(struct rmap_pager *p)
     }
     rmap__rank_take(RMAP__RANK_RECLAIM, p); /* here, not before: only the mutex knows that it would be inside itself */
     p->reclaiming = true;
+    p->retries.in_vain = p->retries.met = 0;
     return true;
 }
 

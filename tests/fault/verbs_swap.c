@@ -133,6 +133,7 @@ static int write_out(struct stage *g)
         rc = written;
     if (!rc) CHECK_OK(rmap_swap_cache_del(rmap_pager_swap(g->w.p), g->page));
     if (rc) CHECK((rmap_page_flags(g->page) & RMAP_PAGE_DIRTY) || rc == STOPPED_HALF_WAY);
+    CHECK_EQ(rmap_swap_is_bad(rmap_pager_swap(g->w.p), g->page), rc == RMAP_ERR_IO_WRITE);
     rmap_page_unlock(g->w.r, g->page);
     return rc;
 }
@@ -251,7 +252,7 @@ const struct verb fault_verbs_swap[] = {
      .flags = LOOSE,
      .meets = SLOT | COUNT | MMAP,
      .without = MMAP},
-    {.names = "rmap_swap_write rmap_swap_cache_del rmap_swap_cache_add",
+    {.names = "rmap_swap_write rmap_swap_is_bad rmap_swap_cache_del rmap_swap_cache_add",
      .call = write_out,
      .check = check_written,
      .prepare = stage_share,

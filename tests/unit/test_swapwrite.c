@@ -191,6 +191,8 @@ RMAP_TEST(swapwrite, C5_a_bad_slot_that_takes_its_page_after_all_is_a_good_one)
     w.dev.fail_all_writes = true;
     CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
     CHECK_ERR(result, RMAP_ERR_IO_WRITE);
+    CHECK(rmap_swap_is_bad(w.s, page));
+    CHECK(!rmap_swap_is_bad(NULL, page) && !rmap_swap_is_bad(w.s, NULL));
     w.dev.write_error = RMAP_ERR_NOMEM;
     CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
     CHECK_ERR(result, RMAP_ERR_NOMEM);
@@ -201,7 +203,9 @@ RMAP_TEST(swapwrite, C5_a_bad_slot_that_takes_its_page_after_all_is_a_good_one)
     CHECK_OK(rmap_swap_write(w.s, &page, 1, &result));
     CHECK_OK(result);
     CHECK_EQ(stats_of(&w).slots_bad, 0);
+    CHECK(!rmap_swap_is_bad(w.s, page));
     leave(&w, page);
+    CHECK(!rmap_swap_is_bad(w.s, page)); /* not cached any more */
     check_content(&w, entry, 1);
     page = outgoing(&w, 6, 1); /* the only slot is handed out again */
     CHECK_EQ(page->swap, entry);
