@@ -46,7 +46,7 @@ RMAP_BEGIN_DECLS
 
 /** @return 0; NULL_ARG; STRUCT_SIZE (also of the allocator); RANGE (window_pages, vma_limit); NOMEM. Allocates. */
 RMAP_API int rmap_host_create(const struct rmap_host_options *options, struct rmap_host **out);
-/** @return 0; NULL_ARG; BUSY (a window is still in use). */
+/** What the system refuses to unmap, twice, stays reserved: one page. @return 0; NULL_ARG; BUSY (a window is still in use). */
 RMAP_API int rmap_host_destroy(struct rmap_host *host);
 
 /**

@@ -6,9 +6,9 @@
  * the memfd without a fault that we see, and show the frame's next user.
  */
 #include "mmu/host_impl.h"
+#include "mmu/unmap.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 static bool lay_gap(struct rmap__window *w, uint32_t first, uint32_t end)
 {
@@ -27,8 +27,7 @@ void rmap__host_take_ballast(struct rmap_host *host)
 
 void rmap__host_drop_ballast(struct rmap_host *host)
 {
-    if (host->ballast) munmap(host->ballast, rmap__window_bytes(host, 1));
-    host->ballast = NULL;
+    if (host->ballast && rmap__unmap(host->ballast, rmap__window_bytes(host, 1), NULL, NULL)) host->ballast = NULL;
 }
 
 /* A process that others filled up to one VMA more than the limit is refused every mmap, even one that frees VMAs.

@@ -3,8 +3,7 @@
  * radix. */
 #include "base/alloc.h"
 #include "mmu/host_impl.h"
-
-#include <sys/mman.h>
+#include "mmu/unmap.h"
 
 static int compare(const struct rmap__window *a, const struct rmap__window *b)
 {
@@ -173,6 +172,13 @@ int rmap__window_create(void *ctx, const struct rmap_mmu_client *client, struct 
     return 0;
 }
 
+static void give_projections_up(void *window)
+{
+    struct rmap__window *w = window;
+    rmap__window_forget_all(w);
+    rmap__host_forget_everything(w->host);
+}
+
 void rmap__window_destroy(void *ctx, struct rmap_mmu *mmu)
 {
     struct rmap_host *host = ctx;
@@ -184,12 +190,7 @@ void rmap__window_destroy(void *ctx, struct rmap_mmu *mmu)
     rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     w->closing = true;
     while (!LIST_EMPTY(&w->serving)) pthread_cond_wait(&host->idle, &host->lock);
-    if (munmap(w->base, bytes) != 0) {
-        /* A neighbouring reservation was one VMA with ours and the kernel has none left to split it. */
-        rmap__window_forget_all(w);
-        rmap__host_forget_everything(host);
-        munmap(w->base, bytes); /* if not even now, unused addresses stay reserved */
-    }
+    rmap__unmap(w->base, bytes, give_projections_up, w); /* if not even then, unused addresses stay reserved */
     rmap__tlb_cut(w, 0, host->pages);
     RB_REMOVE(rmap__windows, &host->windows, w);
     host->stats.windows--;

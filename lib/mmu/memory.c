@@ -3,7 +3,8 @@
 #include <objrmap/error.h>
 #include <objrmap/memory.h>
 
-#include <sys/mman.h>
+#include "mmu/unmap.h"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,7 +42,7 @@ int rmap_memory_init(struct rmap_memory *mem, uint64_t frames, unsigned page_shi
 void rmap_memory_fini(struct rmap_memory *mem)
 {
     if (!mem || !mem->view) return;
-    munmap(mem->view, (size_t)mem->frames << mem->page_shift);
+    rmap__unmap(mem->view, (size_t)mem->frames << mem->page_shift, NULL, NULL); /* else the view stays, for nobody */
     close(mem->fd);
     *mem = (struct rmap_memory){.fd = -1};
 }
