@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """What the public headers say that each function may answer, as a C table for the tests of failures; and a look whether
-those tests have a case for each function. Run by the build: a public function without a case fails it."""
+those tests have a case for each function, whose `.call` calls it. Run by the build: a public function without a case fails it.
+Inline functions need none if they can neither fail nor ask: they answer no int and call no function of the library."""
 import argparse
 import pathlib
 import re
@@ -18,16 +19,30 @@ def headers_of(folder):
     return [(f.name, f.read_text()) for f in files if f.name not in OTHER_LIBRARIES]
 
 
+def calls_in(body):
+    return set(re.findall(r"\b(\w+)\(", re.sub(r"/\*.*?\*/", " ", body, flags=re.S)))
+
+
 def error_codes(headers):
     """Name -> number."""
     text = dict(headers)["error.h"]
     return {name: int(n) for name, n in re.findall(r"^\s*X\((\w+), (\d+), ", text, re.M)}
 
 
+def inline_functions(text):
+    """(name, result type, body) of each."""
+    for result, name, body in re.findall(r"^static inline ([\w *]*?)(\w+)\([^;{]*?\)\n\{\n(.*?)^\}", text, re.S | re.M):
+        yield name, result.strip(), body
+
+
 def functions(headers):
     """Name -> (header, the comment before it). Functions that follow one comment share it."""
     found = {}
+    declared = {name for _, text in headers for name in re.findall(r"^RMAP_API (?!extern)[^;(]*?(\w+)\(", text, re.M)}
     for header, text in headers:
+        for name, result, body in inline_functions(text):
+            if result == "int" or calls_in(body) & declared:
+                found[name] = (header, body)
         comment = ""
         for m in re.finditer(r"(/\*\*.*?\*/)|^RMAP_API (?!extern)[^;(]*?(\w+)\(", text, re.S | re.M):
             if m.group(1) and m.group(1).startswith("/**<"):
@@ -52,23 +67,41 @@ def codes_of(name, table, numbers, seen=()):
     return mask
 
 
+def reached_from(function, bodies):
+    """What the function calls, itself or by others of its file."""
+    reached, todo = set(), [function]
+    while todo:
+        new = calls_in(bodies.get(todo.pop(), "")) - reached
+        reached |= new
+        todo += new
+    return reached
+
+
 def cases(files):
-    """The names in the tables of cases, and the text of the cases."""
-    text = "".join(f.read_text() for f in files)
-    names = set()
-    for literals in re.findall(r"\.names\s*=\s*((?:\"[^\"]*\"\s*)+),", text):
-        names.update("".join(re.findall(r"\"([^\"]*)\"", literals)).split())
-    return names, text
+    """(file, names, what its call reaches) of each case in the tables."""
+    for f in files:
+        text = f.read_text()
+        bodies = {name: body for name, body in re.findall(r"^\w[\w *]*?(\w+)\([^;{]*?\)\n\{\n(.*?)^\}", text, re.S | re.M)}
+        for entry in re.split(r"(?=\.names\s*=\s*\")", text)[1:]:
+            literals = re.match(r"\.names\s*=\s*((?:\"[^\"]*\"\s*)+),", entry)
+            call = re.search(r"\.call\s*=\s*(\w+)", entry)
+            if not literals or not call:
+                raise OSError(f"{f}: a case without names or call: {entry[:60]!r}")
+            names = "".join(re.findall(r"\"([^\"]*)\"", literals.group(1))).split()
+            yield f, names, reached_from(call.group(1), bodies)
 
 
-def complaints(table, names, text):
-    for name in sorted(table):
-        if name not in names:
-            yield f"include/objrmap/{table[name][0]}: {name}: no case in tests/fault tries it"
-        elif not re.search(rf"\b{name}\(", text):
-            yield f"include/objrmap/{table[name][0]}: {name}: its case in tests/fault does not call it"
-    for name in sorted(names - set(table)):
-        yield f"tests/fault: {name}: a case names it, but it is no public function"
+def complaints(table, found):
+    tried = set()
+    for f, names, reached in found:
+        tried.update(names)
+        for name in names:
+            if name not in table:
+                yield f"{f.name}: {name}: a case names it, but it is no public function"
+            elif name not in reached:
+                yield f"{f.name}: {name}: the case that names it does not call it, not by its .call"
+    for name in sorted(set(table) - tried):
+        yield f"include/objrmap/{table[name][0]}: {name}: no case in tests/fault tries it"
 
 
 def main():
@@ -79,8 +112,7 @@ def main():
     a = p.parse_args()
     headers = headers_of(a.headers)
     numbers, table = error_codes(headers), functions(headers)
-    names, text = cases(a.cases)
-    wrong = list(complaints(table, names, text))
+    wrong = list(complaints(table, cases(a.cases)))
     for line in wrong:
         print(line, file=sys.stderr)
     if wrong:

@@ -52,10 +52,12 @@ struct stage {
 };
 
 enum verb_flag {
-    /* A failure may leave what cannot be observed: tables made ahead, pages populated, write protection withdrawn. */
-    LOOSE = 1,
+    /* A failure may leave what contents do not show: entries that are set or write-protected ahead, pages populated, tables made. */
+    LOOSE_ENTRIES = 1,
+    LOOSE_FRAMES = 2,
+    LOOSE_BYTES = 4,
     /* A failure may leave what was at a FIXED target unmapped, regions and charges included. */
-    REPLACES = 2,
+    REPLACES = 8,
 };
 
 /* What `call` answers beside 0 and an error: it stopped half-way as its comment in the header says, which the call has checked. */
@@ -74,7 +76,7 @@ struct verb {
     unsigned without; /* kinds that it can do without: success is right, too, and all is as it must be then */
     unsigned never;   /* of `meets`: what cannot be refused there, for a reason that stands beside it */
     unsigned stages;  /* 0: all */
-    unsigned flags;
+    unsigned flags;   /* each must be needed in one trial at least */
 };
 
 /* What reclaim can do without while there are other pages to evict, and what a flush can do without. */
@@ -83,7 +85,7 @@ struct verb {
 
 /** Ended by names NULL. */
 extern const struct verb fault_verbs_space[], fault_verbs_move[], fault_verbs_touch[], fault_verbs_reclaim[],
-    fault_verbs_core[], fault_verbs_parts[], fault_verbs_swap[], fault_verbs_quiet[];
+    fault_verbs_core[], fault_verbs_parts[], fault_verbs_swap[], fault_verbs_quiet[], fault_verbs_end[];
 
 void stage_init(struct stage *g, enum stage_kind kind);
 /** Something to lose in the guest, 100 … 107: pages of its own, the first half on swap. In WINDOWS the others are projected. */

@@ -15,16 +15,17 @@ static void end_radix(struct stage *g)
 }
 
 /* Four levels: three tables for the first page, all or none. */
-static void have_radix(struct stage *g)
-{
-    CHECK_OK(radix(g));
-}
-static int reserve(struct stage *g)
+static int radix_with_tables(struct stage *g)
 {
     struct rmap_tables t = {.count = 0};
-    int rc = g->mmu.ops->reserve(g->mmu.ctx, 12345, &t);
+    int rc = radix(g);
+    if (rc) return rc;
+    rc = g->mmu.ops->reserve(g->mmu.ctx, 12345, &t);
     CHECK_EQ(t.count, rc ? 0 : 3);
-    if (!rc) g->mmu.ops->unreserve(g->mmu.ctx, &t);
+    if (rc)
+        rmap_radix_destroy(&g->mmu);
+    else
+        g->mmu.ops->unreserve(g->mmu.ctx, &t);
     return rc;
 }
 
@@ -91,12 +92,13 @@ static int window(struct stage *g)
 {
     const struct rmap_mmu_client client = {g, no_fault};
     struct rmap_mmu_provider p = rmap_host_provider(g->host);
-    return p.create(p.ctx, &client, &g->mmu);
+    int rc = p.create(p.ctx, &client, &g->mmu);
+    CHECK_EQ(rmap_host_base(&g->mmu) != NULL, !rc);
+    return rc;
 }
 static void end_window(struct stage *g)
 {
     struct rmap_mmu_provider p = rmap_host_provider(g->host);
-    CHECK(rmap_host_base(&g->mmu) != NULL);
     p.destroy(p.ctx, &g->mmu);
 }
 
@@ -177,29 +179,20 @@ static void end_pager(struct stage *g)
 }
 
 const struct verb fault_verbs_parts[] = {
-    {.names = "rmap_radix_create rmap_radix_destroy",
-     .call = radix,
-     .undo = end_radix,
-     .stages = PLENTY,
-     .meets = TABLE},
-    {.names = "rmap_radix_create",
-     .call = reserve,
-     .prepare = have_radix,
-     .clear = end_radix,
-     .stages = PLENTY,
-     .meets = TABLE},
-    {.names = "rmap_radix_provider_init rmap_radix_provider_fini",
+    {.names = "rmap_radix_create", .call = radix, .undo = end_radix, .stages = PLENTY, .meets = TABLE},
+    {.names = "rmap_radix_create", .call = radix_with_tables, .undo = end_radix, .stages = PLENTY, .meets = TABLE},
+    {.names = "rmap_radix_provider_init",
      .call = radix_provider,
      .undo = end_radix_provider,
      .stages = PLENTY,
      .meets = TABLE},
-    {.names = "rmap_memory_init rmap_memory_fini",
+    {.names = "rmap_memory_init",
      .call = memory_init,
      .undo = end_memory,
      .stages = PLENTY,
      .meets = MMAP | FILES,
      .without = FILES},
-    {.names = "rmap_host_create rmap_host_destroy",
+    {.names = "rmap_host_create",
      .call = host,
      .undo = end_host,
      .prepare = memory,
@@ -229,16 +222,16 @@ const struct verb fault_verbs_parts[] = {
      .stages = PLENTY,
      .meets = MUNMAP,
      .without = MUNMAP},
-    {.names = "rmap_host_fault rmap_host_get_stats",
+    {.names = "rmap_host_fault",
      .call = host_fault,
      .check = check_host_fault,
      .prepare = pager_on_host,
      .clear = end_pager_on_host,
      .stages = PLENTY,
-     .flags = LOOSE,
+     .flags = LOOSE_BYTES,
      .meets = ALLOC | MMAP,
      .without = ALLOC | MMAP},
-    {.names = "rmap_pager_create rmap_pager_destroy",
+    {.names = "rmap_pager_create",
      .call = pager,
      .undo = end_pager,
      .stages = PLENTY,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file fault/verbs_quiet.c  Calls that promise to ask for nothing that could be refused. Some of them do so all the same
+ * @file fault/verbs_quiet.c  Calls that ask for nothing that could be refused, or for little: a count, a read. Some ask for more
  * where tables or frames are missing; those cases are elsewhere, here everything that they need is there.
  */
 #include "fault/stage.h"
@@ -93,21 +93,44 @@ static void drop_page(struct stage *g)
     rmap_page_put(g->w.r, g->page);
 }
 
-/* An embedder's own fault handler: a new page counted twice and given back. */
+/* An embedder's own fault handler: two new pages, both counted twice or none of them, and given back. */
+static void have_two_pages(struct stage *g)
+{
+    have_page(g);
+    CHECK_OK(rmap_page_alloc(g->w.r, RMAP_PFN_NONE, &g->target));
+}
+static void drop_two_pages(struct stage *g)
+{
+    drop_page(g);
+    rmap_page_put(g->w.r, g->target);
+}
 static int accounting(struct stage *g)
 {
     struct rmap_member *m = rmap_space_member(g->parent);
+    struct rmap_page *pages[] = {g->page, g->target};
     struct rmap_gather gather;
     rmap_gather_init(&gather, g->w.r);
     CHECK(rmap_gather_room(&gather, 3));
-    CHECK_OK(rmap_page_map_new(m, g->page, 40));
-    CHECK_OK(rmap_page_dup(m, &g->page, 1));
-    rmap_page_unmap(&gather, m, g->page);
-    rmap_page_unmap(&gather, m, g->page);
+    CHECK_OK(rmap_page_map_new(m, pages[0], 40));
+    CHECK_OK(rmap_page_map_new(m, pages[1], 41));
+    const int rc = rmap_page_dup(m, pages, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK_EQ(rmap_page_mapcount(pages[i]), rc ? 1 : 2);
+        if (!rc) rmap_page_unmap(&gather, m, pages[i]);
+        rmap_page_unmap(&gather, m, pages[i]);
+    }
     rmap_gather_flush(&gather, m, 40, 0, RMAP_FLUSH_ALL);
     rmap_gather_flush_now(&gather);
     rmap_gather_finish(&gather);
-    return 0;
+    return rc;
+}
+/* New ones for the retry, and no mapping counted that is not there. */
+static void check_accounting(struct stage *g, int rc)
+{
+    (void)rc;
+    world_verify(&g->w);
+    drop_two_pages(g);
+    have_two_pages(g);
 }
 
 /* Page 8 comes from swap. */
@@ -155,6 +178,8 @@ static int pages_and_groups(struct stage *g)
     rmap_page_clear_flags(page, RMAP_PAGE_REFERENCED);
     rmap_page_get(page);
     rmap_page_put(r, page);
+    rmap_page_unlock(r, page);
+    rmap_page_lock(page);
     rmap_page_unlock(r, page);
     rmap_page_put(r, page);
     CHECK_OK(rmap_page_pin(r, page));
@@ -239,9 +264,11 @@ const struct verb fault_verbs_quiet[] = {
     {.names = "rmap_page_map_new rmap_page_dup rmap_page_unmap rmap_gather_init rmap_gather_room rmap_gather_flush "
               "rmap_gather_flush_now rmap_gather_finish",
      .call = accounting,
-     .prepare = have_page,
-     .clear = drop_page,
-     .stages = PLENTY},
+     .check = check_accounting,
+     .prepare = have_two_pages,
+     .clear = drop_two_pages,
+     .stages = PLENTY,
+     .meets = COUNT},
     {.names = "rmap_page_map_swapin rmap_swap_cache_load rmap_gather_swap",
      .call = swap_in,
      .prepare = have_page,
@@ -256,7 +283,8 @@ const struct verb fault_verbs_quiet[] = {
               "rmap_member_get_usage rmap_group_get_usage rmap_snapshot rmap_written",
      .call = pages_and_groups,
      .stages = PLENTY},
-    {.names = "rmap_pager_get_stats rmap_pager_rmap rmap_swap_get_stats rmap_swap_verify rmap_device_get_stats "
+    {.names = "rmap_pager_get_stats rmap_pager_rmap rmap_pager_swap rmap_swap_get_stats rmap_swap_verify "
+              "rmap_device_get_stats "
               "rmap_stats_get rmap_mapper_class rmap_radix_root rmap_radix_peek rmap_pte_format_check rmap_error_name "
               "rmap_strerror rmap_alloc_default",
      .call = books,
