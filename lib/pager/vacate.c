@@ -25,6 +25,7 @@ static bool move_to(struct rmap_pager *p, struct rmap_page *page, struct rmap_pa
         rmap_page_unlock(p->r, target);
         return false;
     }
+    /* Half-way it stops only where forks meanwhile fill the target's count: after about 2^31 mappings of one page. */
     if (movable(p, page)) rmap_migrate(p->r, &page, &target, 1, 0, &res);
     if (res.outcome == RMAP_DONE) rmap__list_take_place(p, page, target);
     rmap_page_unlock(p->r, target);

@@ -169,7 +169,10 @@ const struct verb fault_verbs_reclaim[] = {
      .stages = PLENTY,
      .meets = ALLOC | SLOT | COUNT,
      .without = ALLOC | SLOT | COUNT},
-    /* A target's count is full after 2^31 mappings: its pager would have as many spaces. */
+    /* A target's count begins at 0, and gets one for each of the page's, which are 2^31 - 1 at most: only forks that come between
+     * could fill it, of a page that has nearly as many mappings, each in tables of its own. Looking at the count before the page
+     * sets out would not see those. Were it refused all the same, the page would stay MIGRATING, some of its mappings at the old frame
+     * and some at the new one; vacate would not count it, and a touch at the old one would be told BUSY for good. */
     {.names = "rmap_pager_vacate", .call = vacate, .stages = PLENTY, .meets = FRAME | COUNT, .never = COUNT},
     {.names = "rmap_pager_remove_swap",
      .call = swapoff,
