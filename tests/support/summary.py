@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Count what meson's test logs hold, subtests one by one; name what failed; the last line is "N passed, N failed".
+"""Count what meson's test logs hold, subtests one by one; say how long each suite took, summed over its tests (they run side by
+side); name what failed; the last line is "N passed, N failed".
 
 usage: summary.py BROKEN TESTLOG...     BROKEN: runs that failed before or beside their tests, counted as failures
 
@@ -39,16 +40,25 @@ def count(test):
     return passed, failed, skipped
 
 
+def suite_of(test):
+    """The first suite of "project:suite+suite / name"."""
+    return test['name'].split(' / ')[0].split(':')[-1].split('+')[0]
+
+
 def main():
     broken, logs = int(sys.argv[1]), sys.argv[2:]
     passed, failed, skipped = 0, [], 0
     for log in logs:
+        folder, seconds = log.split('/meson-logs')[0], {}
         with open(log, encoding='utf-8') as lines:
-            for line in lines:
-                test_passed, test_failed, test_skipped = count(json.loads(line))
+            for test in map(json.loads, lines):
+                test_passed, test_failed, test_skipped = count(test)
                 passed += test_passed
-                failed += [f'{log.split("/meson-logs")[0]}: {name}' for name in test_failed]
+                failed += [f'{folder}: {name}' for name in test_failed]
                 skipped += test_skipped
+                suite = suite_of(test)
+                seconds[suite] = seconds.get(suite, 0) + test['duration']
+        print(f'{folder}, seconds: ' + ', '.join(f'{suite} {seconds[suite]:.0f}' for suite in sorted(seconds)))
     for name in failed:
         print(f'FAILED {name}')
     failures = len(failed) + broken
