@@ -14,9 +14,11 @@
 static void *capped_alloc(void *ctx, size_t size, size_t align)
 {
     struct options_memory *m = ctx;
-    if (size <= BLOCK_MAX) return m->counting.a.alloc(m->counting.a.ctx, size, align);
-    m->counting.failed++;
-    return NULL;
+    const size_t failed = m->counting.failed;
+    void *p = size <= BLOCK_MAX ? m->counting.a.alloc(m->counting.a.ctx, size, align) : NULL;
+    if (!p && m->counting.failed == failed)
+        m->counting.failed++; /* too large; or the system refused it, or its alignment */
+    return p;
 }
 
 static void capped_free(void *ctx, void *p, size_t size, size_t align)
@@ -28,6 +30,8 @@ static void capped_free(void *ctx, void *p, size_t size, size_t align)
 void options_memory_init(struct options_memory *m)
 {
     test_alloc_init(&m->counting);
+    m->refused = 0;
+    m->elsewhere = false;
     m->capped =
         (struct rmap_allocator){.struct_size = sizeof m->capped, .ctx = m, .alloc = capped_alloc, .free = capped_free};
 }
@@ -113,10 +117,24 @@ bool options_alloc_is_sound(const struct rmap_allocator *a)
     return !a || (a->struct_size == sizeof *a && a->alloc && a->free);
 }
 
+bool options_memory_refused(struct options_memory *m)
+{
+    const bool refused = m->counting.failed > m->refused || m->elsewhere;
+    m->refused = m->counting.failed;
+    m->elsewhere = false;
+    return refused;
+}
+
+void options_memory_elsewhere(struct options_memory *m)
+{
+    m->elsewhere = true;
+}
+
 bool options_answer(const char *file, int line, struct options_memory *m, int rc, uint64_t allowed, size_t blocks)
 {
     if (rc > 0 || rc <= -64 || (rc && !(allowed >> -rc & 1)))
         test__fail(file, line, "%s (%d) is no documented answer", rmap_error_name(rc), rc);
+    if (!options_memory_refused(m) && rc == RMAP_ERR_NOMEM) test__fail(file, line, "NOMEM, but no memory was refused");
     if (rc && m->counting.live_blocks != blocks)
         test__fail(file, line, "%s, but %zu blocks live, before it %zu did", rmap_error_name(rc),
                    m->counting.live_blocks, blocks);

@@ -17,6 +17,8 @@
 struct options_memory {
     struct test_alloc counting;
     struct rmap_allocator capped, variant; /* `variant`: with something wrong */
+    size_t refused;                        /* allocations refused until the last answer */
+    bool elsewhere;                        /* see options_memory_elsewhere() */
 };
 
 void options_memory_init(struct options_memory *m);
@@ -35,10 +37,17 @@ bool options_odd(struct fuzz *f);
 #define OPTIONS_COMMON                                                                                                 \
     (OPTIONS_BIT(RMAP_ERR_NULL_ARG) | OPTIONS_BIT(RMAP_ERR_STRUCT_SIZE) | OPTIONS_BIT(RMAP_ERR_NOMEM))
 
-/** An answer that is 0 or one of `allowed`; NOMEM only where memory was refused, and after an error no block is left. */
+/**
+ * An answer that is 0 or one of `allowed`; NOMEM only where memory was refused since the last answer, whatever `allowed`
+ * says; and after an error no block is left.
+ */
 #define OPTIONS_ANSWER(m, rc, allowed, blocks) options_answer(__FILE__, __LINE__, m, rc, allowed, blocks)
 /** @return rc == 0 */
 bool options_answer(const char *file, int line, struct options_memory *m, int rc, uint64_t allowed, size_t blocks);
+/** For what answers otherwise: may it be NOMEM? Was memory refused since the last answer? */
+bool options_memory_refused(struct options_memory *m);
+/** The next answer may be NOMEM although the allocator gave all that it was asked for: the caller says in a comment why. */
+void options_memory_elsewhere(struct options_memory *m);
 
 /** Is the allocator one that a constructor takes? */
 bool options_alloc_is_sound(const struct rmap_allocator *a);

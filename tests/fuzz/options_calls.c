@@ -44,12 +44,29 @@ static unsigned bits(struct fuzz *f, unsigned known)
     return options_odd(f) ? (unsigned)fuzz_word(f) : fuzz_below(f, known + 1);
 }
 
+/* Is there no hole of n pages? */
+static bool no_hole(struct rmap_space *s, uint64_t n)
+{
+    static struct rmap_region_info region[2 * CALLS_MAX]; /* a call splits one at most in three */
+    if (!s) return false;
+    const size_t regions = rmap_space_regions(s, region, sizeof region / sizeof *region);
+    CHECK_LE(regions, sizeof region / sizeof *region);
+    rmap_vpn_t at = 0;
+    for (size_t i = 0; i < regions; i++) {
+        if (region[i].first - at >= n) return false;
+        at = region[i].first + region[i].count;
+    }
+    return rmap_space_member(s)->mmu.pages - at < n;
+}
+
 static void call_map(struct calls *c, struct rmap_space *s)
 {
     rmap_vpn_t at = options_odd(c->f) ? RMAP_VPN_NONE : page_number(c->f);
     const uint64_t n = page_count(c->f);
     const unsigned prot = bits(c->f, 7), flags = bits(c->f, 15);
+    const bool full = !(flags & RMAP_MAP_FIXED) && no_hole(s, n);
     int rc = rmap_space_map(s, options_odd(c->f) ? NULL : &at, n, prot, flags);
+    if (full) options_memory_elsewhere(c->m); /* NOMEM is also: no hole large enough */
     OPTIONS_ANSWER(c->m, rc, ANY | E(INVALID) | E(EXISTS) | E(UNSUPPORTED) | E(COMMIT) | E(NOMEM) | E(NO_FRAME),
                    c->m->counting.live_blocks);
     if (!rc) CHECK_LE(at + n, rmap_space_member(s)->mmu.pages);
@@ -88,7 +105,11 @@ static void call_move(struct calls *c, struct rmap_space *s)
     rmap_vpn_t to = page_number(c->f);
     const rmap_vpn_t from = page_number(c->f);
     const uint64_t n = page_count(c->f), new_n = fuzz_below(c->f, 2) ? n : page_count(c->f);
-    int rc = rmap_space_move(s, from, n, new_n, bits(c->f, 7), options_odd(c->f) ? NULL : &to);
+    const unsigned flags = bits(c->f, 7);
+    const bool in_place = !(flags & (RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE | RMAP_MOVE_KEEP_OLD)) && new_n > n;
+    const bool full = !(flags & RMAP_MOVE_FIXED) && no_hole(s, new_n);
+    int rc = rmap_space_move(s, from, n, new_n, flags, options_odd(c->f) ? NULL : &to);
+    if (full || in_place) options_memory_elsewhere(c->m); /* NOMEM is also: no hole, and cannot grow where it is */
     OPTIONS_ANSWER(c->m, rc, ANY | E(INVALID) | E(ABSENT) | E(NOMEM) | E(NO_FRAME) | E(COMMIT),
                    c->m->counting.live_blocks);
 }

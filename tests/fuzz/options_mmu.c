@@ -85,7 +85,7 @@ static bool geometry_is_sound(const struct rmap_radix_geometry *g)
 }
 
 /* A few entries, at the ends and where the input says: each must be there afterwards, and alone. */
-static void use_mmu(struct fuzz *f, const struct rmap_mmu *mmu, bool may_peek)
+static void use_mmu(struct fuzz *f, struct options_memory *m, const struct rmap_mmu *mmu, bool may_peek)
 {
     const rmap_vpn_t at[] = {0, mmu->pages - 1, fuzz_word(f) % mmu->pages, mmu->pages};
     const struct rmap_pte_format *format = mmu->ops->format;
@@ -94,7 +94,8 @@ static void use_mmu(struct fuzz *f, const struct rmap_mmu *mmu, bool may_peek)
         struct rmap_tables t = {0};
         struct rmap_mmu_run run;
         int rc = mmu->ops->reserve(mmu->ctx, v, &t);
-        CHECK(!rc || rc == RMAP_ERR_NOMEM || rc == RMAP_ERR_RANGE);
+        const bool refused = options_memory_refused(m);
+        CHECK(!rc || (rc == RMAP_ERR_NOMEM && refused) || rc == RMAP_ERR_RANGE);
         CHECK_EQ(rc == RMAP_ERR_RANGE, v >= mmu->pages);
         if (rc) continue;
         CHECK_OK(mmu->ops->run_make(mmu->ctx, v, &t, &run));
@@ -143,10 +144,12 @@ void options_of_radix(struct fuzz *f, struct options_memory *m)
     if (!OPTIONS_ANSWER(m, rc, allowed, 0)) CHECK_EQ(p.ctx, f);
     const size_t blocks = m->counting.live_blocks;
     int again = rmap_radix_create(&o, &mmu);
+    if (!addresses_fit)
+        options_memory_elsewhere(m); /* a table that no entry could lead to is given back, and is no memory */
     if (!OPTIONS_ANSWER(m, again, allowed, blocks)) CHECK_EQ(mmu.pages, 77);
     if (!again) {
         m->counting.fail_at = 0;
-        if (addresses_fit) use_mmu(f, &mmu, true);
+        if (addresses_fit) use_mmu(f, m, &mmu, true);
         rmap_radix_destroy(&mmu);
     }
     if (!rc) rmap_radix_provider_fini(&p);
@@ -246,17 +249,19 @@ static int no_fault(void *ctx, rmap_vpn_t vpn, unsigned access)
     return RMAP_ERR_ABSENT;
 }
 
-static void use_host(struct fuzz *f, struct rmap_host *host, uint64_t window_pages, bool counted)
+static void use_host(struct fuzz *f, struct options_memory *m, struct rmap_host *host, uint64_t window_pages,
+                     bool counted)
 {
     const struct rmap_mmu_provider p = rmap_host_provider(host);
     const struct rmap_mmu_client client = {.fault = no_fault};
     struct rmap_mmu mmu;
     int rc = p.create(p.ctx, &client, &mmu);
-    CHECK(!rc || rc == RMAP_ERR_NOMEM || rc == RMAP_ERR_SYSTEM);
+    const bool refused = options_memory_refused(m); /* the least limit of mappings has room for one window */
+    CHECK(!rc || (rc == RMAP_ERR_NOMEM && refused) || rc == RMAP_ERR_SYSTEM);
     if (rc) return;
     CHECK_EQ(mmu.pages, window_pages);
     CHECK_ERR(rmap_host_destroy(host), RMAP_ERR_BUSY);
-    if (counted) use_mmu(f, &mmu, false);
+    if (counted) use_mmu(f, m, &mmu, false);
     unsigned char *base = rmap_host_base(&mmu);
     CHECK_ERR(rmap_host_fault(host, base + fuzz_below(f, 4096), RMAP_READ), RMAP_ERR_ABSENT);
     CHECK_ERR(rmap_host_fault(host, base - 1, RMAP_WRITE), RMAP_ERR_ABSENT);
@@ -283,7 +288,7 @@ void options_of_host(struct fuzz *f, struct options_memory *m)
                           o.window_pages && o.window_pages <= 1 << 27 && (!o.vma_limit || o.vma_limit >= 16));
     if (OPTIONS_ANSWER(m, rc, OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_RANGE), 0)) {
         m->counting.fail_at = 0;
-        use_host(f, host, o.window_pages, o.alloc != NULL);
+        use_host(f, m, host, o.window_pages, o.alloc != NULL);
         CHECK_OK(rmap_host_destroy(host));
     } else {
         CHECK_EQ(host, nobody);

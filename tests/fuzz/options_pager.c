@@ -8,39 +8,41 @@
 
 #define PAGES 24 /* more than the fewest frames, so that something is evicted, if there is swap */
 
-/* Two spaces, 24 pages each: what is written is read, whatever the pager was told. Errors are of memory and of room. */
-static bool refused(int rc)
+/* Done, or refused: errors are of memory and of room. */
+static bool expected(struct options_memory *m, int rc)
 {
-    return rc == RMAP_ERR_NOMEM || rc == RMAP_ERR_NO_FRAME || rc == RMAP_ERR_COMMIT;
+    const bool refused = options_memory_refused(m);
+    return !rc || rc == RMAP_ERR_NO_FRAME || rc == RMAP_ERR_COMMIT || (rc == RMAP_ERR_NOMEM && refused);
 }
 
-static void live(struct rmap_pager *p, unsigned shift)
+/* Two spaces, 24 pages each: what is written is read, whatever the pager was told. */
+static void live(struct options_memory *m, struct rmap_pager *p, unsigned shift)
 {
     struct rmap_space *s, *child = NULL;
     rmap_vpn_t at = 0;
     int rc = rmap_space_create(p, &s);
-    CHECK(!rc || rc == RMAP_ERR_NOMEM || rc == RMAP_ERR_INVALID); /* INVALID: tables of another page size */
+    CHECK(rc == RMAP_ERR_INVALID || expected(m, rc)); /* INVALID: tables of another page size */
     if (rc) return;
     rc = rmap_space_map(s, &at, PAGES, RMAP_READ | RMAP_WRITE, 0);
-    CHECK(!rc || refused(rc));
+    CHECK(expected(m, rc));
     uint64_t written = 0;
     for (uint64_t v = 0; !rc && v < PAGES; v++) {
         uint64_t word = v + 1000;
         rc = rmap_space_write(s, (at + v) << shift, &word, sizeof word, NULL);
-        CHECK(!rc || refused(rc));
+        CHECK(expected(m, rc));
         written += !rc;
     }
     rc = rmap_space_fork(s, &child);
-    CHECK(!rc || refused(rc));
+    CHECK(expected(m, rc));
     CHECK(rmap_reclaim(p, 8) >= 0);
     for (uint64_t v = 0; !rc && v < written; v++) {
         uint64_t word = 0;
         int err = rmap_space_read(child, (at + v) << shift, &word, sizeof word, NULL);
-        CHECK(!err || refused(err));
+        CHECK(expected(m, err));
         if (!err) CHECK_EQ(word, v + 1000);
     }
     rc = rmap_pager_verify(p, NULL);
-    CHECK(!rc || rc == RMAP_ERR_NOMEM);
+    CHECK(expected(m, rc));
     CHECK_ERR(rmap_pager_destroy(p), RMAP_ERR_BUSY);
     if (child) CHECK_OK(rmap_space_destroy(child));
     CHECK_OK(rmap_space_destroy(s));
@@ -108,7 +110,7 @@ void options_of_pager(struct fuzz *f, struct options_memory *m)
     const uint64_t allowed =
         OPTIONS_COMMON | OPTIONS_BIT(RMAP_ERR_RANGE) | OPTIONS_BIT(RMAP_ERR_INVALID) | OPTIONS_BIT(RMAP_ERR_SYSTEM);
     if (OPTIONS_ANSWER(m, rc, allowed, blocks)) {
-        live(p, shift);
+        live(m, p, shift);
         CHECK_OK(rmap_pager_destroy(p));
     } else {
         CHECK_EQ(p, nobody);

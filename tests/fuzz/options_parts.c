@@ -112,8 +112,11 @@ static void add_devices(struct fuzz *f, struct options_memory *m, struct rmap_sw
     for (unsigned i = fuzz_below(f, 4); i > 0; i--) {
         struct rmap_device *d;
         struct rmap_device_ops ops;
+        const size_t before = m->counting.live_blocks;
         int rc = rmap_device_lz4_create(&m->capped, 1 + fuzz_below(f, 2000), shift, 0, &d);
-        if (rc) continue; /* memory, or no lz4 in this build */
+        const uint64_t no_device =
+            OPTIONS_BIT(RMAP_ERR_NOMEM) | OPTIONS_BIT(RMAP_ERR_UNSUPPORTED); /* no lz4 in this build */
+        if (!OPTIONS_ANSWER(m, rc, no_device, before)) continue;
         const struct rmap_device whole = *d;
         const size_t blocks = m->counting.live_blocks;
         ops = *whole.ops;
