@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Sourced by tests/run, tests/matrix and tests/coverage (bash): the ways in which the project is built and tested, as data, so that
-# each is written once; and how one is run.
+# Sourced by tests/run, tests/matrix, tests/coverage, tests/fuzz/run and tests/stress/run (bash): the ways in which the project is
+# built and tested, as data, so that each is written once.
 
 configurations=(gcc-debug gcc-release clang-debug clang-release bare asan-ubsan asan-ubsan-clang tsan tsan-threads valgrind shapes
-    shapes-clang coverage aarch64 aarch64-compile)
+    shapes-clang coverage fuzz aarch64 aarch64-compile)
 
 # configuration NAME: sets what describes it; status 1 if there is none of that name.
 #   title     in words
@@ -19,7 +19,7 @@ configuration()
     packages=(binutils gcc g++ libc6-dev meson ninja-build pkg-config python3 libcriterion-dev libsqlite3-dev liblz4-dev
         liblzma-dev libxxhash-dev libbsd-dev libjemalloc-dev spin)
     case $1 in
-    clang* | tsan* | *-clang)
+    clang* | tsan* | *-clang | fuzz)
         compilers=(clang clang++)
         packages+=(clang llvm)
         ;;
@@ -92,6 +92,16 @@ configuration()
         title="gcc -O0, release code, gcov's counters"
         setup=(--buildtype=plain -Dc_args="-O0 -g -fprofile-update=atomic" -Db_coverage=true -Ddebug_level=0 -Dtest_runner=plain)
         tests=(--timeout-multiplier 5 --no-suite model --no-suite shape)
+        ;;
+    fuzz)
+        title="clang, libFuzzer, address and undefined-behaviour sanitizers"
+        # Comparisons are not traced: it costs half of the speed, and there are few magic numbers here.
+        setup=("${sanitizers[@]}" -Dexamples=false -Dfuzzer=true -Db_sanitize=address,undefined -Db_lundef=false
+            "-Dc_args=-fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp")
+        targets=(tests/fuzz/fuzz_*.c)
+        targets=("${targets[@]##*/}")
+        targets=("${targets[@]%.c}")
+        tests=(none) # tests/fuzz/run does
         ;;
     aarch64 | aarch64-compile)
         title="gcc for 64-bit ARM, assertions" folder=build/aarch64

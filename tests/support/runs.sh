@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Sourced by tests/run, tests/matrix and tests/coverage (bash), after configurations.sh: build and test one configuration.
+# Sourced by tests/run, tests/matrix, tests/coverage, tests/fuzz/run and tests/stress/run (bash), after configurations.sh: build and
+# test one configuration.
 
 limit=0 # seconds, of all runs together; 0: none
 logs=() # of all runs, for support/summary.py
@@ -27,15 +28,14 @@ step()
     return $status
 }
 
-# run_configuration NAME [MESON_TEST_ARGUMENT...]: the arguments, if there are any, replace the configuration's own.
-# Status 0: all tests passed; 1: some did not; 2: it could not be built.
-run_configuration()
+# build_configuration NAME [TARGET...]: the targets, if there are any, replace the configuration's own. Status 2 if it cannot be built.
+build_configuration()
 {
-    local name=$1 again=() log status environment=(env -u CC -u CXX)
+    local name=$1 again=() environment=(env -u CC -u CXX)
     configuration "$name" || return 2
     [ ${#compilers[@]} -eq 0 ] || environment=(env "CC=${compilers[0]}" "CXX=${compilers[1]}")
     shift
-    [ $# -eq 0 ] || tests=("$@")
+    [ $# -eq 0 ] || targets=("$@")
     echo "== $name: $title ($folder)"
     mkdir -p build
     [ ! -f "$folder/build.ninja" ] || again=(--reconfigure)
@@ -44,6 +44,16 @@ run_configuration()
         broken=$((broken + 1))
         return 2
     fi
+}
+
+# run_configuration NAME [MESON_TEST_ARGUMENT...]: the arguments, if there are any, replace the configuration's own.
+# Status 0: all tests passed; 1: some did not; 2: it could not be built.
+run_configuration()
+{
+    local log status
+    build_configuration "$1" || return 2
+    shift
+    [ $# -eq 0 ] || tests=("$@")
     [ "${tests[*]}" != none ] || return 0
 
     rm -f "$folder"/meson-logs/testlog*.json
