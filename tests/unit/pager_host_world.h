@@ -4,7 +4,7 @@
  *
  * A fault on what is away for the moment (a range that is being moved or protected) yields and retries: `waits` counts that.
  * Accesses are atomic and unknown to TSan, which cannot know that two addresses show one frame, and takes each mapping call
- * for a store to all its bytes.
+ * for a store to all its bytes. Their names begin with `window_`, which nothing else does: support/valgrind.supp goes by it.
  */
 #ifndef RMAP_TESTS_UNIT_PAGER_HOST_WORLD_H
 #define RMAP_TESTS_UNIT_PAGER_HOST_WORLD_H
@@ -153,17 +153,17 @@ static inline uint64_t *word(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
     return (uint64_t *)(void *)((char *)rmap_host_base(&rmap_space_member(s)->mmu) + vpn * PAGE) + n;
 }
 
-__attribute__((no_sanitize_thread)) static inline uint64_t get(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
+__attribute__((no_sanitize_thread)) static inline uint64_t window_get(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
 {
     return __atomic_load_n(word(s, vpn, n), __ATOMIC_SEQ_CST);
 }
 
-__attribute__((no_sanitize_thread)) static inline void put(struct rmap_space *s, rmap_vpn_t vpn, unsigned n, uint64_t value)
+__attribute__((no_sanitize_thread)) static inline void window_put(struct rmap_space *s, rmap_vpn_t vpn, unsigned n, uint64_t value)
 {
     __atomic_store_n(word(s, vpn, n), value, __ATOMIC_SEQ_CST);
 }
 
-__attribute__((no_sanitize_thread)) static inline void add(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
+__attribute__((no_sanitize_thread)) static inline void window_add(struct rmap_space *s, rmap_vpn_t vpn, unsigned n)
 {
     __atomic_fetch_add(word(s, vpn, n), 1, __ATOMIC_SEQ_CST);
 }

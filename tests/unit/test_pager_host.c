@@ -298,7 +298,7 @@ static void game_fork(struct game *g)
     memcpy(g->expect[to], g->expect[from], sizeof g->expect[to]);
 }
 
-static void game_step(struct game *g)
+static void window_game_step(struct game *g)
 {
     unsigned i = (unsigned)prng_below(&g->random, SPACES), op = (unsigned)prng_below(&g->random, 100);
     rmap_vpn_t page = prng_below(&g->random, PAGES);
@@ -321,7 +321,7 @@ static void game_step(struct game *g)
 }
 
 /* 12 spaces of 96 pages in 48 frames, loads and stores through windows, forks, moves, reclaim; `vma_limit` mappings at most. */
-static void play(uint64_t vma_limit, unsigned steps)
+static void window_play(uint64_t vma_limit, unsigned steps)
 {
     static struct game g;
     memset(&g, 0, sizeof g);
@@ -331,7 +331,7 @@ static void play(uint64_t vma_limit, unsigned steps)
     prng_init(&g.random, number);
     world_init(&g.w, 48, vma_limit);
     g.space[0] = space_with_region(&g.w, PAGES);
-    for (unsigned i = 0; i < steps; i++) game_step(&g);
+    for (unsigned i = 0; i < steps; i++) window_game_step(&g);
     struct rmap_host_stats host;
     struct rmap_pager_stats pager;
     CHECK_OK(rmap_host_get_stats(g.w.host, &host));
@@ -350,11 +350,11 @@ static void play(uint64_t vma_limit, unsigned steps)
 
 RMAP_TEST(pager_host, random_work_with_the_default_limit_of_mappings)
 {
-    play(0, 20000);
+    window_play(0, 20000);
 }
 
 /* DESIGN 6: the host's mappings are a TLB: with room for 60 of them everything still works, only slower. */
 RMAP_TEST(pager_host, random_work_with_60_mappings)
 {
-    play(60, 10000);
+    window_play(60, 10000);
 }

@@ -22,8 +22,8 @@ static void *touch_all(void *arg)
     struct toucher *t = arg;
     pthread_barrier_wait(t->barrier);
     for (rmap_vpn_t v = 0; v < FRESH; v++) {
-        if (t->read_first) get(t->s, v, 0);
-        add(t->s, v, 0);
+        if (t->read_first) window_get(t->s, v, 0);
+        window_add(t->s, v, 0);
     }
     return NULL;
 }
@@ -38,7 +38,7 @@ static void touch_at_once(struct rmap_space *s, bool read_first, uint64_t before
     for (unsigned i = 0; i < THREADS; i++) CHECK_EQ(pthread_create(&thread[i], NULL, touch_all, &t), 0);
     for (unsigned i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
     pthread_barrier_destroy(&barrier);
-    for (rmap_vpn_t v = 0; v < FRESH; v++) CHECK_EQ(get(s, v, 0), before + THREADS);
+    for (rmap_vpn_t v = 0; v < FRESH; v++) CHECK_EQ(window_get(s, v, 0), before + THREADS);
 }
 
 /* pages 0-63: written first, read first, shared by a child, on swap */
@@ -87,9 +87,9 @@ static void wait_for_the_fresh_pages(void)
 static void *touch_when_inside(void *arg)
 {
     while (!reclaim_is_inside) sched_yield();
-    for (rmap_vpn_t v = 32; v < 64; v++) add(arg, v, 1);
+    for (rmap_vpn_t v = 32; v < 64; v++) window_add(arg, v, 1);
     fresh_pages_made = true;
-    for (rmap_vpn_t v = 0; v < 32; v++) add(arg, v, 1); /* some of them are being written out */
+    for (rmap_vpn_t v = 0; v < 32; v++) window_add(arg, v, 1); /* some of them are being written out */
     return NULL;
 }
 
@@ -100,7 +100,7 @@ RMAP_TEST(pager_host_threads, faults_are_served_while_another_thread_is_inside_a
     world_init(128);
     struct rmap_space *s = space_with_region(64);
     pthread_t t;
-    for (rmap_vpn_t v = 0; v < 32; v++) put(s, v, 0, 100 + v);
+    for (rmap_vpn_t v = 0; v < 32; v++) window_put(s, v, 0, 100 + v);
     reclaim_is_inside = fresh_pages_made = false;
     w.device.before_write = wait_for_the_fresh_pages;
     CHECK_EQ(pthread_create(&t, NULL, touch_when_inside, s), 0);
@@ -108,8 +108,8 @@ RMAP_TEST(pager_host_threads, faults_are_served_while_another_thread_is_inside_a
     CHECK(fresh_pages_made);
     pthread_join(t, NULL);
     for (rmap_vpn_t v = 0; v < 64; v++) {
-        CHECK_EQ(get(s, v, 0), v < 32 ? 100 + v : 0);
-        CHECK_EQ(get(s, v, 1), 1);
+        CHECK_EQ(window_get(s, v, 0), v < 32 ? 100 + v : 0);
+        CHECK_EQ(window_get(s, v, 1), 1);
     }
     CHECK_OK(rmap_space_destroy(s));
     world_fini();
@@ -137,8 +137,8 @@ static void *count(void *arg)
     struct writer *t = arg;
     while (!*t->stop) {
         for (unsigned v = 0; v < COUNTED; v++) {
-            t->wrong += get(t->s, v, t->number) != t->mine[v];
-            put(t->s, v, t->number, ++t->mine[v]);
+            t->wrong += window_get(t->s, v, t->number) != t->mine[v];
+            window_put(t->s, v, t->number, ++t->mine[v]);
         }
         t->rounds++;
     }
@@ -152,26 +152,26 @@ static void check_fork(struct rmap_space *s)
     uint64_t before[WRITERS][COUNTED], in[WRITERS][COUNTED];
     struct rmap_space *child;
     for (unsigned t = 0; t < WRITERS; t++)
-        for (unsigned v = 0; v < COUNTED; v++) before[t][v] = get(s, v, t);
+        for (unsigned v = 0; v < COUNTED; v++) before[t][v] = window_get(s, v, t);
     CHECK_OK(rmap_space_fork(s, &child));
     for (unsigned t = 0; t < WRITERS; t++)
         for (unsigned v = 0; v < COUNTED; v++) {
-            in[t][v] = get(child, v, t);
+            in[t][v] = window_get(child, v, t);
             CHECK_LE(before[t][v], in[t][v]);
-            CHECK_LE(in[t][v], get(s, v, t));
+            CHECK_LE(in[t][v], window_get(s, v, t));
             if (v) CHECK(in[t][v - 1] - in[t][v] <= 1);
         }
     for (unsigned t = 0; t < WRITERS; t++) CHECK(in[t][0] - in[t][COUNTED - 1] <= 1);
-    for (unsigned v = 0; v < COUNTED; v++) put(child, v, 0, UINT64_MAX); /* nobody's but the child's */
+    for (unsigned v = 0; v < COUNTED; v++) window_put(child, v, 0, UINT64_MAX); /* nobody's but the child's */
     CHECK_OK(rmap_space_destroy(child));
 }
 
 static void check_read(struct rmap_space *s, rmap_vpn_t page)
 {
-    uint64_t before = get(s, page, 1), value;
+    uint64_t before = window_get(s, page, 1), value;
     CHECK_OK(rmap_space_read(s, page * PAGE + sizeof value, &value, sizeof value, NULL));
     CHECK_LE(before, value);
-    CHECK_LE(value, get(s, page, 1));
+    CHECK_LE(value, window_get(s, page, 1));
 }
 
 /* The pager's reclaim ages a page just before it evicts it, so that hardly anybody uses it then. This evictor does not. */
@@ -279,7 +279,7 @@ RMAP_TEST(pager_host_threads, INV_7_what_threads_store_never_goes_back_whatever_
     CHECK(stats().migrations > 0);
     for (unsigned i = 0; i < WRITERS; i++) {
         CHECK_EQ(t[i].wrong, 0);
-        for (unsigned v = 0; v < COUNTED; v++) CHECK_EQ(get(s, v, i), t[i].mine[v]);
+        for (unsigned v = 0; v < COUNTED; v++) CHECK_EQ(window_get(s, v, i), t[i].mine[v]);
     }
     CHECK_OK(rmap_space_destroy(s));
     world_fini();
