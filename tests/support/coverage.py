@@ -7,8 +7,10 @@ usage: coverage.py [--missing] [--lines PERCENT] [--branches PERCENT] BUILD [PAR
 Three things, and a verdict:
   lines and branches of lib/, per file (those whose path contains a PART, if one is given) and in all;
   error codes (include/objrmap/error.h): lines of lib/ that give the code and ran, lines of tests that expect it and ran. A line
-    that only compares with a code does not count, nor does one of several outcomes of which one never came;
-  MMU operations (struct rmap_mmu_ops): lines of core and pager that call it and ran, functions that implement it and ran.
+    that only compares with a code does not count, nor does one of several outcomes of which one never came; nor does a test's
+    own function that returns the code;
+  MMU operations (struct rmap_mmu_ops): lines of core and pager that call it and ran, with each outcome if they look first
+    whether there is one; functions that implement it and ran.
 A static inline function of a header counts once, whichever files use it. --missing: what never ran, line by line.
 Status 0; 1 below a bound, or a code or an operation was never seen; 2 misuse.
 """
@@ -135,10 +137,24 @@ def error_codes():
     return [name for name, _ in rows], {name for name, text in rows if 'reserved' in text}
 
 
+def names_it(text, code):
+    """The line names the code, and not only to compare."""
+    return re.search(rf'\bRMAP_ERR_{code}\b', re.sub(r'[=!]=\s*RMAP_ERR_\w+|\bcase RMAP_ERR_\w+', '', text))
+
+
+def ran_each_way(counts, file, number):
+    """The line ran, and where it decides, each outcome came."""
+    return counts.ran(file, number) and not counts.never_taken(file, number)
+
+
 def gives(counts, file, number, text, code):
-    """The line gives the code: it names it other than to compare, it ran, and where it decides, each outcome came."""
-    named = re.sub(r'[=!]=\s*RMAP_ERR_\w+|\bcase RMAP_ERR_\w+', '', text)
-    return re.search(rf'\bRMAP_ERR_{code}\b', named) and counts.ran(file, number) and not counts.never_taken(file, number)
+    return names_it(text, code) and ran_each_way(counts, file, number)
+
+
+def expects(counts, file, number, text, code):
+    """A line of a test; a fake that returns the code, or leaves it in a request, expects nothing."""
+    fakes = re.search(r'\breturn\b|\berror = RMAP_ERR_', text) and names_it(text, code)
+    return not fakes and counts.ran(file, number)
 
 
 def show_errors(counts):
@@ -150,7 +166,7 @@ def show_errors(counts):
         for number, text in enumerate(text_of(file), 1):
             for code in set(re.findall(r'\bRMAP_ERR_(\w+)', text)):
                 if file.startswith('tests/'):
-                    wanted[code] += counts.ran(file, number)
+                    wanted[code] += expects(counts, file, number, text, code)
                 elif gives(counts, file, number, text, code):
                     given[code] += 1
     print(f'\n{"error code":34}{"lines of lib/":>14}{"of tests":>10}')
@@ -173,21 +189,27 @@ def operations():
     return names
 
 
+def function_ran(counts, file, function):
+    """The function of that name that the file means: its own, else one of another file."""
+    files = [file] if (file, function) in counts.functions else [other for other, known in counts.functions if known == function]
+    return any(counts.functions[one, function] for one in files)
+
+
 def show_operations(counts):
-    names = operations()
+    known = '|'.join(operations())
     calls, implementations = collections.Counter(), collections.Counter()
-    call = re.compile(r'(?:->|\.)(' + '|'.join(names) + r')\([^,()]*\bctx\b')
-    implementation = re.compile(r'\.(' + '|'.join(names) + r') = (?:[^,;?]* \? )?(\w+)')
+    call = re.compile(rf'(?:->|\.)({known})\([^,()]*\bctx\b')
+    implementation = re.compile(rf'\.({known}) = (?:[^,;?]* \? )?(\w+)')
     for file in counts.lines:
         for number, text in enumerate(text_of(file), 1):
-            if file.startswith(('lib/core/', 'lib/pager/', 'include/')) and counts.ran(file, number):
+            if file.startswith(('lib/core/', 'lib/pager/', 'include/')):
                 for name in set(call.findall(text)):
-                    calls[name] += 1
+                    calls[name] += ran_each_way(counts, file, number)
             for name, function in implementation.findall(text):
-                implementations[name] += any(ran and function == known for (_, known), ran in counts.functions.items())
+                implementations[name] += function_ran(counts, file, function)
     print(f'\n{"MMU operation":34}{"calling lines":>14}{"functions":>10}')
     unseen = []
-    for name in names:
+    for name in operations():
         good = calls[name] and implementations[name]
         print(f'{name:34}{calls[name]:14}{implementations[name]:10}{"" if good else "  NEVER SEEN"}')
         if not good:
