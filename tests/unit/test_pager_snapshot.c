@@ -96,6 +96,27 @@ RMAP_TEST(pager_snapshot, D7_moved_pages_take_their_marks_along)
     world_fini(&w);
 }
 
+/* P: 0, shared with C and on swap; C moves it to 100, so that its read takes a copy of its own, and only then writes */
+RMAP_TEST(pager_snapshot, a_copy_that_a_read_has_taken_is_marked_by_its_first_write)
+{
+    world_init(&w, 64, 64, 0);
+    struct rmap_space *p = space_new(&w);
+    rmap_vpn_t to = 100;
+    map_at(p, 0, 1, RW);
+    put(p, 0, 5);
+    struct rmap_space *c = space_fork(&w, p);
+    evict_all(&w);
+    CHECK_OK(rmap_space_move(c, 0, 1, 1, RMAP_MOVE_FIXED | RMAP_MOVE_MAYMOVE, &to));
+    CHECK_EQ(snap(c).written, 1);
+    CHECK_EQ(get(c, 100), 5);
+    CHECK_EQ(stats(&w).swap_in_copies, 1);
+    CHECK(!written(c, 100));
+    put(c, 100, 6);
+    CHECK_EQ(stats(&w).cow_reuses, 1); /* it may not be written without asking */
+    CHECK(written(c, 100) && get(p, 0) == 5);
+    world_fini(&w);
+}
+
 RMAP_TEST(pager_snapshot, refuses_what_it_must)
 {
     world_init(&w, 16, 0, 0);
