@@ -128,29 +128,6 @@ RMAP_TEST(device_file, a_short_write_fails_the_page_that_it_cut)
     rmap_device_destroy(d);
 }
 
-/* H5: an allocator without one of its hooks, for all that lives behind the slot map. */
-RMAP_TEST(device_file, an_allocator_without_a_hook_is_refused)
-{
-    struct rmap_device *d = NULL;
-    struct rmap_swap *s = NULL;
-    int fd = new_file();
-    for (unsigned missing = 0; missing < 2; missing++) {
-        struct rmap_allocator half = *rmap_alloc_default();
-        if (missing)
-            half.free = NULL;
-        else
-            half.alloc = NULL;
-        const struct rmap_swap_options o = {.struct_size = sizeof o, .alloc = &half, .page_shift = SHIFT};
-        CHECK_ERR(rmap_device_file_create(&half, fd, false, 10, SHIFT, &d), RMAP_ERR_NULL_ARG);
-        CHECK_ERR(rmap_device_temp_create(&half, NULL, 10, SHIFT, &d), RMAP_ERR_NULL_ARG);
-        CHECK_ERR(rmap_device_lz4_create(&half, 10, SHIFT, 0, &d), RMAP_ERR_NULL_ARG);
-        CHECK_ERR(rmap_swap_create(&o, &s), RMAP_ERR_NULL_ARG);
-    }
-    CHECK_EQ(d, NULL);
-    CHECK_EQ(s, NULL);
-    close(fd);
-}
-
 RMAP_TEST(device_file, refuses_what_is_no_file_for_it)
 {
     struct rmap_device *d = NULL;

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_instance.c  Instances, members and groups: how they begin and end, what they refuse, what they count. */
+#include "support/no_frames.h"
 #include "support/world.h"
 
 #define LIVE(w) ((w)->alloc.live_blocks)
-
-static int no_frame(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
-{
-    (void)ctx, (void)near, (void)out;
-    return RMAP_ERR_NO_FRAME;
-}
-static void no_free(void *ctx, rmap_pfn_t pfn) { (void)ctx, (void)pfn; }
-static void no_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src) { (void)ctx, (void)dst, (void)src; }
 
 /* H5 */
 RMAP_TEST(instance, create_refuses_missing_and_foreign_structs_and_leaves_out_alone)
@@ -19,7 +12,7 @@ RMAP_TEST(instance, create_refuses_missing_and_foreign_structs_and_leaves_out_al
     test_alloc_init(&t);
     struct rmap *r = (struct rmap *)8;
     const struct rmap_frame_ops good = {
-        .struct_size = sizeof good, .alloc = no_frame, .free = no_free, .copy = no_copy};
+        .struct_size = sizeof good, .alloc = no_frame, .free = free_frame, .copy = copy_frame};
     struct rmap_frame_ops frames = good;
     struct rmap_swap_ops swap = *rmap_swap_get_ops();
     struct rmap_allocator alloc = t.a;
