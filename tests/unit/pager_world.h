@@ -171,6 +171,16 @@ static inline bool attr(struct rmap_space *s, rmap_vpn_t vpn, enum rmap_pte_attr
 {
     return kind(s, vpn) != RMAP_PTE_NONE && rmap_pte_get(&rmap_pte_format_soft, entry(s, vpn), a);
 }
+/** Replace an entry behind everybody's back; the table is there. @return the one before. */
+static inline rmap_pte_t poke(struct rmap_space *s, rmap_vpn_t vpn, rmap_pte_t e)
+{
+    const struct rmap_mmu *mmu = &rmap_space_member(s)->mmu;
+    struct rmap_mmu_run run;
+    CHECK_OK(mmu->ops->run_find(mmu->ctx, vpn, vpn + 1, &run));
+    const rmap_pte_t before = rmap_run_exchange(mmu, &run, (uint32_t)(vpn - run.first), e);
+    mmu->ops->run_unlock(mmu->ctx, &run);
+    return before;
+}
 /** Descriptor of the page that is mapped there; NULL if none is. */
 static inline struct rmap_page *page_at(struct world *w, struct rmap_space *s, rmap_vpn_t vpn)
 {

@@ -67,15 +67,6 @@ static void says(int line, struct scene *x, const char *what, const char *words)
         world_verify(&x.w);                                                                                            \
     } while (0)
 
-/* Replace an entry; the table is there. @return the one before. */
-static rmap_pte_t poke(struct rmap_space *s, rmap_vpn_t vpn, rmap_pte_t e)
-{
-    struct rmap_mmu_run run;
-    CHECK_OK(s->mmu.ops->run_find(s->mmu.ctx, vpn, vpn + 1, &run));
-    const rmap_pte_t before = rmap_run_exchange(&s->mmu, &run, (uint32_t)(vpn - run.first), e);
-    s->mmu.ops->run_unlock(s->mmu.ctx, &run);
-    return before;
-}
 static void entry_says(int line, struct scene *x, rmap_vpn_t vpn, rmap_pte_t e, const char *what, const char *words)
 {
     const rmap_pte_t before = poke(x->s, vpn, e);
@@ -104,6 +95,7 @@ RMAP_TEST(pager_verify_reports, frames_are_free_or_in_use_or_lost_and_counted)
     WRONG(x.fs->free, x.fs->free + 1, "frames", "0 lost of 32");
     WRONG(x.fs->lost, 1, "frames", "0 lost of 32");
     WRONG(x.fs->used_peak, 1, "frames", "peak 1");
+    WRONG(x.fs->free_clusters, x.fs->free_clusters + 1, "frames", "clusters are wholly free");
     scene_fini(&x);
 }
 
@@ -171,11 +163,13 @@ RMAP_TEST(pager_verify_reports, regions_are_ordered_disjoint_merged_and_at_rest)
     scene_fini(&x);
 }
 
-RMAP_TEST(pager_verify_reports, charges_add_up)
+/* S11: the space's charge against its regions', above and below, and the sums */
+RMAP_TEST(pager_verify_reports, S11_charges_add_up)
 {
     struct scene x;
     scene_init(&x);
     WRONG(x.s->charged, 7, "charges", "regions charge 8 pages, the space 7");
+    WRONG(x.s->charged, 9, "charges", "the space 9");
     WRONG(x.w.p->stats.committed, 99, "charges", "2 spaces charge 16 pages, the pager counts 2 and 99");
     WRONG(x.w.p->stats.spaces, 9, "charges", "the pager counts 9 and 16");
     WRONG(x.w.p->commit_limit, 15, "charges", "limit 15");

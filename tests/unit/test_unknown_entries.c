@@ -9,16 +9,6 @@
 
 #include <objrmap/usage.h>
 
-static rmap_pte_t poke(struct rmap_space *s, rmap_vpn_t vpn, rmap_pte_t e)
-{
-    const struct rmap_mmu *mmu = &rmap_space_member(s)->mmu;
-    struct rmap_mmu_run run;
-    CHECK_OK(mmu->ops->run_find(mmu->ctx, vpn, vpn + 1, &run));
-    const rmap_pte_t before = rmap_run_exchange(mmu, &run, (uint32_t)(vpn - run.first), e);
-    mmu->ops->run_unlock(mmu->ctx, &run);
-    return before;
-}
-
 /* A frame in an entry that is neither present nor of a kind. */
 static rmap_pte_t no_encoding(void)
 {
