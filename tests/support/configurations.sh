@@ -2,8 +2,8 @@
 # Sourced by tests/run, tests/matrix, tests/coverage, tests/fuzz/run and tests/stress/run (bash): the ways in which the project is
 # built and tested, as data, so that each is written once.
 
-configurations=(gcc-debug gcc-release clang-debug clang-release bare asan-ubsan asan-ubsan-clang tsan tsan-threads valgrind shapes
-    shapes-clang coverage fuzz aarch64 aarch64-compile)
+configurations=(gcc-debug gcc-release clang-debug clang-release clang-units bare asan-ubsan asan-ubsan-clang tsan tsan-threads
+    valgrind shapes shapes-clang coverage fuzz aarch64 aarch64-compile)
 
 # configuration NAME: sets what describes it; status 1 if there is none of that name.
 #   title     in words
@@ -27,6 +27,8 @@ configuration()
     local assertions=(--buildtype=debugoptimized -Dwerror=true -Ddebug_level=1)
     local release=(--buildtype=release -Dwerror=true -Ddebug_level=0)
     local sanitizers=(--buildtype=debugoptimized -Ddebug_level=1 -Dtest_runner=plain -Djemalloc=disabled)
+    local libraries=(objrmap:shared_library objrmap:static_library objrmap-testing:shared_library objrmap-testing:static_library
+        objrmap-jemalloc libobjrmap-jemalloc.a) # what is installed
     # Not pager_host_threads: see tests/meson.build.
     local threads=(bounded host_threads page_lock pager_threads radix_sleep radix_threads swapthreads)
 
@@ -49,6 +51,12 @@ configuration()
         title="clang, release, assertions off" folder=build/clang
         setup=("${release[@]}" -Dtest_runner=criterion)
         tests=(--no-suite model)
+        ;;
+    clang-units)
+        title="clang, release, assertions off: unit tests, headers alone, a consumer of the installed library" folder=build/clang
+        setup=("${release[@]}" -Dtest_runner=criterion)
+        targets=(unit-programs "${libraries[@]}")
+        tests=(--suite unit --suite shape)
         ;;
     bare)
         title="gcc, assertions, without what is optional: no lz4, no jemalloc, no examples, plain runner"
@@ -73,7 +81,7 @@ configuration()
         title="clang, thread sanitizer: stress and the unit tests of threads" folder=build/tsan
         setup=("${sanitizers[@]}" -Db_sanitize=thread -Db_lundef=false)
         targets=(stress "${threads[@]/#/test_}")
-        tests=(stress "${threads[@]}")
+        tests=(--timeout-multiplier 3 stress "${threads[@]}")
         ;;
     valgrind)
         title="gcc, assertions, unit tests under valgrind's memcheck"
@@ -84,13 +92,13 @@ configuration()
     shapes | shapes-clang)
         title="${compilers[0]-gcc}: headers alone, include directions, exported names, a consumer of the installed library"
         setup=("${release[@]}" -Dtest_runner=plain -Dexamples=false)
-        targets=(objrmap:shared_library objrmap:static_library objrmap-testing:shared_library objrmap-testing:static_library
-            objrmap-jemalloc libobjrmap-jemalloc.a)
+        targets=("${libraries[@]}")
         tests=(--suite shape)
         ;;
     coverage)
         title="gcc -O0, release code, gcov's counters"
-        setup=(--buildtype=plain -Dc_args="-O0 -g -fprofile-update=atomic" -Db_coverage=true -Ddebug_level=0 -Dtest_runner=plain)
+        setup=(--buildtype=plain -Dc_args="-O0 -g -fprofile-update=atomic" -Db_coverage=true -Dwerror=true
+            -Ddebug_level=0 -Dtest_runner=plain)
         tests=(--timeout-multiplier 5 --no-suite model --no-suite shape)
         ;;
     fuzz)

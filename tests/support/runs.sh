@@ -46,14 +46,12 @@ build_configuration()
     fi
 }
 
-# run_configuration NAME [MESON_TEST_ARGUMENT...]: the arguments, if there are any, replace the configuration's own.
+# run_configuration NAME
 # Status 0: all tests passed; 1: some did not; 2: it could not be built.
 run_configuration()
 {
     local log status
     build_configuration "$1" || return 2
-    shift
-    [ $# -eq 0 ] || tests=("$@")
     [ "${tests[*]}" != none ] || return 0
 
     rm -f "$folder"/meson-logs/testlog*.json
