@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file fuzz/options_mmu.c  Radix and host MMUs and frame memory, made with odd options, and used where they were made. */
 #include "fuzz/options.h"
+#include "support/no_frames.h"
 
 #include <objrmap/group.h>
 #include <objrmap/host.h>
@@ -156,25 +157,6 @@ void options_of_radix(struct fuzz *f, struct options_memory *m)
 }
 
 /* ---- members, which are given an MMU ---- */
-
-static int no_frame(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
-{
-    (void)ctx;
-    (void)near;
-    (void)out;
-    return RMAP_ERR_NO_FRAME;
-}
-static void free_frame(void *ctx, rmap_pfn_t pfn)
-{
-    (void)ctx;
-    (void)pfn;
-}
-static void copy_frame(void *ctx, rmap_pfn_t to, rmap_pfn_t from)
-{
-    (void)ctx;
-    (void)to;
-    (void)from;
-}
 
 void options_of_member(struct fuzz *f, struct options_memory *m)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /** @file fuzz/options_parts.c  The instance with its frames, the slot map, and devices, made with odd options. */
 #include "fuzz/options.h"
+#include "support/no_frames.h"
 
 #include <objrmap/device.h>
 #include <objrmap/instance.h>
@@ -12,25 +13,6 @@
 #include <unistd.h>
 
 /* ---- instance, sections ---- */
-
-static int no_frame(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
-{
-    (void)ctx;
-    (void)near;
-    (void)out;
-    return RMAP_ERR_NO_FRAME;
-}
-static void free_frame(void *ctx, rmap_pfn_t pfn)
-{
-    (void)ctx;
-    (void)pfn;
-}
-static void copy_frame(void *ctx, rmap_pfn_t to, rmap_pfn_t from)
-{
-    (void)ctx;
-    (void)to;
-    (void)from;
-}
 
 static void add_sections(struct fuzz *f, struct options_memory *m, struct rmap *r)
 {
