@@ -38,7 +38,7 @@ static void begin(void)
 }
 
 /* S: 0 written; [600,610) and [2000,…) have no tables, and a huge entry is made there while they are to be had */
-RMAP_TEST(pager_ops, a_table_that_cannot_be_entered_stops_fault_fork_and_move_and_nothing_is_lost)
+RMAP_TEST(pager_ops, H3_a_table_that_cannot_be_entered_stops_fault_fork_and_move_and_nothing_is_lost)
 {
     begin();
     struct rmap_space *s = space_new(&w), *child = NULL;
