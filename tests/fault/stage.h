@@ -77,6 +77,7 @@ struct verb {
     unsigned never;   /* of `meets`: what cannot be refused there, for a reason that stands beside it */
     unsigned stages;  /* 0: all */
     unsigned flags;   /* each must be needed in one trial at least */
+    bool lz4;         /* only in builds that have it */
 };
 
 /* What reclaim can do without while there are other pages to evict, and what a flush can do without. */

@@ -70,9 +70,7 @@ static void second_pager(struct stage *g)
 static void second_pager_on_lz4(struct stage *g)
 {
     struct rmap_device *d;
-    if (rmap_device_lz4_create(stage_alloc(g), 50, 12, 0, &d))
-        CHECK_OK(
-            rmap_device_temp_create(stage_alloc(g), NULL, 50, 12, &d)); /* built without it: the chunk alone does */
+    CHECK_OK(rmap_device_lz4_create(stage_alloc(g), 50, 12, 0, &d));
     second_pager_on(g, d);
 }
 static void end_second_pager(struct stage *g)
@@ -168,7 +166,8 @@ const struct verb fault_verbs_reclaim[] = {
      .clear = end_second_pager,
      .stages = PLENTY,
      .meets = ALLOC | SLOT | COUNT,
-     .without = ALLOC | SLOT | COUNT},
+     .without = ALLOC | SLOT | COUNT,
+     .lz4 = true},
     /* A target's count begins at 0, and gets one for each of the page's, which are 2^31 - 1 at most: only forks that come between
      * could fill it, of a page that has nearly as many mappings, each in tables of its own. Looking at the count before the page
      * sets out would not see those. Were it refused all the same, the page would stay MIGRATING, some of its mappings at the old frame

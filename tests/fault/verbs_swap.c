@@ -26,9 +26,7 @@ static int device_temp(struct stage *g)
 }
 static int device_lz4(struct stage *g)
 {
-    int rc = rmap_device_lz4_create(stage_alloc(g), 64, 12, 0, (struct rmap_device **)&g->made);
-    if (rc != RMAP_ERR_UNSUPPORTED) return rc;
-    return rmap_device_file_create(stage_alloc(g), g->memory.fd, false, 64, 12, (struct rmap_device **)&g->made);
+    return rmap_device_lz4_create(stage_alloc(g), 64, 12, 0, (struct rmap_device **)&g->made);
 }
 static int device_file(struct stage *g)
 {
@@ -213,10 +211,9 @@ const struct verb fault_verbs_swap[] = {
     {.names = "rmap_device_lz4_create",
      .call = device_lz4,
      .undo = end_device,
-     .prepare = memory,
-     .clear = end_memory,
      .stages = PLENTY,
-     .meets = ALLOC},
+     .meets = ALLOC,
+     .lz4 = true},
     {.names = "rmap_device_file_create",
      .call = device_file,
      .undo = end_device,

@@ -143,14 +143,19 @@ static void work(struct branch *branch, const struct schema *schema, enum worklo
 static void branch_out(struct image *image, uint64_t seed)
 {
     const size_t range = 2 * image->bytes + ((size_t)4 << 20);
-    const struct store_options options = {.budget_bytes = BUDGET_FRAMES * MEMORY_PAGE_BYTES,
-                                          .range_bytes_max = range - range % MEMORY_PAGE_BYTES,
-                                          .swap = seed & 1 ? STORE_SWAP_LZ4 : STORE_SWAP_FILE,
-                                          .move = seed & 2 ? STORE_MOVE_TRACK : STORE_MOVE_COPY};
+    struct store_options options = {.budget_bytes = BUDGET_FRAMES * MEMORY_PAGE_BYTES,
+                                    .range_bytes_max = range - range % MEMORY_PAGE_BYTES,
+                                    .swap = seed & 1 ? STORE_SWAP_LZ4 : STORE_SWAP_FILE,
+                                    .move = seed & 2 ? STORE_MOVE_TRACK : STORE_MOVE_COPY};
     struct store *store;
     struct branch root, child;
     struct script script;
-    CHECK_OK(store_open(&options, &store));
+    int rc = store_open(&options, &store);
+    if (rc == RMAP_ERR_UNSUPPORTED && options.swap == STORE_SWAP_LZ4) { /* a build without lz4 */
+        options.swap = STORE_SWAP_FILE;
+        rc = store_open(&options, &store);
+    }
+    CHECK_OK(rc);
     fault_handler_install(store);
     branch_init_root(&root, store, image->path, image->bytes, image->bytes / 32, options.range_bytes_max);
     workload_setup(&image->schema, &script);
