@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 # Sourced by tests/run and examples/run (bash): see that the Debian packages are there, install what is missing.
 
-# need_packages PACKAGE...: returns when all are installed; exits with status 2 and the line to type when that is not possible.
+# need_packages PACKAGE... (each as often as you like): returns when all are installed; exits with status 2 and the line to type when that is not possible.
 need_packages()
 {
     local package missing=() as_root=() log
     command -v dpkg-query > /dev/null || return 0 # not Debian: the build will say what it lacks
-    for package in "$@"; do
+    for package in $(printf '%s\n' "$@" | sort -u); do
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2> /dev/null)" = installed ] || missing+=("$package")
     done
     [ ${#missing[@]} -gt 0 ] || return 0
