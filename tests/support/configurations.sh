@@ -21,7 +21,7 @@ configuration()
     case $1 in
     clang* | tsan* | *-clang | fuzz)
         compilers=(clang clang++)
-        packages+=(clang llvm)
+        packages+=(clang libclang-rt-dev llvm)
         ;;
     esac
     local assertions=(--buildtype=debugoptimized -Dwerror=true -Ddebug_level=1)
