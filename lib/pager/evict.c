@@ -96,13 +96,14 @@ static bool may_retry(struct rmap_pager *p, bool first_round, size_t *retries)
 static size_t give_slots(struct rmap_pager *p, size_t n, bool first_round)
 {
     struct rmap__batch *b = &p->batch;
-    size_t kept = 0, retries = 0;
+    size_t kept = 0;
+    b->retries = 0;
     for (size_t i = 0; i < n; i++) {
         struct rmap_page *page = b->page[i];
         bool cached = rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE;
         int rc = cached || rmap_page_mapcount(page) ? 0 : RMAP_ERR_INVALID;
         if (!rc && rmap_page_is_anon(page)) rc = rmap_swap_cache_add(p->swap, page);
-        if (rc == RMAP_ERR_EXISTS && rmap_swap_is_bad(p->swap, page) && !may_retry(p, first_round, &retries))
+        if (rc == RMAP_ERR_EXISTS && rmap_swap_is_bad(p->swap, page) && !may_retry(p, first_round, &b->retries))
             rc = RMAP_ERR_IO_WRITE;
         if (rc == 0 || rc == RMAP_ERR_EXISTS)
             b->page[kept++] = page;
@@ -147,7 +148,7 @@ static void write_dirty(struct rmap_pager *p, size_t n, bool first_round)
     for (size_t i = 0; i < n; i++) {
         if (!(rmap_page_flags(b->page[i]) & RMAP_PAGE_DIRTY)) continue;
         b->dirty[dirty++] = b->page[i];
-        if (rmap_swap_is_bad(p->swap, b->page[i])) b->bad[bad++] = b->page[i];
+        if (b->retries && rmap_swap_is_bad(p->swap, b->page[i])) b->bad[bad++] = b->page[i];
     }
     if (!dirty || rmap_swap_write(p->swap, b->dirty, dirty, b->written)) return;
     for (size_t i = 0; i < dirty; i++) RMAP__STAT(p, swap_outs, b->written[i] == 0);

@@ -73,6 +73,7 @@ struct rmap__frames {
 struct rmap__batch {
     struct rmap_page *page[RMAP__EVICT_MAX], *dirty[RMAP__EVICT_MAX]; /* dirty: also those to discard */
     struct rmap_page *bad[RMAP__EVICT_MAX];                           /* of the dirty ones, those in bad slots */
+    size_t retries;                                                   /* pages that are tried in a bad slot again */
     struct rmap_result result[RMAP__EVICT_MAX];
     int written[RMAP__EVICT_MAX];
 };

@@ -133,7 +133,8 @@ static size_t write_some(struct rmap_swap *s, struct rmap_page **pages, size_t n
 
 bool rmap_swap_is_bad(struct rmap_swap *s, const struct rmap_page *page)
 {
-    if (!s || !page || !(rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE)) return false;
+    const unsigned wanted = RMAP_PAGE_SWAPCACHE | RMAP_PAGE_DIRTY; /* what could not be written is dirty */
+    if (!s || !page || (rmap_page_flags(page) & wanted) != wanted) return false;
     rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     const rmap_swp_t entry = rmap__slot_of_page(s, page);
     const bool bad = entry && (rmap__slot_state(rmap__slot_find_live(s, entry)) & RMAP__SLOT_BAD);
