@@ -1,29 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /** @file fault/verbs_core.c  Instances, frame sections, members, the fork transaction, moves, verification. */
 #include "fault/stage.h"
+#include "support/no_frames.h"
 
 #include <objrmap/migrate.h>
 
 /* ---- instance, frames ---- */
 
-static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
-{
-    (void)ctx, (void)near, (void)out;
-    return RMAP_ERR_NO_FRAME;
-}
-static void frame_free(void *ctx, rmap_pfn_t pfn)
-{
-    (void)ctx, (void)pfn;
-}
-static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
-{
-    (void)ctx, (void)dst, (void)src;
-}
-
 static int create(struct stage *g)
 {
     static const struct rmap_frame_ops frames = {
-        .struct_size = sizeof frames, .alloc = frame_alloc, .free = frame_free, .copy = frame_copy};
+        .struct_size = sizeof frames, .alloc = no_frame, .free = free_frame, .copy = copy_frame};
     const struct rmap_options o = {.struct_size = sizeof o, .alloc = stage_alloc(g), .frames = &frames};
     return rmap_create(&o, (struct rmap **)&g->made);
 }

@@ -1,26 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /** @file fault/verbs_end.c  What ends things. It fails for nothing; what is refused to it is tried again, and nothing stays. */
 #include "fault/stage.h"
+#include "support/no_frames.h"
 
 /* ---- instances, members ---- */
 
-static int frame_alloc(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
-{
-    (void)ctx, (void)near, (void)out;
-    return RMAP_ERR_NO_FRAME;
-}
-static void frame_free(void *ctx, rmap_pfn_t pfn)
-{
-    (void)ctx, (void)pfn;
-}
-static void frame_copy(void *ctx, rmap_pfn_t dst, rmap_pfn_t src)
-{
-    (void)ctx, (void)dst, (void)src;
-}
 static void instance(struct stage *g)
 {
     static const struct rmap_frame_ops frames = {
-        .struct_size = sizeof frames, .alloc = frame_alloc, .free = frame_free, .copy = frame_copy};
+        .struct_size = sizeof frames, .alloc = no_frame, .free = free_frame, .copy = copy_frame};
     const struct rmap_options o = {.struct_size = sizeof o, .alloc = stage_alloc(g), .frames = &frames};
     CHECK_OK(rmap_create(&o, (struct rmap **)&g->made));
 }

@@ -207,6 +207,21 @@ RMAP_TEST(pager_poison, lost_contents_are_not_copied)
 /* ---- a frame that is given up before it fails ---- */
 
 static const struct rmap_mmu_ops *own_ops;
+
+/* A write fault during which something is done each time that a run has been unlocked: `run_unlock` begins with own_ops's. */
+static int write_fault_with(struct rmap_space *s, rmap_vpn_t vpn,
+                            void (*run_unlock)(void *mmu, struct rmap_mmu_run *run))
+{
+    struct rmap_member *m = rmap_space_member(s);
+    own_ops = m->mmu.ops;
+    struct rmap_mmu_ops ops = *own_ops;
+    ops.run_unlock = run_unlock;
+    m->mmu.ops = &ops;
+    const int rc = rmap_space_fault(s, vpn, RMAP_WRITE);
+    m->mmu.ops = own_ops;
+    return rc;
+}
+
 static struct rmap_space *moving;
 
 /* Once, between the fault's look at the entry and its look at the page: the page moves, then its old frame fails. */
@@ -233,14 +248,8 @@ RMAP_TEST(pager_poison, a_write_fault_follows_a_page_that_left_its_failing_frame
     map_at(p, 7, 1, RW);
     put(p, 7, 70);
     struct rmap_space *c = space_fork(&w, p);
-    struct rmap_member *m = rmap_space_member(c);
-    own_ops = m->mmu.ops;
-    struct rmap_mmu_ops ops = *own_ops;
-    ops.run_unlock = move_and_lose;
     moving = c;
-    m->mmu.ops = &ops;
-    int rc = rmap_space_fault(c, 7, RMAP_WRITE);
-    m->mmu.ops = own_ops;
+    int rc = write_fault_with(c, 7, move_and_lose);
     CHECK_OK(rc);
     CHECK(moving == NULL);
     CHECK_EQ(stats(&w).frames_lost, 1);
@@ -290,15 +299,9 @@ RMAP_TEST(pager_poison, a_frame_in_a_faults_hand_is_not_taken_for_a_page)
     struct rmap_space *s = space_new(&w);
     map_at(s, 7, 2, RW);
     put(s, 7, 70);
-    struct rmap_member *m = rmap_space_member(s);
-    own_ops = m->mmu.ops;
-    struct rmap_mmu_ops ops = *own_ops;
-    ops.run_unlock = lose_with_one_in_hand;
     in_hand.tried = false;
     in_hand.other = 0;
-    m->mmu.ops = &ops;
-    int rc = rmap_space_fault(s, 8, RMAP_WRITE);
-    m->mmu.ops = own_ops;
+    int rc = write_fault_with(s, 8, lose_with_one_in_hand);
     CHECK_OK(rc);
     CHECK(in_hand.tried);
     CHECK_ERR(in_hand.rc, RMAP_ERR_BUSY);
@@ -319,15 +322,9 @@ RMAP_TEST(pager_poison, lost_contents_are_not_copied_into_a_frame_in_hand)
     map_at(p, 7, 1, RW);
     put(p, 7, 70);
     struct rmap_space *c = space_fork(&w, p);
-    struct rmap_member *m = rmap_space_member(c);
-    own_ops = m->mmu.ops;
-    struct rmap_mmu_ops ops = *own_ops;
-    ops.run_unlock = lose_with_one_in_hand;
     in_hand.tried = false;
     in_hand.other = pfn_at(p, 7);
-    m->mmu.ops = &ops;
-    int rc = rmap_space_fault(c, 7, RMAP_WRITE);
-    m->mmu.ops = own_ops;
+    int rc = write_fault_with(c, 7, lose_with_one_in_hand);
     CHECK(in_hand.tried);
     CHECK_ERR(in_hand.rc, RMAP_ERR_BUSY);
     CHECK_ERR(rc, RMAP_ERR_POISON);
