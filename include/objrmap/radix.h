@@ -68,7 +68,7 @@ struct rmap_radix;
 
 /**
  * Make empty tables; the result is a complete MMU. @return 0; NULL_ARG; STRUCT_SIZE; INVALID (geometry, format, unknown caps);
- * NOMEM.
+ * NOMEM (also: the format's entries cannot hold the address of a table).
  */
 RMAP_API int rmap_radix_create(const struct rmap_radix_options *options, struct rmap_mmu *out);
 /** Free all tables, whatever entries they hold. Nobody may use the MMU any more. NULL ctx is allowed. */
