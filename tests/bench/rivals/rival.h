@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file bench/rivals/rival.h  What a rival is made of: a base that all share, and hooks that keep its reverse map.
+ *
+ * The base (base.c and its neighbours) is full_scan: tables, frames, counts, copy on write, fork, exit, swap entries, moves. A rival
+ * adds to it what it must keep at each step, by batches where it can, and its way to find mappings again. So all rivals pay
+ * the same for the same work, and what a rival costs beside full_scan is its reverse map.
+ *
+ * Each rival's own file says from which public description it was made. No line is anybody else's.
+ *
+ * Counts: mapcount is raised before an entry is set and lowered after it was cleared, atomically, as in any system with
+ * threads, though each world here has one. Runs are locked whenever entries are read or written.
+ */
+#ifndef RMAP_TESTS_BENCH_RIVAL_H
+#define RMAP_TESTS_BENCH_RIVAL_H
+
+#include "bench/system.h"
+#include "scale/must.h"
+#include "scale/slots.h"
+
+#include <sys/queue.h>
+
+struct rival_ops;
+
+/** A frame: the descriptor, then ops->page_extra bytes of the rival's (zeroed when the frame is handed out). */
+static inline void *rival_extra(const struct rmap_page *page)
+{
+    return (void *)(page + 1);
+}
+
+/** A space. The rival's own state is `ops->space_bytes` bytes at `own`, zeroed at first. */
+struct rival_space {
+    struct rival_world *w;
+    struct rmap_mmu mmu;
+    uint64_t number;                   /**< 0, 1, … in order of birth; never used again */
+    TAILQ_ENTRY(rival_space) link;     /**< in world->spaces, in order of birth */
+    void *own;
+};
+
+struct rival_world {
+    const struct rival_ops *ops;
+    struct bench_options options;
+    TAILQ_HEAD(, rival_space) spaces;
+    uint64_t births;
+    void *own; /**< the rival's */
+    struct bench_pool *pool; /**< frames, slots and tables: bench/pool.h */
+};
+
+/**
+ * Called for each mapping that a walk finds, its run locked. It may replace the entry, and then call ops->unmap for it: so a
+ * walk must bear that the record it stands on goes. @return false: the walk may stop.
+ */
+typedef bool rival_visit_fn(void *ctx, struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t entry);
+
+/** Pages of one run, by slot from `first_slot` on; NULL: nothing that counts is there. */
+struct rival_batch {
+    struct rmap_page *page[RMAP_RUN_MAX];
+    uint32_t first_slot, count; /* count of slots, NULLs included */
+};
+
+struct rival_ops {
+    const char *name;
+    size_t page_extra;  /**< a multiple of 8 */
+    size_t space_bytes;
+    void (*world_init)(struct rival_world *w); /**< any of the hooks but walk and bytes may be NULL: nothing to do */
+    void (*world_fini)(struct rival_world *w);
+
+    /** `parent` NULL: a group of its own. Else s is its child: regions are cloned here; before any entry is copied. */
+    void (*space_init)(struct rival_space *s, struct rival_space *parent);
+    /** Everything is zapped. Tables still exist. */
+    void (*space_fini)(struct rival_space *s);
+    void (*region_map)(struct rival_space *s, rmap_vpn_t first, uint64_t count);
+    /** Entries are zapped already; a region may be split by it. */
+    void (*region_unmap)(struct rival_space *s, rmap_vpn_t first, uint64_t count);
+    /** [from, from + count) is about to move; entries follow by move_run. */
+    void (*region_move)(struct rival_space *s, rmap_vpn_t from, rmap_vpn_t to, uint64_t count);
+    /** … and have moved, and been flushed. */
+    void (*region_moved)(struct rival_space *s, rmap_vpn_t from, rmap_vpn_t to, uint64_t count);
+
+    /** An entry is about to map `page` at run->first + slot, count raised. `fresh`: a new page (first touch, copy, swap-in whose
+     *  page nothing maps): set what says where it is. Else a swap-in of a page that others map, too. */
+    void (*map)(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page, bool fresh);
+    /** Fork: the entries of a batch of the parent's are about to be set in the child at the same slots of `run`, counts raised. */
+    void (*dup_run)(struct rival_space *child, struct rival_space *parent, const struct rmap_mmu_run *run,
+                    const struct rival_batch *batch);
+    /** An entry at run->first + slot was cleared or replaced; the count is lowered afterwards. */
+    void (*unmap)(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page);
+    /** The same for a batch, of an exit or a zap. */
+    void (*unmap_run)(struct rival_space *s, const struct rmap_mmu_run *run, const struct rival_batch *batch);
+    /** May this page, at present at `from`, keep its frame when it moves? false: the base moves a private copy instead (the
+     *  page is unmapped, the copy mapped at its new place). NULL: always. */
+    bool (*may_move)(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t from, rmap_vpn_t to);
+    /** Entries that moved from `from` to `to`, slot by slot from `from_slot` and to_slot on; `batch` has their pages. */
+    void (*move_run)(struct rival_space *s, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, uint32_t to_slot,
+                     const struct rival_batch *batch);
+    /** COW reuse in place: the space has the page alone, at vpn. */
+    void (*reuse)(struct rival_space *s, rmap_vpn_t vpn, struct rmap_page *page);
+    /** The page's last reference is about to go. */
+    void (*page_free)(struct rival_world *w, struct rmap_page *page);
+    /** Migration: `to` takes the place of `from` in every entry; entries are changed by the base's visitor during a walk. Who
+     *  keeps records by page takes them over here, after the walk. */
+    void (*page_replace)(struct rival_world *w, struct rmap_page *from, struct rmap_page *to);
+
+    /** Find the mappings of a page by what the rival keeps. @return spaces looked into (records followed, tables scanned). */
+    uint64_t (*walk)(struct rival_world *w, struct rmap_page *page, rival_visit_fn *visit, void *ctx);
+    /** The same for a batch, where a system has a better way. `visit` gets ctx[i] for page i. NULL: one after another. */
+    uint64_t (*walk_batch)(struct rival_world *w, struct rmap_page *const *pages, size_t n, rival_visit_fn *visit, void **ctx);
+    void (*bytes)(struct rival_world *w, struct bench_bytes *out);
+};
+
+/* ---- for rivals ---- */
+
+/** The run of vpn, locked, and its entry; @return false (nothing locked) if no table is there. */
+bool rival_look(struct rival_space *s, rmap_vpn_t vpn, struct rmap_mmu_run *run, rmap_pte_t *entry);
+void rival_leave(struct rival_space *s, struct rmap_mmu_run *run);
+/** Does the entry map this page (present, no-access or migration)? */
+bool rival_maps(const struct rival_space *s, rmap_pte_t entry, const struct rmap_page *page);
+rmap_pfn_t rival_pfn(const struct rival_world *w, const struct rmap_page *page);
+/** Memory for records: counted, with its size known to the base; ends the program without. */
+void *rival_alloc(struct rival_world *w, size_t bytes);
+void rival_free(struct rival_world *w, void *p, size_t bytes);
+/** Owner word (a pointer, bit 0 set: ANON) and index of a descriptor. */
+static inline void rival_set_owner(struct rmap_page *page, void *owner, rmap_vpn_t index)
+{
+    page->owner = (uintptr_t)owner | RMAP_OWNER_ANON;
+    page->index_flags = (uint64_t)index << RMAP_PAGE_INDEX_SHIFT | (page->index_flags & 0xfff);
+}
+static inline void *rival_owner(const struct rmap_page *page)
+{
+    return (void *)(page->owner & ~RMAP_OWNER_ANON);
+}
+
+#endif
