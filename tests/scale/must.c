@@ -5,16 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void must_be_ok(int error, const char *call, const char *file, int line)
+void must_failed(int error, const char *call, const char *file, int line)
 {
-    if (!error) return;
     fprintf(stderr, "%s:%d: %s: %s\n", file, line, call, rmap_strerror(error));
     exit(2);
 }
 
-void must_hold(bool holds, const char *condition, const char *file, int line)
+void must_hold_failed(const char *condition, const char *file, int line)
 {
-    if (holds) return;
     fprintf(stderr, "%s:%d: not so: %s\n", file, line, condition);
     exit(2);
 }

@@ -11,7 +11,17 @@
 /** A condition. */
 #define MUST_HOLD(condition) must_hold((condition), #condition, __FILE__, __LINE__)
 
-void must_be_ok(int error, const char *call, const char *file, int line);
-void must_hold(bool holds, const char *condition, const char *file, int line);
+_Noreturn void must_failed(int error, const char *call, const char *file, int line);
+_Noreturn void must_hold_failed(const char *condition, const char *file, int line);
+
+/* The tests are inline, for loops that are measured. */
+static inline void must_be_ok(int error, const char *call, const char *file, int line)
+{
+    if (__builtin_expect(error != 0, 0)) must_failed(error, call, file, line);
+}
+static inline void must_hold(bool holds, const char *condition, const char *file, int line)
+{
+    if (__builtin_expect(!holds, 0)) must_hold_failed(condition, file, line);
+}
 
 #endif

@@ -12,6 +12,14 @@ static struct slot *slot_of(struct slots *s, rmap_swp_t entry)
     return &s->slot[rmap_swp_slot(entry)];
 }
 
+static void page_put(struct slots *s, struct rmap_page *page)
+{
+    if (s->pages)
+        s->pages->put(s->pages->ctx, page);
+    else
+        rmap_page_put(s->r, page);
+}
+
 static void set_owner(struct slot *x, rmap_owner_t owner)
 {
     rmap_owner_t before = x->owner;
@@ -43,7 +51,7 @@ static void detach(struct slots *s, struct rmap_page *page)
     page->swap = 0;
     slot_of(s, entry)->cached = NULL;
     free_if_unused(s, entry);
-    rmap_page_put(s->r, page);
+    page_put(s, page);
 }
 
 /* ---- the hooks ---- */
@@ -64,7 +72,9 @@ static void hook_put(void *ctx, rmap_swp_t entry, uint32_t n)
     if (!page) {
         free_if_unused(s, entry);
     } else if (!x->count && !rmap_page_mapcount(page)) {
-        if (rmap_page_try_lock(page)) {
+        if (s->pages) {
+            detach(s, page);
+        } else if (rmap_page_try_lock(page)) {
             rmap_page_get(page);
             detach(s, page);
             rmap_page_unlock(s->r, page);
@@ -83,7 +93,8 @@ static uint32_t hook_count(void *ctx, rmap_swp_t entry)
 static int hook_get_home(void *ctx, rmap_swp_t entry, struct rmap_slot_home *home)
 {
     const struct slot *x = slot_of(ctx, entry);
-    *home = (struct rmap_slot_home){.owner = x->owner, .index = x->index, .moved = x->moved, .cached = x->cached};
+    *home = (struct rmap_slot_home){
+        .owner = x->owner, .index = x->index, .moved = x->moved, .cached = x->cached, .count = x->count};
     return x->count || x->cached ? 0 : RMAP_ERR_ABSENT;
 }
 
@@ -100,6 +111,17 @@ static void hook_forget(void *ctx, struct rmap_page *page)
     detach(ctx, page);
 }
 
+static void hook_replace(void *ctx, struct rmap_page *page, struct rmap_page *target)
+{
+    struct slots *s = ctx;
+    rmap_swp_t entry = page->swap;
+    attach(s, target, entry);
+    rmap_page_set_flags(target, RMAP_PAGE_ORPHAN);
+    rmap_page_clear_flags(page, RMAP_PAGE_SWAPCACHE | RMAP_PAGE_ORPHAN);
+    page->swap = 0;
+    page_put(s, page);
+}
+
 const struct rmap_swap_ops *slots_ops(void)
 {
     static const struct rmap_swap_ops ops = {.struct_size = sizeof ops,
@@ -108,7 +130,8 @@ const struct rmap_swap_ops *slots_ops(void)
                                              .count = hook_count,
                                              .get_home = hook_get_home,
                                              .set_home = hook_set_home,
-                                             .forget = hook_forget};
+                                             .forget = hook_forget,
+                                             .replace = hook_replace};
     return &ops;
 }
 
@@ -136,7 +159,7 @@ void slots_cache(struct slots *s, struct rmap_page *page)
     MUST_HOLD(s->free_count);
     rmap_swp_t entry = rmap_swp_make(1, s->free_slots[--s->free_count]);
     attach(s, page, entry);
-    hook_set_home(s, entry, rmap_page_owner(page), rmap_page_index(page), false);
+    hook_set_home(s, entry, s->pages ? 0 : rmap_page_owner(page), rmap_page_index(page), false);
 }
 
 struct rmap_page *slots_load(struct slots *s, rmap_swp_t entry)
@@ -147,7 +170,10 @@ struct rmap_page *slots_load(struct slots *s, rmap_swp_t entry)
         rmap_page_lock(page);
         return page;
     }
-    MUST(rmap_page_alloc(s->r, RMAP_PFN_NONE, &page));
+    if (s->pages)
+        page = s->pages->alloc(s->pages->ctx);
+    else
+        MUST(rmap_page_alloc(s->r, RMAP_PFN_NONE, &page));
     rmap_page_lock(page);
     attach(s, page, entry);
     return page;

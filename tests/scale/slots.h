@@ -17,8 +17,16 @@ struct slot {
     bool moved;
 };
 
+/** Whose pages are cached, where they are not the library's (bench/rivals): then owners are not kept, and pages not locked. */
+struct slots_pages {
+    struct rmap_page *(*alloc)(void *ctx); /* with one reference; unlocked */
+    void (*put)(void *ctx, struct rmap_page *page);
+    void *ctx;
+};
+
 struct slots {
-    struct rmap *r; /* set after rmap_create() */
+    struct rmap *r; /* set after rmap_create(); NULL: see `pages` */
+    const struct slots_pages *pages;
     struct slot *slot;
     uint32_t *free_slots; /* stack */
     uint32_t total, free_count;

@@ -14,10 +14,12 @@
 #ifndef RMAP_TESTS_BENCH_RIVAL_H
 #define RMAP_TESTS_BENCH_RIVAL_H
 
+#include "bench/pool.h"
 #include "bench/system.h"
 #include "scale/must.h"
 #include "scale/slots.h"
 
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 struct rival_ops;
@@ -37,6 +39,14 @@ struct rival_space {
     void *own;
 };
 
+/** The format of entries as masks: an attribute holds where its bit is set (x86-64). Copied to locals by loops. */
+struct rival_bits {
+    uint64_t present, fixed; /**< of a present entry, and what every present one has besides */
+    uint64_t write, accessed, dirty, locked, soft_dirty;
+    uint64_t frame, kind; /**< fields */
+    unsigned frame_shift, kind_shift;
+};
+
 struct rival_world {
     const struct rival_ops *ops;
     struct bench_options options;
@@ -44,6 +54,8 @@ struct rival_world {
     uint64_t births;
     void *own; /**< the rival's */
     struct bench_pool *pool; /**< frames, slots and tables: bench/pool.h */
+    struct rival_bits bits;
+    uint64_t living; /**< spaces */
 };
 
 /**
@@ -90,44 +102,116 @@ struct rival_ops {
     /** May this page, at present at `from`, keep its frame when it moves? false: the base moves a private copy instead (the
      *  page is unmapped, the copy mapped at its new place). NULL: always. */
     bool (*may_move)(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t from, rmap_vpn_t to);
+    /** Swap-in of a cached page: may it be mapped at vpn? false: the base maps a private copy there, as a fresh page (an entry
+     *  that moved, of a page that is found by an index). Not asked for pages that nothing maps. NULL: always. Page locked. */
+    bool (*may_map)(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t vpn);
     /** Entries that moved from `from` to `to`, slot by slot from `from_slot` and to_slot on; `batch` has their pages. */
     void (*move_run)(struct rival_space *s, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, uint32_t to_slot,
                      const struct rival_batch *batch);
     /** COW reuse in place: the space has the page alone, at vpn. */
     void (*reuse)(struct rival_space *s, rmap_vpn_t vpn, struct rmap_page *page);
-    /** The page's last reference is about to go. */
+    /** The page's last reference is about to go. Its owner is 0 if page_replace has been there. */
     void (*page_free)(struct rival_world *w, struct rmap_page *page);
     /** Migration: `to` takes the place of `from` in every entry; entries are changed by the base's visitor during a walk. Who
-     *  keeps records by page takes them over here, after the walk. */
+     *  keeps records by page takes them over here, after the walk. The base has taken owner and index over already. */
     void (*page_replace)(struct rival_world *w, struct rmap_page *from, struct rmap_page *to);
 
-    /** Find the mappings of a page by what the rival keeps. @return spaces looked into (records followed, tables scanned). */
+    /** Find the mappings of a page by what the rival keeps. Page locked; its mapcount stands still, whatever `visit` does, and
+     *  is not 0. @return spaces looked into (records followed, tables scanned). */
     uint64_t (*walk)(struct rival_world *w, struct rmap_page *page, rival_visit_fn *visit, void *ctx);
     /** The same for a batch, where a system has a better way. `visit` gets ctx[i] for page i. NULL: one after another. */
     uint64_t (*walk_batch)(struct rival_world *w, struct rmap_page *const *pages, size_t n, rival_visit_fn *visit, void **ctx);
+    /** Add to `out`, in which the base has set `pages` to page_extra times frames, and `spaces` to space_bytes times spaces. */
     void (*bytes)(struct rival_world *w, struct bench_bytes *out);
 };
 
 /* ---- for rivals ---- */
 
+/** Page lock, of which nobody waits asleep here. */
+static inline void rival_lock(struct rmap_page *page)
+{
+    const uint64_t was = atomic_fetch_or_explicit(&page->index_flags, RMAP_PAGE_LOCKED, memory_order_acquire);
+    MUST_HOLD(!(was & RMAP_PAGE_LOCKED)); /* one thread: it would wait for itself */
+}
+static inline void rival_unlock(struct rmap_page *page)
+{
+    atomic_fetch_and_explicit(&page->index_flags, ~(uint64_t)RMAP_PAGE_LOCKED, memory_order_release);
+}
+
 /** The run of vpn, locked, and its entry; @return false (nothing locked) if no table is there. */
-bool rival_look(struct rival_space *s, rmap_vpn_t vpn, struct rmap_mmu_run *run, rmap_pte_t *entry);
-void rival_leave(struct rival_space *s, struct rmap_mmu_run *run);
+static inline bool rival_look(struct rival_space *s, rmap_vpn_t vpn, struct rmap_mmu_run *run, rmap_pte_t *entry)
+{
+    if (s->mmu.ops->run_find(s->mmu.ctx, vpn, vpn + 1, run)) return false;
+    *entry = atomic_load_explicit(&run->slots[vpn - run->first], memory_order_relaxed);
+    return true;
+}
+static inline void rival_leave(struct rival_space *s, struct rmap_mmu_run *run)
+{
+    s->mmu.ops->run_unlock(s->mmu.ctx, run);
+}
+/** Does an entry that is not none count as a mapping (present, no-access or migration)? */
+static inline bool rival_counts(const struct rival_bits *b, rmap_pte_t entry)
+{
+    const unsigned kind = (unsigned)((entry & b->kind) >> b->kind_shift);
+    return entry & b->present || kind == RMAP_PTE_NO_ACCESS || kind == RMAP_PTE_MIGRATION;
+}
 /** Does the entry map this page (present, no-access or migration)? */
-bool rival_maps(const struct rival_space *s, rmap_pte_t entry, const struct rmap_page *page);
-rmap_pfn_t rival_pfn(const struct rival_world *w, const struct rmap_page *page);
-/** Memory for records: counted, with its size known to the base; ends the program without. */
+static inline bool rival_maps(const struct rival_space *s, rmap_pte_t entry, const struct rmap_page *page)
+{
+    const struct rival_bits *b = &s->w->bits;
+    return entry && pool_descriptor(s->w->pool, (entry & b->frame) >> b->frame_shift) == page && rival_counts(b, entry);
+}
+static inline rmap_pfn_t rival_pfn(const struct rival_world *w, const struct rmap_page *page)
+{
+    return pool_pfn(w->pool, page);
+}
+/** Swap entries of the page's slot; 0 without one. */
+uint32_t rival_swap_count(const struct rival_world *w, const struct rmap_page *page);
+/** Memory for records: counted, zeroed, aligned to 16 bytes, powers of two (up to 4 KiB) to themselves. Ends the program without. */
 void *rival_alloc(struct rival_world *w, size_t bytes);
 void rival_free(struct rival_world *w, void *p, size_t bytes);
 /** Owner word (a pointer, bit 0 set: ANON) and index of a descriptor. */
 static inline void rival_set_owner(struct rmap_page *page, void *owner, rmap_vpn_t index)
 {
-    page->owner = (uintptr_t)owner | RMAP_OWNER_ANON;
-    page->index_flags = (uint64_t)index << RMAP_PAGE_INDEX_SHIFT | (page->index_flags & 0xfff);
+    atomic_store_explicit(&page->owner, (uintptr_t)owner | RMAP_OWNER_ANON, memory_order_release);
+    const uint64_t flags = atomic_load_explicit(&page->index_flags, memory_order_relaxed) & 0xfff;
+    atomic_store_explicit(&page->index_flags, (uint64_t)index << RMAP_PAGE_INDEX_SHIFT | flags, memory_order_release);
 }
 static inline void *rival_owner(const struct rmap_page *page)
 {
     return (void *)(page->owner & ~RMAP_OWNER_ANON);
 }
+
+/* ---- a rival as a system: in its own file, RIVAL_SYSTEM(flat_group, &ops); ---- */
+
+struct bench_world *rival_open(const struct rival_ops *ops, const struct bench_options *options);
+void rival_close(struct bench_world *w);
+struct bench_space *rival_create(struct bench_world *w);
+struct bench_space *rival_fork(struct bench_space *parent);
+void rival_exit(struct bench_space *s);
+void rival_map(struct bench_space *s, rmap_vpn_t first, uint64_t count);
+void rival_unmap(struct bench_space *s, rmap_vpn_t first, uint64_t count);
+void rival_write(struct bench_space *s, rmap_vpn_t vpn);
+void rival_read(struct bench_space *s, rmap_vpn_t vpn);
+void rival_move(struct bench_space *s, rmap_vpn_t from, rmap_vpn_t to, uint64_t count);
+void rival_verb(struct bench_world *w, enum bench_verb verb, struct rmap_page *const *pages, size_t n,
+                struct bench_tally *tally);
+void rival_evict(struct bench_world *w, struct rmap_page *const *pages, size_t n);
+struct rmap_page *rival_page(struct bench_space *s, rmap_vpn_t vpn);
+const struct rmap_mmu *rival_mmu(struct bench_space *s);
+unsigned char *rival_contents(struct bench_world *w, const struct rmap_page *page);
+void rival_bytes(struct bench_world *w, struct bench_bytes *out);
+uint64_t rival_frames_free(struct bench_world *w);
+
+/** Defines bench_NAME. */
+#define RIVAL_SYSTEM(name_, ops_)                                                                                                \
+    static struct bench_world *open_##name_(const struct bench_options *options)                                                 \
+    {                                                                                                                            \
+        return rival_open(ops_, options);                                                                                        \
+    }                                                                                                                            \
+    const struct bench_system bench_##name_ = {                                                                                  \
+        #name_,       open_##name_, rival_close, rival_create, rival_fork,     rival_exit,  rival_map,        rival_unmap,       \
+        rival_write,  rival_read,   rival_move,  rival_verb,   rival_evict,    rival_page,  rival_mmu,        rival_contents,    \
+        rival_bytes,  rival_frames_free}
 
 #endif

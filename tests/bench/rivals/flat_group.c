@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file bench/rivals/flat_group.c  L. Torvalds' suggestion as H. Dickins' mail of 2004-03-13 discusses it: page.owner is the group of
+ * spaces since exec, page.index the page number. A look-up asks every space of the group at that number; it stops when it has
+ * met as many mappings as the page counts. mremap copies a page that others map, and re-indexes one that they do not.
+ */
+#include "bench/rivals/rival.h"
+
+#include <pthread.h>
+
+struct group {
+    pthread_rwlock_t lock; /* the list of members */
+    TAILQ_HEAD(, member) members;
+    uint64_t count;
+};
+
+struct member {
+    struct group *group;
+    struct rival_space *s;
+    TAILQ_ENTRY(member) link;
+};
+
+static struct group *group_of(const struct rival_space *s)
+{
+    return ((struct member *)s->own)->group;
+}
+
+static void space_init(struct rival_space *s, struct rival_space *parent)
+{
+    struct member *m = s->own;
+    struct group *g = parent ? group_of(parent) : rival_alloc(s->w, sizeof *g);
+    if (!parent) {
+        pthread_rwlock_init(&g->lock, NULL);
+        TAILQ_INIT(&g->members);
+    }
+    m->group = g;
+    m->s = s;
+    pthread_rwlock_wrlock(&g->lock);
+    TAILQ_INSERT_TAIL(&g->members, m, link);
+    g->count++;
+    pthread_rwlock_unlock(&g->lock);
+}
+
+/* The last one frees the group: pages and swap entries have gone before. */
+static void space_fini(struct rival_space *s)
+{
+    struct member *m = s->own;
+    struct group *g = m->group;
+    pthread_rwlock_wrlock(&g->lock);
+    TAILQ_REMOVE(&g->members, m, link);
+    const bool last = --g->count == 0;
+    pthread_rwlock_unlock(&g->lock);
+    if (!last) return;
+    pthread_rwlock_destroy(&g->lock);
+    rival_free(s->w, g, sizeof *g);
+}
+
+static void map(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page, bool fresh)
+{
+    if (fresh) rival_set_owner(page, group_of(s), run->first + slot);
+}
+
+static bool may_move(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t from, rmap_vpn_t to)
+{
+    (void)s, (void)from, (void)to;
+    return rmap_page_mapcount(page) == 1;
+}
+
+static bool may_map(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t vpn)
+{
+    (void)s;
+    return rmap_page_index(page) == vpn;
+}
+
+static void move_run(struct rival_space *s, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, uint32_t to_slot,
+                     const struct rival_batch *batch)
+{
+    (void)from;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct rmap_page *page = batch->page[i];
+        if (!page) continue;
+        rival_lock(page);
+        rival_set_owner(page, group_of(s), to->first + to_slot + i);
+        rival_unlock(page);
+    }
+}
+
+static uint64_t walk(struct rival_world *w, struct rmap_page *page, rival_visit_fn *visit, void *ctx)
+{
+    struct group *g = rival_owner(page);
+    const rmap_vpn_t vpn = rmap_page_index(page);
+    struct member *m;
+    uint64_t visits = 0;
+    (void)w;
+    pthread_rwlock_rdlock(&g->lock);
+    TAILQ_FOREACH (m, &g->members, link) {
+        struct rmap_mmu_run run;
+        rmap_pte_t e;
+        visits++;
+        if (!rival_look(m->s, vpn, &run, &e)) continue;
+        const uint32_t slot = (uint32_t)(vpn - run.first);
+        const bool more = !rival_maps(m->s, e, page) || visit(ctx, m->s, &run, slot, e);
+        rival_leave(m->s, &run);
+        if (!more) break;
+    }
+    pthread_rwlock_unlock(&g->lock);
+    return visits;
+}
+
+static void bytes(struct rival_world *w, struct bench_bytes *out)
+{
+    out->spaces += w->pool->records.bytes; /* groups; members are the spaces' own */
+}
+
+static const struct rival_ops ops = {.name = "flat_group",
+                                     .space_bytes = sizeof(struct member),
+                                     .space_init = space_init,
+                                     .space_fini = space_fini,
+                                     .map = map,
+                                     .may_move = may_move,
+                                     .may_map = may_map,
+                                     .move_run = move_run,
+                                     .walk = walk,
+                                     .bytes = bytes};
+RIVAL_SYSTEM(flat_group, &ops);
