@@ -41,7 +41,7 @@ static void step(struct play *p)
     else if (dice < 34)
         play_move(p, a);
     else if (dice < 58)
-        play_touch(p, a, 1 + (unsigned)prng_below(&p->rng, 12));
+        play_touch(p, a, 1 + (unsigned)prng_below(&p->rng, 8));
     else if (dice < 70)
         play_read(p, a);
     else if (dice < 78)

@@ -50,7 +50,7 @@ static void use(struct play *p, struct actor *a, struct cell *c, rmap_vpn_t vpn)
 static void check_aged(struct play *p, struct actor *a, struct cell *c, rmap_vpn_t vpn)
 {
     (void)c;
-    CHECK_EQ(play_entry(p, a, vpn, 0, bit(RMAP_ATTR_DIRTY)) & bit(RMAP_ATTR_ACCESSED), 0);
+    CHECK_EQ(play_entry(p, a, vpn, 0, 0) & bit(RMAP_ATTR_ACCESSED), 0);
 }
 
 static void check_protected(struct play *p, struct actor *a, struct cell *c, rmap_vpn_t vpn)

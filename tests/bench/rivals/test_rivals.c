@@ -5,8 +5,8 @@
  */
 #include "bench/rivals/play.h"
 
-#define PROGRAMS 12
-#define STEPS 1500
+#define PROGRAMS 24
+#define STEPS 2000
 
 static const char *const names[] = {"objrmap",    "pv_chunk", "pte_chain", "anon_vma_chain",
                                     "flat_group", "anonmm",   "full_scan"};
