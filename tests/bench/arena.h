@@ -35,7 +35,7 @@ void arena_fini(struct arena *a);
 /** The account must not move while it is used. */
 void arena_account_init(struct arena_account *account, struct arena *a);
 
-/** 16 bytes that lie beside a 4 KiB block, found by any address inside it. Zeroed at first, then whoever has the block writes them. */
+/** 16 bytes that lie beside a 4 KiB block, found by any address inside it. Zeroed at first; whoever has the block writes them. */
 static inline void *arena_extra(const struct arena *a, const void *address)
 {
     return a->extras + ((uintptr_t)address - (uintptr_t)a->blocks) / ARENA_BLOCK * 16;

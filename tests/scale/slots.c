@@ -165,17 +165,15 @@ void slots_cache(struct slots *s, struct rmap_page *page)
 struct rmap_page *slots_load(struct slots *s, rmap_swp_t entry)
 {
     struct rmap_page *page = slot_of(s, entry)->cached;
-    if (page) {
+    const bool known = page;
+    if (known)
         rmap_page_get(page);
-        rmap_page_lock(page);
-        return page;
-    }
-    if (s->pages)
+    else if (s->pages)
         page = s->pages->alloc(s->pages->ctx);
     else
         MUST(rmap_page_alloc(s->r, RMAP_PFN_NONE, &page));
-    rmap_page_lock(page);
-    attach(s, page, entry);
+    if (!s->pages) rmap_page_lock(page);
+    if (!known) attach(s, page, entry);
     return page;
 }
 

@@ -40,7 +40,8 @@ const struct rmap_swap_ops *slots_ops(void);
 
 /** The page gets a slot, if it has none. Page locked. */
 void slots_cache(struct slots *s, struct rmap_page *page);
-/** The page that caches the entry, with a reference; a new one, put in the cache, if there is none ("read in"). Locked. */
+/** The page that caches the entry, with a reference; a new one, put in the cache, if there is none ("read in"). Locked, if the
+ *  pages are the library's. */
 struct rmap_page *slots_load(struct slots *s, rmap_swp_t entry);
 /** An unmapped page leaves the cache ("written"). Page locked; the caller holds a reference. */
 void slots_uncache(struct slots *s, struct rmap_page *page);

@@ -2,9 +2,9 @@
 /**
  * @file bench/rivals/anonmm.c  H. Dickins' anonmm of 2004, as its announcements ("rmap 10", "rmap 11") describe it.
  *
- * One anonmm for each space, in the list of its group since exec; it lives on while pages point at it. A page points at the anonmm
- * of the space that first had it, with its address. A look-up asks that space first, then the others of the group at the same
- * address, until it has met as many mappings as the page counts. If the space is dead, the page moves to the first one
+ * One anonmm for each space, in the list of its group since exec; it lives on while pages point at it. A page points at the
+ * anonmm of the space that first had it, with its address. A look-up asks that space first, then the others of the group at the
+ * same address, until it has met as many mappings as the page counts. If the space is dead, the page moves to the first one
  * where it is found. mremap copies a page that others map, and re-indexes one that they do not.
  *
  *     page ─▶ anonmm ─▶ space, or dead         the group's list: [anonmm P] [anonmm A] [anonmm B] …

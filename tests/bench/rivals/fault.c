@@ -95,6 +95,7 @@ static void swap_in(struct rival_space *s, rmap_vpn_t vpn, rmap_swp_t entry)
 {
     struct rival_world *w = s->w;
     struct rmap_page *page = slots_load(&w->pool->slots, entry);
+    rival_lock(page);
     if (rmap_page_mapcount(page) && w->ops->may_map && !w->ops->may_map(s, page, vpn))
         map_copy(s, vpn, page);
     else

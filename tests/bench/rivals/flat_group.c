@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file bench/rivals/flat_group.c  L. Torvalds' suggestion as H. Dickins' mail of 2004-03-13 discusses it: page.owner is the group of
- * spaces since exec, page.index the page number. A look-up asks every space of the group at that number; it stops when it has
- * met as many mappings as the page counts. mremap copies a page that others map, and re-indexes one that they do not.
+ * @file bench/rivals/flat_group.c  The flat group of the mail of 2004-03-13 (L. Torvalds' suggestion, H. Dickins' answer).
+ *
+ * page.owner is the group of spaces since exec, page.index the page number. A look-up asks every space of the
+ * group at that number; it stops when it has met as many mappings as the page counts. mremap copies a page that others map, and
+ * re-indexes one that they do not.
  */
 #include "bench/rivals/rival.h"
 

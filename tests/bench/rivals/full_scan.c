@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file bench/rivals/full_scan.c  The yardstick: counts and no reverse map. A page's mappings are found by a look at every table of
- * every space, which is what systems did before they had a reverse map (the clock algorithms over virtual memory of 4.3BSD and
- * Linux 2.4). A batch is found in one pass.
+ * @file bench/rivals/full_scan.c  The yardstick: counts and no reverse map.
+ *
+ * A page's mappings are found by a look at every table of every space: what is left to do where nothing is kept. A batch is
+ * found in one pass.
  */
 #include "bench/rivals/rival.h"
 

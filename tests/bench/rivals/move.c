@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file bench/rivals/move.c  mremap of rivals: piece by piece, of which each lies in one table at either end. Entries are taken at
- * the source and set at the destination; where the rival could not find a page there, a private copy takes its place.
+ * @file bench/rivals/move.c  mremap of rivals: piece by piece, of which each lies in one table at either end. Entries are taken
+ * at the source and set at the destination; where the rival could not find a page there, a private copy takes its place.
  */
 #include "bench/rivals/base.h"
 

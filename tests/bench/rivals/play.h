@@ -2,16 +2,17 @@
 /**
  * @file bench/rivals/play.h  Random programs over one system, and a book that knows at each step who maps what.
  *
- * A *thing* is one page's worth of contents, wherever it is: in a frame, mapped, or on swap. The book has, for each space and page
- * number, which thing is there; so it knows all mappings of a thing without any reverse map, and every verb must find just those.
+ * A *thing* is one page's worth of contents, wherever it is: in a frame, mapped, or on swap. The book has, for each space and
+ * page number, which thing is there; so it knows all mappings of a thing without any reverse map, and every verb must find just
+ * those.
  * What a system may do one way or another (a move or a swap-in at another place: copy, or keep) the book learns from the
  * entry, and checks that it was allowed.
  *
  *     space:  place 0        place 1 (across two tables)     …  place 5 (far away)
  *             [..region..]   [region][hole][region]
  *
- * A place holds PLACE_PAGES page numbers, with a gap before the next. Regions begin in empty places, and are split by partial unmaps
- * and moves: each run of neighbouring numbers of a place is one region.
+ * A place holds PLACE_PAGES page numbers, with a gap before the next. Regions begin in empty places, and are split by partial
+ * unmaps and moves: each run of neighbouring numbers of a place is one region.
  */
 #ifndef RMAP_TESTS_BENCH_RIVAL_PLAY_H
 #define RMAP_TESTS_BENCH_RIVAL_PLAY_H

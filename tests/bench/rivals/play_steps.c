@@ -39,7 +39,7 @@ void play_map(struct play *p, struct actor *a)
     for (unsigned k = first; k < first + count; k++) a->cell[place][k].region = true;
 }
 
-/* Some entries of a part are dirty, and their pages' flags are not: whoever takes them must set it. @return of which: a bit each. */
+/* Some entries of a part are dirty, their pages' flags are not: whoever takes them must set those. @return which: a bit each. */
 static uint64_t make_dirty(struct play *p, struct actor *a, const struct cell *c, rmap_vpn_t vpn, unsigned count)
 {
     uint64_t dirty = 0;

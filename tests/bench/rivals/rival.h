@@ -2,8 +2,8 @@
 /**
  * @file bench/rivals/rival.h  What a rival is made of: a base that all share, and hooks that keep its reverse map.
  *
- * The base (base.c and its neighbours) is full_scan: tables, frames, counts, copy on write, fork, exit, swap entries, moves. A rival
- * adds to it what it must keep at each step, by batches where it can, and its way to find mappings again. So all rivals pay
+ * The base (base.c and its neighbours) is full_scan: tables, frames, counts, copy on write, fork, exit, swap entries, moves. A
+ * rival adds to it what it must keep at each step, by batches where it can, and its way to find mappings again. So all rivals pay
  * the same for the same work, and what a rival costs beside full_scan is its reverse map.
  *
  * Each rival's own file says from which public description it was made. No line is anybody else's.
@@ -167,7 +167,7 @@ static inline rmap_pfn_t rival_pfn(const struct rival_world *w, const struct rma
 }
 /** Swap entries of the page's slot; 0 without one. */
 uint32_t rival_swap_count(const struct rival_world *w, const struct rmap_page *page);
-/** Memory for records: counted, zeroed, aligned to 16 bytes, powers of two (up to 4 KiB) to themselves. Ends the program without. */
+/** Memory for records: counted, zeroed; aligned to 16 bytes, powers of two (up to 4 KiB) to themselves. Or the program ends. */
 void *rival_alloc(struct rival_world *w, size_t bytes);
 void rival_free(struct rival_world *w, void *p, size_t bytes);
 /** Owner word (a pointer, bit 0 set: ANON) and index of a descriptor. */
