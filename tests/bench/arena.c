@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define BLOCKS_MOST ((size_t)1 << 21) /* 8 GiB of addresses */
+#define BLOCKS_MOST ((size_t)3 << 18) /* 3 GiB of addresses: what no scenario may use up */
 
 static void *reserve(size_t bytes)
 {

@@ -5,7 +5,9 @@
  */
 #include "bench/rivals/play.h"
 
-#define PROGRAMS 24
+#ifndef PROGRAMS
+#define PROGRAMS 24 /* fewer under sanitizers: meson.build */
+#endif
 #define STEPS 2000
 
 static const char *const names[] = {"objrmap",    "pv_chunk", "pte_chain", "anon_vma_chain",
