@@ -28,7 +28,7 @@ static uint64_t bit_of(const struct rmap_pte_format *f, enum rmap_pte_attr a)
     return f->attr[a].mask;
 }
 
-static struct rival_bits bits_of(const struct rmap_pte_format *f)
+static struct rival_bits bits_of(const struct rmap_pte_format *f, const struct bench_pool *pool)
 {
     MUST_HOLD(f->present_mask == f->present_value);
     return (struct rival_bits){.present = f->present_value,
@@ -41,7 +41,10 @@ static struct rival_bits bits_of(const struct rmap_pte_format *f)
                                .frame = rmap_pte_payload_mask(f),
                                .kind = (uint64_t)7 << f->kind_shift,
                                .frame_shift = f->payload_shift,
-                               .kind_shift = f->kind_shift};
+                               .kind_shift = f->kind_shift,
+                               .descriptors = (uintptr_t)pool->descriptors,
+                               .stride = pool->stride,
+                               .frames = pool->frames};
 }
 
 struct bench_world *rival_open(const struct rival_ops *ops, const struct bench_options *options)
@@ -52,7 +55,8 @@ struct bench_world *rival_open(const struct rival_ops *ops, const struct bench_o
     pool_init(&h->pool, options, ops->page_extra);
     h->pages = (struct slots_pages){page_for_slot, put_by_slot, w};
     h->pool.slots.pages = &h->pages;
-    *w = (struct rival_world){.ops = ops, .options = *options, .pool = &h->pool, .bits = bits_of(rmap_radix_x86_64.format)};
+    *w = (struct rival_world){.ops = ops, .options = *options, .pool = &h->pool};
+    w->bits = bits_of(rmap_radix_x86_64.format, w->pool);
     TAILQ_INIT(&w->spaces);
     if (ops->world_init) ops->world_init(w);
     return (struct bench_world *)w;
@@ -144,7 +148,7 @@ struct rmap_page *rival_page(struct bench_space *bs, rmap_vpn_t vpn)
     const struct rival_space *s = rival_space_of(bs);
     const struct rival_bits *b = &s->w->bits;
     const rmap_pte_t e = rmap_radix_peek(&s->mmu, vpn);
-    return e && rival_counts(b, e) ? pool_page(s->w->pool, rival_entry_pfn(b, e)) : NULL;
+    return e && rival_counts(b, e) ? rival_entry_page(s->w, b, e) : NULL;
 }
 
 const struct rmap_mmu *rival_mmu(struct bench_space *s)

@@ -45,16 +45,24 @@ static inline rmap_swp_t rival_entry_swp(const struct rival_bits *b, rmap_pte_t 
 {
     return (rmap_swp_t)rival_entry_pfn(b, e);
 }
-/** The page that a counting entry maps. Never one that is not counted: there are none in these worlds. */
+/** Where the descriptor of an entry's frame is or would be. */
+static inline struct rmap_page *rival_entry_descriptor(const struct rival_bits *b, rmap_pte_t e)
+{
+    return (struct rmap_page *)(b->descriptors + (rival_entry_pfn(b, e) - POOL_FIRST_PFN) * b->stride);
+}
+/** The page that a counting entry maps. Never one that is not counted: there are none in these worlds. `b`, not `w`, is read. */
 static inline struct rmap_page *rival_entry_page(const struct rival_world *w, const struct rival_bits *b, rmap_pte_t e)
 {
-    struct rmap_page *page = pool_page(w->pool, rival_entry_pfn(b, e));
-    MUST_HOLD(page && !(atomic_load_explicit(&page->index_flags, memory_order_relaxed) & RMAP_PAGE_SPECIAL));
+    (void)w;
+    struct rmap_page *page = rival_entry_descriptor(b, e);
+    MUST_HOLD(rival_entry_pfn(b, e) - POOL_FIRST_PFN < b->frames);
+    MUST_HOLD(!(atomic_load_explicit(&page->index_flags, memory_order_relaxed) & RMAP_PAGE_SPECIAL));
     return page;
 }
 static inline void rival_prefetch(const struct rival_world *w, const struct rival_bits *b, rmap_pte_t e)
 {
-    __builtin_prefetch(pool_descriptor(w->pool, rival_entry_pfn(b, e)), 1);
+    (void)w;
+    __builtin_prefetch(rival_entry_descriptor(b, e), 1);
 }
 /** The run of vpn, locked, with its table made if there is none. */
 void rival_make(struct rival_space *s, rmap_vpn_t vpn, struct rmap_mmu_run *run);

@@ -15,50 +15,48 @@ struct fork {
 };
 
 /* An entry that counts: protected and counted. @return its page. */
-static inline struct rmap_page *take_over(const struct fork *f, const struct rival_bits *b, uint32_t i, rmap_pte_t e)
+static inline struct rmap_page *take_over(const struct fork *f, const struct rival_bits *b, RMAP_ATOMIC(rmap_pte_t) *from, rmap_pte_t e)
 {
     struct rmap_page *page = rival_entry_page(f->w, b, e);
     MUST_HOLD(!rmap_page_pins(page));
-    if (e & b->write) atomic_fetch_and_explicit(&f->from.slots[i], ~b->write, memory_order_acq_rel);
+    if (e & b->write) atomic_fetch_and_explicit(from, ~b->write, memory_order_acq_rel);
     rival_count_up(page);
     return page;
-}
-
-static void set_child(const struct fork *f, uint32_t i, rmap_pte_t e)
-{
-    atomic_store_explicit(&f->to.slots[i], e & ~f->not_inherited, memory_order_release);
 }
 
 /* An entry that is not present and not none. @return the page, if it counts. */
 static struct rmap_page *copy_other(const struct fork *f, const struct rival_bits *b, uint32_t i, rmap_pte_t e)
 {
-    if (rival_counts(b, e)) return take_over(f, b, i, e);
+    if (rival_counts(b, e)) return take_over(f, b, &f->from.slots[i], e);
     MUST_HOLD(rival_is_swap(b, e));
     MUST(slots_ops()->dup(&f->w->pool->slots, rival_entry_swp(b, e), 1));
-    set_child(f, i, e);
+    atomic_store_explicit(&f->to.slots[i], e & ~f->not_inherited, memory_order_release);
     return NULL;
 }
 
 /* Look ahead: the descriptors of a table lie anywhere. */
-static inline void prefetch_ahead(const struct fork *f, const struct rival_bits *b, uint32_t i)
+static inline void prefetch_ahead(const struct fork *f, const struct rival_bits *b, uint32_t i, uint32_t count)
 {
     const uint32_t ahead = i + RIVAL_AHEAD;
-    if (ahead < f->from.count) rival_prefetch(f->w, b, atomic_load_explicit(&f->from.slots[ahead], memory_order_relaxed));
+    if (ahead < count) rival_prefetch(f->w, b, atomic_load_explicit(&f->from.slots[ahead], memory_order_relaxed));
 }
 
 /* Nothing is kept by mapping: one pass. */
 static void copy_plainly(const struct fork *f)
 {
     const struct rival_bits b = f->w->bits;
-    for (uint32_t i = 0; i < f->from.count; i++) {
-        prefetch_ahead(f, &b, i);
-        const rmap_pte_t e = atomic_load_explicit(&f->from.slots[i], memory_order_relaxed);
+    RMAP_ATOMIC(rmap_pte_t) *const from = f->from.slots, *const to = f->to.slots;
+    const uint64_t inherited = ~f->not_inherited;
+    const uint32_t count = f->from.count;
+    for (uint32_t i = 0; i < count; i++) {
+        prefetch_ahead(f, &b, i, count);
+        const rmap_pte_t e = atomic_load_explicit(&from[i], memory_order_relaxed);
         if (!e) continue;
         if (e & b.present)
-            take_over(f, &b, i, e);
+            take_over(f, &b, &from[i], e);
         else if (!copy_other(f, &b, i, e))
             continue;
-        set_child(f, i, e);
+        atomic_store_explicit(&to[i], e & inherited, memory_order_release);
     }
 }
 
@@ -66,16 +64,19 @@ static void copy_plainly(const struct fork *f)
 static void copy_with_records(const struct fork *f)
 {
     const struct rival_bits b = f->w->bits;
+    RMAP_ATOMIC(rmap_pte_t) *const from = f->from.slots, *const to = f->to.slots;
+    const uint64_t inherited = ~f->not_inherited;
+    const uint32_t count = f->from.count;
     struct rival_batch batch; /* not cleared: each page is written below */
     uint32_t counted = 0;
     batch.first_slot = 0;
-    batch.count = f->from.count;
-    for (uint32_t i = 0; i < f->from.count; i++) {
-        prefetch_ahead(f, &b, i);
-        const rmap_pte_t e = atomic_load_explicit(&f->from.slots[i], memory_order_relaxed);
+    batch.count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        prefetch_ahead(f, &b, i, count);
+        const rmap_pte_t e = atomic_load_explicit(&from[i], memory_order_relaxed);
         struct rmap_page *page = NULL;
         if (e & b.present)
-            page = take_over(f, &b, i, e);
+            page = take_over(f, &b, &from[i], e);
         else if (e)
             page = copy_other(f, &b, i, e);
         batch.page[i] = page;
@@ -83,8 +84,11 @@ static void copy_with_records(const struct fork *f)
     }
     if (!counted) return;
     f->w->ops->dup_run(f->child, f->parent, &f->to, &batch);
-    for (uint32_t i = 0; i < f->from.count; i++)
-        if (batch.page[i]) set_child(f, i, atomic_load_explicit(&f->from.slots[i], memory_order_relaxed));
+    for (uint32_t i = 0; i < count; i++) {
+        if (!batch.page[i]) continue;
+        const rmap_pte_t e = atomic_load_explicit(&from[i], memory_order_relaxed);
+        atomic_store_explicit(&to[i], e & inherited, memory_order_release);
+    }
 }
 
 /* The child's run of the parent's `f->from`, both locked. Tables are reserved with nothing locked. */

@@ -39,12 +39,16 @@ struct rival_space {
     void *own;
 };
 
-/** The format of entries as masks: an attribute holds where its bit is set (x86-64). Copied to locals by loops. */
+/** The format of entries as masks: an attribute holds where its bit is set (x86-64); and where descriptors lie. Loops copy it to
+ *  a local, so that no atomic step between makes them read it again. */
 struct rival_bits {
     uint64_t present, fixed; /**< of a present entry, and what every present one has besides */
     uint64_t write, accessed, dirty, locked, soft_dirty;
     uint64_t frame, kind; /**< fields */
     unsigned frame_shift, kind_shift;
+    uintptr_t descriptors; /**< of the pool */
+    size_t stride;
+    uint64_t frames;
 };
 
 struct rival_world {

@@ -14,10 +14,10 @@ struct zap {
     uint32_t swaps;
 };
 
-/* Take the entry `e`. @return its page, if it counted. */
-static inline struct rmap_page *take(struct zap *z, const struct rival_bits *b, uint32_t i)
+/* Take an entry that is not none. @return its page, if it counted. */
+static inline struct rmap_page *take(struct zap *z, const struct rival_bits *b, RMAP_ATOMIC(rmap_pte_t) *slot)
 {
-    const rmap_pte_t old = rmap_run_exchange(&z->s->mmu, &z->run, i, 0);
+    const rmap_pte_t old = atomic_exchange_explicit(slot, 0, memory_order_acq_rel);
     if (!rival_counts(b, old)) {
         if (rival_is_swap(b, old)) z->swap[z->swaps++] = rival_entry_swp(b, old);
         return NULL;
@@ -27,19 +27,22 @@ static inline struct rmap_page *take(struct zap *z, const struct rival_bits *b, 
     return page;
 }
 
-static inline rmap_pte_t look(const struct zap *z, const struct rival_bits *b, uint32_t i)
+/* Is there an entry? And a look ahead. */
+static inline bool look(const struct zap *z, const struct rival_bits *b, RMAP_ATOMIC(rmap_pte_t) *slots, uint32_t i, uint32_t end)
 {
-    if (i + RIVAL_AHEAD < z->end)
-        rival_prefetch(z->w, b, atomic_load_explicit(&z->run.slots[i + RIVAL_AHEAD], memory_order_relaxed));
-    return atomic_load_explicit(&z->run.slots[i], memory_order_relaxed);
+    const uint32_t ahead = i + RIVAL_AHEAD;
+    if (ahead < end) rival_prefetch(z->w, b, atomic_load_explicit(&slots[ahead], memory_order_relaxed));
+    return atomic_load_explicit(&slots[i], memory_order_relaxed);
 }
 
 static void zap_plainly(struct zap *z)
 {
     const struct rival_bits b = z->w->bits;
-    for (uint32_t i = z->first; i < z->end; i++) {
-        if (!look(z, &b, i)) continue;
-        struct rmap_page *page = take(z, &b, i);
+    RMAP_ATOMIC(rmap_pte_t) *const slots = z->run.slots;
+    const uint32_t end = z->end;
+    for (uint32_t i = z->first; i < end; i++) {
+        if (!look(z, &b, slots, i, end)) continue;
+        struct rmap_page *page = take(z, &b, &slots[i]);
         if (page) rival_count_down(z->w, page);
     }
 }
@@ -47,12 +50,14 @@ static void zap_plainly(struct zap *z)
 static void zap_with_records(struct zap *z)
 {
     const struct rival_bits b = z->w->bits;
+    RMAP_ATOMIC(rmap_pte_t) *const slots = z->run.slots;
+    const uint32_t end = z->end;
     struct rival_batch batch; /* not cleared: each page is written below */
     uint32_t counted = 0;
     batch.first_slot = z->first;
-    batch.count = z->end - z->first;
-    for (uint32_t i = z->first; i < z->end; i++) {
-        struct rmap_page *page = look(z, &b, i) ? take(z, &b, i) : NULL;
+    batch.count = end - z->first;
+    for (uint32_t i = z->first; i < end; i++) {
+        struct rmap_page *page = look(z, &b, slots, i, end) ? take(z, &b, &slots[i]) : NULL;
         batch.page[i - z->first] = page;
         counted += page != NULL;
     }
