@@ -15,7 +15,8 @@ struct fork {
 };
 
 /* An entry that counts: protected and counted. @return its page. */
-static inline struct rmap_page *take_over(const struct fork *f, const struct rival_bits *b, RMAP_ATOMIC(rmap_pte_t) *from, rmap_pte_t e)
+static inline struct rmap_page *take_over(const struct fork *f, const struct rival_bits *b, RMAP_ATOMIC(rmap_pte_t) *from,
+                                          rmap_pte_t e)
 {
     struct rmap_page *page = rival_entry_page(f->w, b, e);
     MUST_HOLD(!rmap_page_pins(page));
