@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file bench/rivals/pv_chunk.c  A record for each mapping, in chunks of the space and in a list of the page: FreeBSD's pmap.
+ *
+ * From what FreeBSD says of it in pmap(9), in papers and in the messages of its changes (A. Cox, pv chunks, 2008; their locks
+ * by 2 MiB of frames, 2012): a space has chunks of one page, of 168 records of 24 bytes; a record is {address, links in the
+ * page's list}, and its space is in the header of its chunk, which an aligned address leads to. 24.4 bytes a mapping.
+ *
+ *     space ── chunks ──▶ [ space | links | 168 bits: free | 168 × {vpn, next, back} ]     4 KiB, aligned
+ *     page ── list ────────────────────────────────────────▶ {…} ──▶ {…} of another space's chunk ──▶ …
+ *
+ * What is not as there, each for this rival's good:
+ * - The list has a single head, 8 bytes a page instead of 16, and the youngest mapping is first: a child that exits meets its
+ *   records at once. Fields for superpages and for the reclaim of chunks are left out; their room in the header is empty.
+ * - FreeBSD's exit goes through the chunks and finds the entries by them. Here the base goes through the tables; a record is
+ *   expected behind the one that was used last, where a fork or an ascending fill has put it, which costs what going through
+ *   the chunk does. If it is not there the page's list is searched, as FreeBSD does on every other way than exit.
+ *
+ * Locks: one of 256 for the lists of 2 MiB of frames, kept while pages of a batch share it. Chunks are covered by the space's
+ * lock.
+ */
+#include "bench/pool.h"
+#include "bench/rivals/rival.h"
+
+#include <stdlib.h>
+
+#define CHUNK_BYTES 4096
+#define RECORDS 168
+#define WORDS 3
+#define LAST_WORD_ALL (((uint64_t)1 << (RECORDS - 128)) - 1)
+#define LOCKS 256
+#define LOCK_SHIFT 9 /* of a frame's number */
+
+struct record {
+    rmap_vpn_t vpn;
+    struct record *next, **back; /* the page's list */
+};
+
+struct chunk {
+    struct pv_space *space;
+    TAILQ_ENTRY(chunk) link;
+    uint64_t free[WORDS]; /* bit set: free */
+    uint64_t reserved[2];
+    struct record record[RECORDS];
+};
+_Static_assert(sizeof(struct chunk) == CHUNK_BYTES, "a chunk is a page");
+
+/** Chunks with free records come before those without. */
+struct pv_space {
+    TAILQ_HEAD(, chunk) chunks;
+    struct rival_space *s;
+    struct record *likely; /* where the next record is expected, in a chunk of this space; NULL: no idea */
+};
+
+struct list_lock {
+    _Alignas(64) _Atomic(uint32_t) word;
+};
+
+struct pv_world {
+    struct list_lock *locks;
+    struct list_lock *held; /* by the walk that is going on */
+    uint64_t chunks;
+};
+
+/** The page's list head. */
+static inline struct record **list_of(const struct rmap_page *page)
+{
+    return rival_extra(page);
+}
+static inline struct chunk *chunk_of(const struct record *r)
+{
+    return (struct chunk *)((uintptr_t)r & ~(uintptr_t)(CHUNK_BYTES - 1));
+}
+static inline bool has_room(const struct chunk *c)
+{
+    return c->free[0] | c->free[1] | c->free[2];
+}
+static inline bool is_empty(const struct chunk *c)
+{
+    return (c->free[0] & c->free[1]) == ~(uint64_t)0 && c->free[2] == LAST_WORD_ALL;
+}
+
+/* ---- locks ---- */
+
+/** Change over to the lock of a page's list, if it is another than the one held. */
+static inline void lock_for(struct rival_world *w, struct list_lock **held, const struct rmap_page *page)
+{
+    struct pv_world *pw = w->own;
+    struct list_lock *want = &pw->locks[pool_pfn(w->pool, page) >> LOCK_SHIFT & (LOCKS - 1)];
+    if (*held == want) return;
+    if (*held && *held != pw->held) atomic_store_explicit(&(*held)->word, 0, memory_order_release);
+    *held = want;
+    if (want == pw->held) return; /* the walk that called us has it */
+    while (atomic_exchange_explicit(&want->word, 1, memory_order_acquire))
+        while (atomic_load_explicit(&want->word, memory_order_relaxed)) {}
+}
+static inline void unlock(struct rival_world *w, struct list_lock *held)
+{
+    if (held && held != ((struct pv_world *)w->own)->held) atomic_store_explicit(&held->word, 0, memory_order_release);
+}
+
+/* ---- records of a space ---- */
+
+static struct chunk *chunk_new(struct rival_world *w, struct pv_space *ps)
+{
+    struct chunk *c = rival_alloc(w, CHUNK_BYTES);
+    c->space = ps;
+    c->free[0] = c->free[1] = ~(uint64_t)0;
+    c->free[2] = LAST_WORD_ALL;
+    TAILQ_INSERT_HEAD(&ps->chunks, c, link);
+    ((struct pv_world *)w->own)->chunks++;
+    return c;
+}
+
+static inline struct record *record_take(struct rival_world *w, struct pv_space *ps)
+{
+    struct chunk *c = TAILQ_FIRST(&ps->chunks);
+    if (!c || !has_room(c)) c = chunk_new(w, ps);
+    unsigned word = c->free[0] ? 0 : c->free[1] ? 1 : 2;
+    unsigned bit = (unsigned)__builtin_ctzll(c->free[word]);
+    c->free[word] &= c->free[word] - 1;
+    if (!has_room(c)) {
+        TAILQ_REMOVE(&ps->chunks, c, link);
+        TAILQ_INSERT_TAIL(&ps->chunks, c, link);
+    }
+    return &c->record[word * 64 + bit];
+}
+
+static inline void record_give(struct rival_world *w, struct pv_space *ps, struct record *r)
+{
+    struct chunk *c = chunk_of(r);
+    unsigned i = (unsigned)(r - c->record);
+    c->free[i / 64] |= (uint64_t)1 << i % 64;
+    if (is_empty(c)) {
+        TAILQ_REMOVE(&ps->chunks, c, link);
+        rival_free(w, c, CHUNK_BYTES);
+        ((struct pv_world *)w->own)->chunks--;
+        ps->likely = NULL;
+        return;
+    }
+    if (c != TAILQ_FIRST(&ps->chunks)) {
+        TAILQ_REMOVE(&ps->chunks, c, link);
+        TAILQ_INSERT_HEAD(&ps->chunks, c, link);
+    }
+    ps->likely = i + 1 < RECORDS ? r + 1 : NULL;
+}
+
+static inline void list_add(const struct rmap_page *page, struct record *r, rmap_vpn_t vpn)
+{
+    struct record **head = list_of(page), *first = *head;
+    r->vpn = vpn;
+    r->next = first;
+    r->back = head;
+    if (first) first->back = &r->next;
+    *head = r;
+}
+static inline void list_remove(struct record *r)
+{
+    struct record *next = r->next;
+    *r->back = next;
+    if (next) next->back = r->back;
+}
+
+/** The record of a mapping that has one. The page's list locked. */
+static inline struct record *record_find(const struct pv_space *ps, rmap_vpn_t vpn, const struct rmap_page *page)
+{
+    struct record *r = ps->likely;
+    if (r && r->vpn == vpn) { /* what is in use at this number in this space is it: there is one mapping at a number */
+        const struct chunk *c = chunk_of(r);
+        unsigned i = (unsigned)(r - c->record);
+        if (!(c->free[i / 64] >> i % 64 & 1)) return r;
+    }
+    for (r = *list_of(page); r; r = r->next)
+        if (r->vpn == vpn && chunk_of(r)->space == ps) return r;
+    MUST_HOLD(!"a mapping without a record");
+    return NULL;
+}
+
+/* ---- the hooks ---- */
+
+static void world_init(struct rival_world *w)
+{
+    struct pv_world *pw = rival_alloc(w, sizeof *pw);
+    *pw = (struct pv_world){.locks = aligned_alloc(sizeof *pw->locks, LOCKS * sizeof *pw->locks)};
+    MUST_HOLD(pw->locks);
+    for (unsigned i = 0; i < LOCKS; i++) atomic_init(&pw->locks[i].word, 0);
+    w->own = pw;
+}
+static void world_fini(struct rival_world *w)
+{
+    struct pv_world *pw = w->own;
+    MUST_HOLD(!pw->chunks);
+    free(pw->locks);
+    rival_free(w, pw, sizeof *pw);
+}
+
+static void space_init(struct rival_space *s, struct rival_space *parent)
+{
+    (void)parent;
+    struct pv_space *ps = s->own;
+    TAILQ_INIT(&ps->chunks);
+    ps->s = s;
+}
+static void space_fini(struct rival_space *s)
+{
+    struct pv_space *ps = s->own;
+    MUST_HOLD(TAILQ_EMPTY(&ps->chunks));
+}
+
+static void map(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page, bool fresh)
+{
+    (void)fresh;
+    struct record *r = record_take(s->w, s->own);
+    struct list_lock *held = NULL;
+    lock_for(s->w, &held, page);
+    list_add(page, r, run->first + slot);
+    unlock(s->w, held);
+}
+
+static void dup_run(struct rival_space *child, struct rival_space *parent, const struct rmap_mmu_run *run,
+                    const struct rival_batch *batch)
+{
+    (void)parent;
+    struct rival_world *w = child->w;
+    struct pv_space *ps = child->own;
+    rmap_vpn_t first = run->first + batch->first_slot;
+    struct list_lock *held = NULL;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct rmap_page *page = batch->page[i];
+        if (!page) continue;
+        struct record *r = record_take(w, ps);
+        lock_for(w, &held, page);
+        list_add(page, r, first + i);
+    }
+    unlock(w, held);
+}
+
+static void unmap(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page)
+{
+    struct pv_space *ps = s->own;
+    struct list_lock *held = NULL;
+    lock_for(s->w, &held, page);
+    struct record *r = record_find(ps, run->first + slot, page);
+    list_remove(r);
+    unlock(s->w, held);
+    record_give(s->w, ps, r);
+}
+
+static void unmap_run(struct rival_space *s, const struct rmap_mmu_run *run, const struct rival_batch *batch)
+{
+    struct rival_world *w = s->w;
+    struct pv_space *ps = s->own;
+    rmap_vpn_t first = run->first + batch->first_slot;
+    struct list_lock *held = NULL;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct rmap_page *page = batch->page[i];
+        if (!page) continue;
+        lock_for(w, &held, page);
+        struct record *r = record_find(ps, first + i, page);
+        list_remove(r);
+        record_give(w, ps, r);
+    }
+    unlock(w, held);
+}
+
+/** Entries at new numbers: their records say so, and stay. */
+static void move_run(struct rival_space *s, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, uint32_t to_slot,
+                     const struct rival_batch *batch)
+{
+    struct pv_space *ps = s->own;
+    rmap_vpn_t old = from->first + batch->first_slot, new = to->first + to_slot;
+    struct list_lock *held = NULL;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct rmap_page *page = batch->page[i];
+        if (!page) continue;
+        lock_for(s->w, &held, page);
+        struct record *r = record_find(ps, old + i, page);
+        r->vpn = new + i;
+        ps->likely = r + 1 < chunk_of(r)->record + RECORDS ? r + 1 : NULL;
+    }
+    unlock(s->w, held);
+}
+
+static void page_replace(struct rival_world *w, struct rmap_page *from, struct rmap_page *to)
+{
+    (void)w;
+    struct record **a = list_of(from), **b = list_of(to);
+    *b = *a;
+    if (*b) (*b)->back = b;
+    *a = NULL;
+}
+
+/** The page's list locked by the walk. */
+static inline uint64_t walk_list(struct rmap_page *page, rival_visit_fn *visit, void *ctx)
+{
+    uint64_t followed = 0;
+    for (struct record *r = *list_of(page), *next; r; r = next) {
+        next = r->next; /* the visitor may unmap, and r goes */
+        struct pv_space *ps = chunk_of(r)->space;
+        struct rmap_mmu_run run;
+        rmap_pte_t entry = 0;
+        rmap_vpn_t vpn = r->vpn;
+        followed++;
+        ps->likely = r; /* … and finds it here */
+        MUST_HOLD(rival_look(ps->s, vpn, &run, &entry));
+        bool more = visit(ctx, ps->s, &run, (uint32_t)(vpn - run.first), entry);
+        rival_leave(ps->s, &run);
+        if (!more) break;
+    }
+    return followed;
+}
+
+static uint64_t walk_batch(struct rival_world *w, struct rmap_page *const *pages, size_t n, rival_visit_fn *visit, void **ctx)
+{
+    struct pv_world *pw = w->own;
+    struct list_lock *held = NULL;
+    uint64_t followed = 0;
+    for (size_t i = 0; i < n; i++) {
+        pw->held = NULL;
+        lock_for(w, &held, pages[i]);
+        pw->held = held;
+        followed += walk_list(pages[i], visit, ctx[i]);
+    }
+    pw->held = NULL;
+    unlock(w, held);
+    return followed;
+}
+
+static uint64_t walk(struct rival_world *w, struct rmap_page *page, rival_visit_fn *visit, void *ctx)
+{
+    return walk_batch(w, &page, 1, visit, &ctx);
+}
+
+static void bytes(struct rival_world *w, struct bench_bytes *out)
+{
+    out->mappings += ((const struct pv_world *)w->own)->chunks * CHUNK_BYTES;
+}
+
+static const struct rival_ops ops = {
+    .name = "pv_chunk",
+    .page_extra = sizeof(struct record *),
+    .space_bytes = sizeof(struct pv_space),
+    .world_init = world_init,
+    .world_fini = world_fini,
+    .space_init = space_init,
+    .space_fini = space_fini,
+    .map = map,
+    .dup_run = dup_run,
+    .unmap = unmap,
+    .unmap_run = unmap_run,
+    .move_run = move_run,
+    .page_replace = page_replace,
+    .walk = walk,
+    .walk_batch = walk_batch,
+    .bytes = bytes,
+};
+
+RIVAL_SYSTEM(pv_chunk, &ops);
