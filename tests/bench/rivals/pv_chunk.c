@@ -28,8 +28,8 @@
 #define RECORDS 168
 #define WORDS 3
 #define LAST_WORD_ALL (((uint64_t)1 << (RECORDS - 128)) - 1)
-#define LOCKS 256
-#define LOCK_SHIFT 9 /* of a frame's number */
+#define LOCKS 256 /* a lock is that of all groups of frames with its number, modulo this */
+#define LOCK_FRAMES 512
 
 struct record {
     rmap_vpn_t vpn;
@@ -58,8 +58,14 @@ struct list_lock {
 
 struct pv_world {
     struct list_lock *locks;
-    struct list_lock *held; /* by the walk that is going on */
+    struct list_lock *walking; /* held by the walk that is going on */
     uint64_t chunks;
+};
+
+/** The lock that a batch holds, and whose descriptors it is for. All zeroes: none. */
+struct held {
+    struct list_lock *lock;
+    uintptr_t first, bytes;
 };
 
 /** The page's list head. */
@@ -82,24 +88,49 @@ static inline bool is_empty(const struct chunk *c)
 
 /* ---- locks ---- */
 
-/** Change over to the lock of a page's list, if it is another than the one held. */
-static inline void lock_for(struct rival_world *w, struct list_lock **held, const struct rmap_page *page)
+/** The lock of a page's list, taken, unless the walk that is going on has it. */
+static inline struct list_lock *lock_one(struct rival_world *w, const struct rmap_page *page)
 {
     struct pv_world *pw = w->own;
-    struct list_lock *want = &pw->locks[pool_pfn(w->pool, page) >> LOCK_SHIFT & (LOCKS - 1)];
-    if (*held == want) return;
-    if (*held && *held != pw->held) atomic_store_explicit(&(*held)->word, 0, memory_order_release);
-    *held = want;
-    if (want == pw->held) return; /* the walk that called us has it */
-    while (atomic_exchange_explicit(&want->word, 1, memory_order_acquire))
-        while (atomic_load_explicit(&want->word, memory_order_relaxed)) {}
+    struct list_lock *lock = &pw->locks[rival_pfn(w, page) / LOCK_FRAMES % LOCKS];
+    while (lock != pw->walking && atomic_exchange_explicit(&lock->word, 1, memory_order_acquire))
+        while (atomic_load_explicit(&lock->word, memory_order_relaxed)) {}
+    return lock;
 }
-static inline void unlock(struct rival_world *w, struct list_lock *held)
+static inline void unlock_one(struct rival_world *w, struct list_lock *lock)
 {
-    if (held && held != ((struct pv_world *)w->own)->held) atomic_store_explicit(&held->word, 0, memory_order_release);
+    if (lock != ((struct pv_world *)w->own)->walking) atomic_store_explicit(&lock->word, 0, memory_order_release);
+}
+
+static void unlock(struct rival_world *w, struct held *h)
+{
+    if (h->lock) unlock_one(w, h->lock);
+    *h = (struct held){0};
+}
+
+static void lock_other(struct rival_world *w, struct held *h, const struct rmap_page *page)
+{
+    rmap_pfn_t first = rival_pfn(w, page) / LOCK_FRAMES * LOCK_FRAMES;
+    unlock(w, h);
+    *h = (struct held){lock_one(w, page), (uintptr_t)pool_descriptor(w->pool, first), LOCK_FRAMES * w->pool->stride};
+}
+
+/** Change over to the lock of a page's list, if it is another than the one held. */
+static inline void lock_for(struct rival_world *w, struct held *h, const struct rmap_page *page)
+{
+    if ((uintptr_t)page - h->first >= h->bytes) lock_other(w, h, page);
 }
 
 /* ---- records of a space ---- */
+
+static inline unsigned number_of(const struct record *r)
+{
+    return (unsigned)(r - chunk_of(r)->record);
+}
+static inline bool in_use(const struct chunk *c, unsigned i)
+{
+    return !(c->free[i / 64] >> i % 64 & 1);
+}
 
 static struct chunk *chunk_new(struct rival_world *w, struct pv_space *ps)
 {
@@ -112,37 +143,34 @@ static struct chunk *chunk_new(struct rival_world *w, struct pv_space *ps)
     return c;
 }
 
-static inline struct record *record_take(struct rival_world *w, struct pv_space *ps)
+/** The chunk to take records from; then chunk_took(). */
+static inline struct chunk *chunk_with_room(struct rival_world *w, struct pv_space *ps)
 {
     struct chunk *c = TAILQ_FIRST(&ps->chunks);
-    if (!c || !has_room(c)) c = chunk_new(w, ps);
-    unsigned word = c->free[0] ? 0 : c->free[1] ? 1 : 2;
-    unsigned bit = (unsigned)__builtin_ctzll(c->free[word]);
-    c->free[word] &= c->free[word] - 1;
-    if (!has_room(c)) {
-        TAILQ_REMOVE(&ps->chunks, c, link);
-        TAILQ_INSERT_TAIL(&ps->chunks, c, link);
-    }
-    return &c->record[word * 64 + bit];
+    return c && has_room(c) ? c : chunk_new(w, ps);
+}
+static inline void chunk_took(struct pv_space *ps, struct chunk *c)
+{
+    if (has_room(c)) return;
+    TAILQ_REMOVE(&ps->chunks, c, link);
+    TAILQ_INSERT_TAIL(&ps->chunks, c, link);
 }
 
-static inline void record_give(struct rival_world *w, struct pv_space *ps, struct record *r)
+/** Records were given back; `next` is the number of the one that is likely to be next. */
+static void chunk_got(struct rival_world *w, struct pv_space *ps, struct chunk *c, unsigned next)
 {
-    struct chunk *c = chunk_of(r);
-    unsigned i = (unsigned)(r - c->record);
-    c->free[i / 64] |= (uint64_t)1 << i % 64;
+    ps->likely = NULL;
     if (is_empty(c)) {
         TAILQ_REMOVE(&ps->chunks, c, link);
         rival_free(w, c, CHUNK_BYTES);
         ((struct pv_world *)w->own)->chunks--;
-        ps->likely = NULL;
         return;
     }
     if (c != TAILQ_FIRST(&ps->chunks)) {
         TAILQ_REMOVE(&ps->chunks, c, link);
         TAILQ_INSERT_HEAD(&ps->chunks, c, link);
     }
-    ps->likely = i + 1 < RECORDS ? r + 1 : NULL;
+    if (next < RECORDS) ps->likely = &c->record[next];
 }
 
 static inline void list_add(const struct rmap_page *page, struct record *r, rmap_vpn_t vpn)
@@ -161,19 +189,25 @@ static inline void list_remove(struct record *r)
     if (next) next->back = r->back;
 }
 
-/** The record of a mapping that has one. The page's list locked. */
+/** Is it the record of vpn? There is one mapping at a number in a space, so one that is in use is it. */
+static inline bool is_record(const struct chunk *c, unsigned i, rmap_vpn_t vpn)
+{
+    return i < RECORDS && c->record[i].vpn == vpn && in_use(c, i);
+}
+
+/** The record of a mapping, by the page's list, which is locked. */
+static struct record *record_search(const struct pv_space *ps, rmap_vpn_t vpn, const struct rmap_page *page)
+{
+    struct record *r = *list_of(page);
+    while (r && (r->vpn != vpn || chunk_of(r)->space != ps)) r = r->next;
+    MUST_HOLD(r); /* every mapping has one */
+    return r;
+}
+/** The same, where it is likely to be first. */
 static inline struct record *record_find(const struct pv_space *ps, rmap_vpn_t vpn, const struct rmap_page *page)
 {
     struct record *r = ps->likely;
-    if (r && r->vpn == vpn) { /* what is in use at this number in this space is it: there is one mapping at a number */
-        const struct chunk *c = chunk_of(r);
-        unsigned i = (unsigned)(r - c->record);
-        if (!(c->free[i / 64] >> i % 64 & 1)) return r;
-    }
-    for (r = *list_of(page); r; r = r->next)
-        if (r->vpn == vpn && chunk_of(r)->space == ps) return r;
-    MUST_HOLD(!"a mapping without a record");
-    return NULL;
+    return r && is_record(chunk_of(r), number_of(r), vpn) ? r : record_search(ps, vpn, page);
 }
 
 /* ---- the hooks ---- */
@@ -210,57 +244,79 @@ static void space_fini(struct rival_space *s)
 static void map(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page, bool fresh)
 {
     (void)fresh;
-    struct record *r = record_take(s->w, s->own);
-    struct list_lock *held = NULL;
-    lock_for(s->w, &held, page);
+    struct chunk *c = chunk_with_room(s->w, s->own);
+    unsigned word = c->free[0] ? 0 : c->free[1] ? 1 : 2;
+    struct record *r = &c->record[word * 64 + (unsigned)__builtin_ctzll(c->free[word])];
+    c->free[word] &= c->free[word] - 1;
+    chunk_took(s->own, c);
+    struct list_lock *lock = lock_one(s->w, page);
     list_add(page, r, run->first + slot);
-    unlock(s->w, held);
+    unlock_one(s->w, lock);
 }
 
+/** A word of a chunk at a time. */
 static void dup_run(struct rival_space *child, struct rival_space *parent, const struct rmap_mmu_run *run,
                     const struct rival_batch *batch)
 {
     (void)parent;
-    struct rival_world *w = child->w;
-    struct pv_space *ps = child->own;
-    rmap_vpn_t first = run->first + batch->first_slot;
-    struct list_lock *held = NULL;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        struct rmap_page *page = batch->page[i];
-        if (!page) continue;
-        struct record *r = record_take(w, ps);
-        lock_for(w, &held, page);
-        list_add(page, r, first + i);
+    const rmap_vpn_t first = run->first + batch->first_slot;
+    const uint32_t count = batch->count;
+    struct held held = {0};
+    for (uint32_t i = 0; i < count;) {
+        struct chunk *c = chunk_with_room(child->w, child->own);
+        for (unsigned word = 0; word < WORDS; word++) {
+            struct record *records = &c->record[word * 64];
+            uint64_t room = c->free[word];
+            for (; room && i < count; i++) {
+                const struct rmap_page *page = batch->page[i];
+                if (!page) continue;
+                lock_for(child->w, &held, page);
+                list_add(page, &records[__builtin_ctzll(room)], first + i);
+                room &= room - 1;
+            }
+            c->free[word] = room;
+        }
+        chunk_took(child->own, c);
     }
-    unlock(w, held);
+    unlock(child->w, &held);
 }
 
 static void unmap(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page)
 {
-    struct pv_space *ps = s->own;
-    struct list_lock *held = NULL;
-    lock_for(s->w, &held, page);
-    struct record *r = record_find(ps, run->first + slot, page);
+    struct list_lock *lock = lock_one(s->w, page);
+    struct record *r = record_find(s->own, run->first + slot, page);
     list_remove(r);
-    unlock(s->w, held);
-    record_give(s->w, ps, r);
+    unlock_one(s->w, lock);
+    struct chunk *c = chunk_of(r);
+    unsigned i = number_of(r);
+    c->free[i / 64] |= (uint64_t)1 << i % 64;
+    chunk_got(s->w, s->own, c, i + 1);
 }
 
+/** Record after record of a chunk, as long as they are in the order of the numbers. */
 static void unmap_run(struct rival_space *s, const struct rmap_mmu_run *run, const struct rival_batch *batch)
 {
-    struct rival_world *w = s->w;
     struct pv_space *ps = s->own;
-    rmap_vpn_t first = run->first + batch->first_slot;
-    struct list_lock *held = NULL;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        struct rmap_page *page = batch->page[i];
+    const rmap_vpn_t first = run->first + batch->first_slot;
+    struct chunk *c = ps->likely ? chunk_of(ps->likely) : NULL;
+    unsigned next = c ? number_of(ps->likely) : 0;
+    struct held held = {0};
+    for (uint32_t k = 0; k < batch->count; k++) {
+        const struct rmap_page *page = batch->page[k];
         if (!page) continue;
-        lock_for(w, &held, page);
-        struct record *r = record_find(ps, first + i, page);
-        list_remove(r);
-        record_give(w, ps, r);
+        lock_for(s->w, &held, page);
+        if (!c || !is_record(c, next, first + k)) {
+            struct record *r = record_search(ps, first + k, page);
+            if (c && c != chunk_of(r)) chunk_got(s->w, ps, c, next);
+            c = chunk_of(r);
+            next = number_of(r);
+        }
+        list_remove(&c->record[next]);
+        c->free[next / 64] |= (uint64_t)1 << next % 64;
+        next++;
     }
-    unlock(w, held);
+    if (c) chunk_got(s->w, ps, c, next);
+    unlock(s->w, &held);
 }
 
 /** Entries at new numbers: their records say so, and stay. */
@@ -268,17 +324,17 @@ static void move_run(struct rival_space *s, const struct rmap_mmu_run *from, con
                      const struct rival_batch *batch)
 {
     struct pv_space *ps = s->own;
-    rmap_vpn_t old = from->first + batch->first_slot, new = to->first + to_slot;
-    struct list_lock *held = NULL;
+    const rmap_vpn_t old = from->first + batch->first_slot, new = to->first + to_slot;
+    struct held held = {0};
     for (uint32_t i = 0; i < batch->count; i++) {
-        struct rmap_page *page = batch->page[i];
+        const struct rmap_page *page = batch->page[i];
         if (!page) continue;
         lock_for(s->w, &held, page);
         struct record *r = record_find(ps, old + i, page);
         r->vpn = new + i;
-        ps->likely = r + 1 < chunk_of(r)->record + RECORDS ? r + 1 : NULL;
+        ps->likely = number_of(r) + 1 < RECORDS ? r + 1 : NULL;
     }
-    unlock(s->w, held);
+    unlock(s->w, &held);
 }
 
 static void page_replace(struct rival_world *w, struct rmap_page *from, struct rmap_page *to)
@@ -313,16 +369,16 @@ static inline uint64_t walk_list(struct rmap_page *page, rival_visit_fn *visit, 
 static uint64_t walk_batch(struct rival_world *w, struct rmap_page *const *pages, size_t n, rival_visit_fn *visit, void **ctx)
 {
     struct pv_world *pw = w->own;
-    struct list_lock *held = NULL;
+    struct held held = {0};
     uint64_t followed = 0;
     for (size_t i = 0; i < n; i++) {
-        pw->held = NULL;
+        pw->walking = NULL;
         lock_for(w, &held, pages[i]);
-        pw->held = held;
+        pw->walking = held.lock; /* visitors that unmap find it taken */
         followed += walk_list(pages[i], visit, ctx[i]);
     }
-    pw->held = NULL;
-    unlock(w, held);
+    pw->walking = NULL;
+    unlock(w, &held);
     return followed;
 }
 

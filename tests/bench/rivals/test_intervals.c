@@ -79,7 +79,7 @@ RMAP_TEST(intervals, short_ones_are_found_as_by_looking_at_all)
     churn(2000, 8, 8000);
 }
 
-/* [0, 100) with regions of up to 400 pages: nested and overlapping, most are hits, a long one early may hide behind short ones. */
+/* [0, 100) with regions of up to 400 pages: nested and overlapping, most are hits; long ones are hidden behind short ones. */
 RMAP_TEST(intervals, long_ones_are_found_as_by_looking_at_all)
 {
     churn(100, 400, 8000);
