@@ -160,6 +160,46 @@ RMAP_TEST(structures, anon_vma_chain_does_not_grow_with_generations)
     s->exit(p), s->close(w);
 }
 
+/* P, and C, and three children of C that exit; D, C's fourth; C exits; D forks: what was C's is free for D's child to take over. */
+RMAP_TEST(structures, anon_vmas_forget_children_that_are_gone)
+{
+    const struct bench_system *s = &bench_anon_vma_chain;
+    struct bench_world *w = s->open(&(struct bench_options){.frames = 64});
+    struct bench_space *p = s->create(w), *c, *d, *e;
+    s->map(p, 0, 10);
+    s->write(p, 5);
+    c = s->fork(p);
+    for (unsigned i = 0; i < 3; i++) s->exit(s->fork(c));
+    d = s->fork(c);
+    s->exit(c);
+    const uint64_t before = bytes(s, w).regions;
+    e = s->fork(d);
+    CHECK_EQ(bytes(s, w).regions - before, REGION + 3 * CHAIN); /* P's, C's and D's, and nothing new */
+    s->exit(p), s->exit(d), s->exit(e), s->close(w);
+}
+
+/* Page 5 of P in 20 children; all others took copies; the last one writes in place, and it is sought in that one alone. */
+RMAP_TEST(structures, anon_vma_chain_seeks_a_page_that_was_written_in_place_there)
+{
+    enum { CHILDREN = 20 };
+    struct bench_space *c[CHILDREN];
+    const struct bench_system *s = &bench_anon_vma_chain;
+    struct bench_world *w = s->open(&(struct bench_options){.frames = 64});
+    struct bench_space *p = s->create(w);
+    s->map(p, 0, 10);
+    s->write(p, 5);
+    for (unsigned i = 0; i < CHILDREN; i++) c[i] = s->fork(p);
+    const struct rmap_page *page = s->page(p, 5);
+    s->write(p, 5);
+    for (unsigned i = 0; i < CHILDREN; i++) s->write(c[i], 5);
+    CHECK(s->page(c[CHILDREN - 1], 5) == page);
+    struct bench_tally t = verb(s, w, BENCH_LOOK, s->page(c[CHILDREN - 1], 5));
+    CHECK_EQ(t.hits, 1);
+    CHECK_EQ(t.visits, 1);
+    for (unsigned i = 0; i < CHILDREN; i++) s->exit(c[i]);
+    s->exit(p), s->close(w);
+}
+
 /* P and child C: [0, 30); C loses [10, 20) and moves [20, 25) to [100, 105): its pages are found at the indexes that they had. */
 RMAP_TEST(structures, anon_vma_chain_keeps_the_indexes_of_parts_that_are_left_and_moved)
 {
