@@ -5,7 +5,7 @@
  * From R. van Riel's description of 2010 (LWN, "The case of the overly anonymous anon_vma") and from what was said of the
  * changes since: one lock for a family, that of its root (2010); interval trees (M. Lespinasse, 2012); a child's region takes
  * over an anon_vma that has lost its own region and has at most one child, so that chains of forks do not grow for ever
- * (K. Khlebnikov, 2014).
+ * (K. Khlebnikov, 2015).
  *
  * A region's first write fault gives it an anon_vma, a root. A fork gives the child's region one of its own, below the
  * parent's; it is linked to that and to all that the parent's region is linked to, by one chain each. A page belongs to the

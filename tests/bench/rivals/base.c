@@ -93,6 +93,7 @@ void rival_exit(struct bench_space *bs)
 {
     struct rival_space *s = rival_space_of(bs);
     struct rival_world *w = s->w;
+    if (w->ops->exit) w->ops->exit(s);
     rival_zap(s, 0, s->mmu.pages);
     if (w->ops->space_fini) w->ops->space_fini(s);
     pool_mmu_destroy(w->pool, &s->mmu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file bench/rivals/base.h  What the files of the base share: base.c (worlds, spaces), count.c, fork.c, zap.c, fault.c, verbs.c,
- * move.c. Rivals do not see it.
+ * move.c. Rivals do not see it, but those that zap by themselves at an exit.
  */
 #ifndef RMAP_TESTS_BENCH_RIVAL_BASE_H
 #define RMAP_TESTS_BENCH_RIVAL_BASE_H

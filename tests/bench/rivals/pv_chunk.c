@@ -2,8 +2,8 @@
 /**
  * @file bench/rivals/pv_chunk.c  A record for each mapping, in chunks of the space and in a list of the page: FreeBSD's pmap.
  *
- * From what FreeBSD says of it in pmap(9), in papers and in the messages of its changes (A. Cox, pv chunks, 2008; their locks
- * by 2 MiB of frames, 2012): a space has chunks of one page, of 168 records of 24 bytes; a record is {address, links in the
+ * From what FreeBSD says of it in pmap(9) and in the messages of its changes (amd64's pv chunks, 2006; pv list locks by
+ * 2 MiB of frames, 2012): a space has chunks of one page, of 168 records of 24 bytes; a record is {address, links in the
  * page's list}, and its space is in the header of its chunk, which an aligned address leads to. 24.4 bytes a mapping.
  *
  *     space ── chunks ──▶ [ space | links | 168 bits: free | 168 × {vpn, next, back} ]     4 KiB, aligned
@@ -12,15 +12,13 @@
  * What is not as there, each for this rival's good:
  * - The list has a single head, 8 bytes a page instead of 16, and the youngest mapping is first: a child that exits meets its
  *   records at once. Fields for superpages and for the reclaim of chunks are left out; their room in the header is empty.
- * - FreeBSD's exit goes through the chunks and finds the entries by them. Here the base goes through the tables; a record is
- *   expected behind the one that was used last, where a fork or an ascending fill has put it, which costs what going through
- *   the chunk does. If it is not there the page's list is searched, as FreeBSD does on every other way than exit.
+ * - A record that is sought is first expected behind the one that was used last, where a fork or an ascending fill has put it;
+ *   only else is the page's list searched, as FreeBSD does. Exit seeks none: it goes through the chunks, there and here.
  *
  * Locks: one of 256 for the lists of 2 MiB of frames, kept while pages of a batch share it. Chunks are covered by the space's
  * lock.
  */
-#include "bench/pool.h"
-#include "bench/rivals/rival.h"
+#include "bench/rivals/base.h"
 
 #include <stdlib.h>
 
@@ -143,6 +141,13 @@ static struct chunk *chunk_new(struct rival_world *w, struct pv_space *ps)
     return c;
 }
 
+static void chunk_free(struct rival_world *w, struct pv_space *ps, struct chunk *c)
+{
+    TAILQ_REMOVE(&ps->chunks, c, link);
+    rival_free(w, c, CHUNK_BYTES);
+    ((struct pv_world *)w->own)->chunks--;
+}
+
 /** The chunk to take records from; then chunk_took(). */
 static inline struct chunk *chunk_with_room(struct rival_world *w, struct pv_space *ps)
 {
@@ -161,9 +166,7 @@ static void chunk_got(struct rival_world *w, struct pv_space *ps, struct chunk *
 {
     ps->likely = NULL;
     if (is_empty(c)) {
-        TAILQ_REMOVE(&ps->chunks, c, link);
-        rival_free(w, c, CHUNK_BYTES);
-        ((struct pv_world *)w->own)->chunks--;
+        chunk_free(w, ps, c);
         return;
     }
     if (c != TAILQ_FIRST(&ps->chunks)) {
@@ -319,6 +322,44 @@ static void unmap_run(struct rival_space *s, const struct rmap_mmu_run *run, con
     unlock(s->w, &held);
 }
 
+/** A record's entry goes, then the record. The run is changed where it is another one. */
+static inline void zap_record(struct rival_space *s, struct rmap_mmu_run *run, struct held *held, struct record *r)
+{
+    const struct rival_bits *b = &s->w->bits;
+    if (r->vpn - run->first >= run->count) {
+        rmap_pte_t entry;
+        if (run->count) rival_leave(s, run);
+        MUST_HOLD(rival_look(s, r->vpn, run, &entry));
+    }
+    uint32_t slot = (uint32_t)(r->vpn - run->first), ahead = slot + RIVAL_AHEAD;
+    if (ahead < run->count) rival_prefetch(s->w, b, atomic_load_explicit(&run->slots[ahead], memory_order_relaxed));
+    rmap_pte_t old = rmap_run_exchange(&s->mmu, run, slot, 0);
+    struct rmap_page *page = rival_entry_page(s->w, b, old);
+    if (old & b->dirty) rival_set_dirty(page);
+    lock_for(s->w, held, page);
+    list_remove(r);
+    rival_count_down(s->w, page);
+}
+
+/** Chunk by chunk: records are met, not sought. */
+static void zap_all(struct rival_space *s)
+{
+    struct pv_space *ps = s->own;
+    struct rmap_mmu_run run = {.count = 0};
+    struct held held = {0};
+    struct chunk *c;
+    while ((c = TAILQ_FIRST(&ps->chunks))) {
+        for (unsigned word = 0; word < WORDS; word++) {
+            uint64_t used = ~c->free[word] & (word == WORDS - 1 ? LAST_WORD_ALL : ~(uint64_t)0);
+            for (; used; used &= used - 1) zap_record(s, &run, &held, &c->record[word * 64 + (unsigned)__builtin_ctzll(used)]);
+        }
+        chunk_free(s->w, ps, c);
+    }
+    unlock(s->w, &held);
+    if (run.count) rival_leave(s, &run);
+    ps->likely = NULL;
+}
+
 /** Entries at new numbers: their records say so, and stay. */
 static void move_run(struct rival_space *s, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, uint32_t to_slot,
                      const struct rival_batch *batch)
@@ -400,6 +441,7 @@ static const struct rival_ops ops = {
     .world_fini = world_fini,
     .space_init = space_init,
     .space_fini = space_fini,
+    .exit = zap_all,
     .map = map,
     .dup_run = dup_run,
     .unmap = unmap,

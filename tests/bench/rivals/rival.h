@@ -83,6 +83,9 @@ struct rival_ops {
 
     /** `parent` NULL: a group of its own. Else s is its child: regions are cloned here; before any entry is copied. */
     void (*space_init)(struct rival_space *s, struct rival_space *parent);
+    /** First of all at an exit: zap whatever is easily found by the rival's own records, in base.h's terms and order. The base
+     *  zaps what is left, swap entries for one. */
+    void (*exit)(struct rival_space *s);
     /** Everything is zapped. Tables still exist. */
     void (*space_fini)(struct rival_space *s);
     void (*region_map)(struct rival_space *s, rmap_vpn_t first, uint64_t count);

@@ -160,7 +160,7 @@ RMAP_TEST(structures, anon_vma_chain_does_not_grow_with_generations)
     s->exit(p), s->close(w);
 }
 
-/* P, and C, and three children of C that exit; D, C's fourth; C exits; D forks: what was C's is free for D's child to take over. */
+/* P, its child C, three children of C that exit, and D, the fourth; C exits, D forks: D's child takes over what was C's. */
 RMAP_TEST(structures, anon_vmas_forget_children_that_are_gone)
 {
     const struct bench_system *s = &bench_anon_vma_chain;
@@ -178,7 +178,7 @@ RMAP_TEST(structures, anon_vmas_forget_children_that_are_gone)
     s->exit(p), s->exit(d), s->exit(e), s->close(w);
 }
 
-/* Page 5 of P in 20 children; all others took copies; the last one writes in place, and it is sought in that one alone. */
+/* Page 5 of P in 20 children: all but the last take copies, the last writes in place; then it is sought in that one alone. */
 RMAP_TEST(structures, anon_vma_chain_seeks_a_page_that_was_written_in_place_there)
 {
     enum { CHILDREN = 20 };
