@@ -125,8 +125,15 @@ void play_fork(struct play *p, struct actor *parent, struct actor *child)
 
 void play_exit(struct play *p, struct actor *a)
 {
+    uint64_t dirty[PLAY_PLACES];
+    for (unsigned i = 0; i < PLAY_PLACES; i++) dirty[i] = make_dirty(p, a, a->cell[i], play_vpn(i, 0), PLACE_PAGES);
     p->system->exit(a->s);
-    for (unsigned i = 0; i < PLAY_PLACES * PLACE_PAGES; i++) play_cell_clear(p, &a->cell[0][0] + i);
+    for (unsigned i = 0; i < PLAY_PLACES * PLACE_PAGES; i++) {
+        struct cell *c = &a->cell[i / PLACE_PAGES][i % PLACE_PAGES];
+        const uint32_t thing = c->thing;
+        play_cell_clear(p, c);
+        if (dirty[i / PLACE_PAGES] >> i % PLACE_PAGES & 1) check_dirty(p, thing);
+    }
     *a = (struct actor){.s = NULL};
 }
 

@@ -323,16 +323,16 @@ static void unmap_run(struct rival_space *s, const struct rmap_mmu_run *run, con
 }
 
 /** A record's entry goes, then the record. The run is changed where it is another one. */
-static inline void zap_record(struct rival_space *s, struct rmap_mmu_run *run, struct held *held, struct record *r)
+static inline void zap_record(struct rival_space *s, const struct rival_bits *b, struct rmap_mmu_run *run, struct held *held,
+                              struct record *r)
 {
-    const struct rival_bits *b = &s->w->bits;
     if (r->vpn - run->first >= run->count) {
         rmap_pte_t entry;
         if (run->count) rival_leave(s, run);
         MUST_HOLD(rival_look(s, r->vpn, run, &entry));
     }
     uint32_t slot = (uint32_t)(r->vpn - run->first), ahead = slot + RIVAL_AHEAD;
-    if (ahead < run->count) rival_prefetch(s->w, b, atomic_load_explicit(&run->slots[ahead], memory_order_relaxed));
+    if (ahead < run->count) rival_prefetch(s->w, b, rmap_run_get(&s->mmu, run, ahead));
     rmap_pte_t old = rmap_run_exchange(&s->mmu, run, slot, 0);
     struct rmap_page *page = rival_entry_page(s->w, b, old);
     if (old & b->dirty) rival_set_dirty(page);
@@ -344,6 +344,7 @@ static inline void zap_record(struct rival_space *s, struct rmap_mmu_run *run, s
 /** Chunk by chunk: records are met, not sought. */
 static void zap_all(struct rival_space *s)
 {
+    const struct rival_bits b = s->w->bits;
     struct pv_space *ps = s->own;
     struct rmap_mmu_run run = {.count = 0};
     struct held held = {0};
@@ -351,7 +352,8 @@ static void zap_all(struct rival_space *s)
     while ((c = TAILQ_FIRST(&ps->chunks))) {
         for (unsigned word = 0; word < WORDS; word++) {
             uint64_t used = ~c->free[word] & (word == WORDS - 1 ? LAST_WORD_ALL : ~(uint64_t)0);
-            for (; used; used &= used - 1) zap_record(s, &run, &held, &c->record[word * 64 + (unsigned)__builtin_ctzll(used)]);
+            struct record *records = &c->record[word * 64];
+            for (; used; used &= used - 1) zap_record(s, &b, &run, &held, &records[__builtin_ctzll(used)]);
         }
         chunk_free(s->w, ps, c);
     }
