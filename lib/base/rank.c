@@ -40,6 +40,7 @@ static const char *const names[RMAP__RANKS] = {
     [RMAP__RANK_VISITS] = "visits lock",
     [RMAP__RANK_INSTANCE] = "instance mutex",
     [RMAP__RANK_BOOKS] = "books mutex",
+    [RMAP__RANK_WINDOW] = "window mutex",
     [RMAP__RANK_HOST] = "host mutex",
     [RMAP__RANK_FRAMES] = "frames mutex",
     [RMAP__RANK_SLOTS] = "slot mutex",

@@ -27,7 +27,8 @@ enum rmap__rank {
     RMAP__RANK_VISITS,
     RMAP__RANK_INSTANCE,
     RMAP__RANK_BOOKS, /* the pager's: spaces, charges, devices */
-    RMAP__RANK_HOST,
+    RMAP__RANK_WINDOW, /* the host MMU's: one window's projections */
+    RMAP__RANK_HOST,   /* and what all windows share */
     RMAP__RANK_FRAMES, /* the pager's: frames and their lists */
     RMAP__RANK_SLOTS,
     RMAP__RANK_DEVICE_WRITE, /* a device's lock around what it makes of the data, outside its own DEVICE lock */

@@ -34,6 +34,7 @@ int rmap_host_create(const struct rmap_host_options *options, struct rmap_host *
     }
     pthread_mutex_init(&host->lock, NULL);
     pthread_cond_init(&host->idle, NULL);
+    pthread_cond_init(&host->settled, NULL);
     RB_INIT(&host->windows);
     SLIST_INIT(&host->spare);
     rmap__host_take_ballast(host);
@@ -45,15 +46,16 @@ int rmap_host_destroy(struct rmap_host *host)
 {
     if (!host) return RMAP_ERR_NULL_ARG;
     struct rmap__records records;
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_lock(host);
     bool busy = host->stats.windows > 0;
     if (!busy) rmap__records_take(host, 0, &records);
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_unlock(host);
     if (busy) return RMAP_ERR_BUSY;
 
     rmap__records_free(&host->alloc, &records);
     rmap__host_drop_ballast(host);
     rmap_radix_provider_fini(&host->tables);
+    pthread_cond_destroy(&host->settled);
     pthread_cond_destroy(&host->idle);
     pthread_mutex_destroy(&host->lock);
     struct rmap_allocator alloc = host->alloc;
@@ -77,21 +79,25 @@ static void refill(struct rmap_host *host)
     struct rmap__records records;
     /* Fewer will do: update() drops projections for their records. */
     rmap__records_alloc(&host->alloc, REFILL, &records);
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_lock(host);
     rmap__records_add(host, &records);
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_unlock(host);
 }
 
+/* Takes the window's lock. */
 static bool shows(struct rmap__window *w, uint32_t page, unsigned access)
 {
+    rmap__window_lock(w);
     struct rmap__projection *p = rmap__tlb_find(w, page);
-    return p && p->first <= page && (p->writable || !(access & RMAP_WRITE));
+    bool it_does = p && p->first <= page && (p->writable || !(access & RMAP_WRITE));
+    rmap__window_unlock(w);
+    return it_does;
 }
 
 /* @return the window of a fault at `addr`, with the fault entered, so that it stays; NULL: none. Takes the lock. */
 static struct rmap__window *begin(struct rmap_host *host, uintptr_t addr, struct rmap__serving *fault, bool *low)
 {
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_lock(host);
     struct rmap__window *w = rmap__window_find(host, addr);
     if (w && (addr < (uintptr_t)w->base || w->closing)) w = NULL;
     if (w) {
@@ -101,18 +107,23 @@ static struct rmap__window *begin(struct rmap_host *host, uintptr_t addr, struct
         fault->refused = false;
         LIST_INSERT_HEAD(&w->serving, fault, link);
     }
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_unlock(host);
     return w;
 }
 
-/* @return was the page refused, and is still not shown? The window may be gone afterwards. Takes the lock. */
+/* @return was the page refused, and is still not shown? The window may be gone afterwards. Takes the locks. */
 static bool end(struct rmap_host *host, struct rmap__window *w, struct rmap__serving *fault, unsigned access)
 {
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
-    bool refused = fault->refused && !shows(w, fault->page, access);
+    rmap__host_lock(host);
+    bool refused = fault->refused;
+    if (refused) {
+        rmap__host_unlock(host);
+        refused = !shows(w, fault->page, access);
+        rmap__host_lock(host);
+    }
     LIST_REMOVE(fault, link);
     if (w->closing && LIST_EMPTY(&w->serving)) pthread_cond_broadcast(&host->idle);
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_unlock(host);
     return refused;
 }
 
@@ -144,21 +155,19 @@ int rmap_host_fault(struct rmap_host *host, void *addr, unsigned access)
 void rmap_host_drop_all(struct rmap_host *host)
 {
     if (!host) return;
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
     rmap__host_forget_everything(host);
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
 }
 
 int rmap_host_get_stats(struct rmap_host *host, struct rmap_host_stats *out)
 {
     if (!host || !out) return RMAP_ERR_NULL_ARG;
     struct rmap_host_stats stats;
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_lock(host);
     stats = host->stats;
     stats.tlb_bytes = host->records * sizeof(struct rmap__projection);
     for (struct rmap__window *w = rmap__window_find(host, 0); w; w = rmap__window_next(w))
         stats.table_bytes += w->tables.ops->table_bytes(w->tables.ctx);
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_unlock(host);
     *out = stats;
     return 0;
 }

@@ -13,7 +13,7 @@
 static bool lay_gap(struct rmap__window *w, uint32_t first, uint32_t end)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-    w->host->forgotten++;
+    w->forgotten++;
     return mmap(w->base + rmap__window_bytes(w->host, first), rmap__window_bytes(w->host, end - first), PROT_NONE,
                 flags, -1, 0) != MAP_FAILED;
 }
@@ -34,9 +34,11 @@ void rmap__host_drop_ballast(struct rmap_host *host)
  * Unmapping is not refused, but would open a window's addresses to anybody: the ballast goes instead. */
 static bool lay_gap_without_ballast(struct rmap__window *w)
 {
+    rmap__host_lock(w->host);
     rmap__host_drop_ballast(w->host);
     bool done = lay_gap(w, 0, w->host->pages);
     rmap__host_take_ballast(w->host);
+    rmap__host_unlock(w->host);
     return done;
 }
 
@@ -46,7 +48,7 @@ void rmap__window_forget_all(struct rmap__window *w)
     if (!lay_gap(w, 0, pages) && !lay_gap_without_ballast(w)) {
         /* Only a limit on address space that shrank under us refuses this. Changing the protection of whole mappings
          * asks for nothing; the kernel then keeps more VMAs than we count, until they are mapped over. */
-        w->host->forgotten++;
+        w->forgotten++;
         /* Going on would leave memory visible that is somebody else's. */
         if (mprotect(w->base, rmap__window_bytes(w->host, pages), PROT_NONE) != 0) abort();
     }
@@ -61,8 +63,7 @@ void rmap__window_forget(struct rmap__window *w, uint32_t first, uint32_t end)
     const uint32_t all_first = a->first, all_end = rmap__projection_end(b);
     unsigned splits = (first > all_first) + (end < all_end); /* each adds a VMA at most; whole projections add none */
     bool one_spare_needed = a == b && splits == 2;
-    if (w->host->stats.vmas + splits <= w->host->stats.vma_limit && (!one_spare_needed || w->host->spares > 0) &&
-        lay_gap(w, first, end))
+    if ((splits == 0 || rmap__window_take(w, splits, one_spare_needed)) && lay_gap(w, first, end))
         rmap__tlb_cut(w, first, end);
     else if (splits > 0 && lay_gap(w, all_first, all_end))
         rmap__tlb_cut(w, all_first, all_end);
@@ -87,7 +88,7 @@ static void record_read_only(struct rmap__window *w, uint32_t first, uint32_t en
 
 static bool make_read_only(struct rmap__window *w, uint32_t first, uint32_t end)
 {
-    w->host->forgotten++;
+    w->forgotten++;
     return mprotect(w->base + rmap__window_bytes(w->host, first), rmap__window_bytes(w->host, end - first),
                     PROT_READ) == 0;
 }
@@ -95,7 +96,6 @@ static bool make_read_only(struct rmap__window *w, uint32_t first, uint32_t end)
 /* One call serves projections that touch each other, whatever their frames; never a gap, which would become readable. */
 static void forget_write(struct rmap__window *w, uint32_t first, uint32_t end)
 {
-    struct rmap_host *host = w->host;
     struct rmap__projection *p = rmap__tlb_find(w, first);
     while (p && p->first < end) {
         if (!p->writable) {
@@ -111,8 +111,7 @@ static void forget_write(struct rmap__window *w, uint32_t first, uint32_t end)
         uint32_t all_first = p->first, all_end = rmap__projection_end(last);
         uint32_t lo = all_first > first ? all_first : first, hi = all_end < end ? all_end : end;
         unsigned splits = (lo > all_first) + (hi < all_end);
-        if (host->stats.vmas + splits <= host->stats.vma_limit && host->spares >= RMAP__RECORDS_PER_CHANGE &&
-            make_read_only(w, lo, hi))
+        if (rmap__window_take(w, splits, RMAP__RECORDS_PER_CHANGE) && make_read_only(w, lo, hi))
             record_read_only(w, lo, hi);
         else
             rmap__window_forget(w, all_first, all_end);
@@ -133,8 +132,8 @@ void rmap__window_flush(void *window, const struct rmap_flush_range *ranges, siz
     struct rmap__window *w = window;
     struct rmap_host *host = w->host;
 
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
-    const uint64_t calls = host->forgotten;
+    rmap__window_lock(w);
+    const uint64_t calls = w->forgotten;
     for (size_t i = 0; i < n; i++) {
         if (ranges[i].first >= host->pages || ranges[i].count == 0) continue;
         uint32_t first = (uint32_t)ranges[i].first, end;
@@ -149,7 +148,7 @@ void rmap__window_flush(void *window, const struct rmap_flush_range *ranges, siz
         else
             rmap__window_forget(w, first, end);
     }
-    rmap__tlb_note_peak(host);
-    host->stats.flush_calls += host->forgotten - calls;
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
+    w->change.flush_calls += (uint32_t)(w->forgotten - calls);
+    rmap__window_settle(w);
+    rmap__window_unlock(w);
 }

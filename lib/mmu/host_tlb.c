@@ -46,30 +46,30 @@ static unsigned gaps(struct rmap__window *w, struct rmap__projection *p)
 
 static void insert(struct rmap__window *w, uint32_t first, uint32_t end, rmap_pfn_t pfn, bool writable)
 {
-    struct rmap__projection *p = SLIST_FIRST(&w->host->spare);
-    SLIST_REMOVE_HEAD(&w->host->spare, spare);
-    w->host->spares--;
+    struct rmap__projection *p = SLIST_FIRST(&w->change.spare);
+    SLIST_REMOVE_HEAD(&w->change.spare, spare);
+    w->change.spares--;
     *p = (struct rmap__projection){.first = first, .count = end - first, .pfn = pfn, .writable = writable};
     RB_INSERT(rmap__projections, &w->tlb, p);
-    w->host->stats.vmas += gaps(w, p);
+    w->change.vmas += gaps(w, p);
 }
 
 static void discard(struct rmap__window *w, struct rmap__projection *p)
 {
-    w->host->stats.vmas -= gaps(w, p);
+    w->change.vmas -= gaps(w, p);
     RB_REMOVE(rmap__projections, &w->tlb, p);
-    SLIST_INSERT_HEAD(&w->host->spare, p, spare);
-    w->host->spares++;
+    SLIST_INSERT_HEAD(&w->change.spare, p, spare);
+    w->change.spares++;
 }
 
 /* New bounds, same translations; the order of the tree stays. */
 static void resize(struct rmap__window *w, struct rmap__projection *p, uint32_t first, uint32_t end)
 {
-    w->host->stats.vmas -= gaps(w, p);
+    w->change.vmas -= gaps(w, p);
     p->pfn = p->pfn + first - p->first; /* wraps to the right value when `first` goes down */
     p->first = first;
     p->count = end - first;
-    w->host->stats.vmas += gaps(w, p);
+    w->change.vmas += gaps(w, p);
 }
 
 void rmap__tlb_cut(struct rmap__window *w, uint32_t first, uint32_t end)
@@ -113,11 +113,6 @@ void rmap__tlb_put(struct rmap__window *w, uint32_t first, uint32_t end, rmap_pf
         resize(w, a, a->first, end);
     else if (!with_b)
         insert(w, first, end, pfn, writable);
-}
-
-void rmap__tlb_note_peak(struct rmap_host *host)
-{
-    if (host->stats.vmas > host->stats.vmas_peak) host->stats.vmas_peak = host->stats.vmas;
 }
 
 void rmap__records_add(struct rmap_host *host, struct rmap__records *list)

@@ -113,9 +113,21 @@ static bool map_frames(struct rmap__window *w, const struct stretch *s)
         return false;
     rmap__tlb_cut(w, s->first, s->end);
     rmap__tlb_put(w, s->first, s->end, s->pfn, s->writable);
-    host->stats.projections++;
-    host->stats.projected_pages += s->end - s->first;
+    w->change.projections++;
+    w->change.projected_pages += s->end - s->first;
     return true;
+}
+
+/* Without this the caller would retry for ever an access that the kernel does not let us serve. Each fault is told of
+ * its own page: another thread's refusal is not its failure. Settles the window. */
+static void tell_faults(struct rmap__window *w, const struct stretch *s, bool refused)
+{
+    struct rmap__serving *f;
+    rmap__host_lock(w->host);
+    LIST_FOREACH(f, &w->serving, link)
+    if (f->page >= s->first && f->page < s->end) f->refused = refused;
+    rmap__window_settle_locked(w);
+    rmap__host_unlock(w->host);
 }
 
 /*
@@ -124,45 +136,56 @@ static bool map_frames(struct rmap__window *w, const struct stretch *s)
  * without memory for itself leaves one, and newer ones not even then. In between another thread's mmap could land there,
  * and would be mapped over: there is no call that closes a hole and asks who is in it.)
  */
-static bool map_at_any_price(struct rmap__window *w, uint32_t page, struct stretch *s)
+static bool map_after_own(struct rmap__window *w, const struct stretch *s)
 {
     rmap__window_forget_all(w);
-    if (map_frames(w, s)) return true;
-    rmap__window_forget_all(w);
-    rmap__host_forget_everything(w->host);
-    s->pfn += page - s->first;
-    s->first = page;
-    s->end = page + 1;
     if (map_frames(w, s)) return true;
     rmap__window_forget_all(w);
     return false;
 }
 
-/* Without this the caller would retry for ever an access that the kernel does not let us serve. Each fault is told of
- * its own page: another thread's refusal is not its failure. */
-static void tell_faults(struct rmap__window *w, const struct stretch *s, bool refused)
+/* All of all windows' are given back, and no other thread maps until one page of ours is. Gives the window's lock up for
+ * a time. */
+static void map_at_any_price(struct rmap__window *w, uint32_t page, struct stretch *s)
 {
-    struct rmap__serving *f;
-    LIST_FOREACH(f, &w->serving, link)
-    if (f->page >= s->first && f->page < s->end) f->refused = refused;
+    rmap__window_settle(w);
+    rmap__window_unlock(w);
+    rmap__host_emergency_begin(w->host);
+    rmap__host_forget_everything(w->host);
+    rmap__window_lock(w);
+    rmap__window_take_in_emergency(w, RMAP__VMAS_PER_CHANGE, RMAP__RECORDS_PER_CHANGE);
+    s->pfn += page - s->first;
+    s->first = page;
+    s->end = page + 1;
+    bool mapped = map_frames(w, s);
+    if (!mapped) rmap__window_forget_all(w);
+    tell_faults(w, s, !mapped);
+    rmap__host_emergency_end(w->host);
 }
 
 void rmap__window_update(void *window, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access)
 {
     struct rmap__window *w = window;
-    struct rmap_host *host = w->host;
-    struct stretch s;
+    struct stretch all, s;
     (void)access; /* the entry says what may be shown; a store that it does not allow yet faults once more */
 
-    if (vpn >= host->pages || vpn < run->first || vpn - run->first >= run->count) return;
-    if (!find_stretch(w, run, vpn, &s)) return;
+    if (vpn >= w->host->pages || vpn < run->first || vpn - run->first >= run->count) return;
+    if (!find_stretch(w, run, vpn, &all)) return;
 
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
-    if (leave_out_projected(w, (uint32_t)vpn, &s)) {
-        rmap__host_make_room(host, RMAP__VMAS_PER_CHANGE, RMAP__RECORDS_PER_CHANGE);
-        bool mapped = map_frames(w, &s) || map_at_any_price(w, (uint32_t)vpn, &s);
-        tell_faults(w, &s, !mapped);
-        rmap__tlb_note_peak(host);
+    const uint32_t page = (uint32_t)vpn;
+    rmap__window_lock(w);
+    while (s = all, leave_out_projected(w, page, &s)) {
+        if (!rmap__window_take(w, RMAP__VMAS_PER_CHANGE, RMAP__RECORDS_PER_CHANGE)) {
+            rmap__window_unlock(w);
+            rmap__host_make_room(w->host, RMAP__VMAS_PER_CHANGE, RMAP__RECORDS_PER_CHANGE);
+            rmap__window_lock(w);
+            continue;
+        }
+        if (map_frames(w, &s) || map_after_own(w, &s))
+            tell_faults(w, &s, false);
+        else
+            map_at_any_price(w, page, &s);
+        break;
     }
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
+    rmap__window_unlock(w);
 }

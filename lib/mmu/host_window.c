@@ -26,6 +26,22 @@ struct rmap__window *rmap__window_find(struct rmap_host *host, uintptr_t addr)
     return RB_NFIND(rmap__windows, &host->windows, &key);
 }
 
+void rmap__window_pin(struct rmap__window *w)
+{
+    w->pins++;
+}
+
+static bool idle(const struct rmap__window *w)
+{
+    return LIST_EMPTY(&w->serving) && w->pins == 0;
+}
+
+void rmap__window_unpin(struct rmap__window *w)
+{
+    w->pins--;
+    if (w->closing && idle(w)) pthread_cond_broadcast(&w->host->idle);
+}
+
 /* ---- table operations: the radix's, whose tables may cover more pages than the window has ---- */
 
 static bool outside(void *window, rmap_vpn_t vpn)
@@ -116,28 +132,46 @@ int rmap__host_init_tables(struct rmap_host *host)
 
 /* ---- making and unmaking ---- */
 
+/* One VMA for a new window, and a window of those that the limit allows. Takes the lock. @return false: no more. */
+static bool take_window(struct rmap_host *host)
+{
+    rmap__host_lock(host);
+    bool can = host->stats.windows + 1 + RMAP__VMAS_TO_WORK <= host->stats.vma_limit;
+    if (can) {
+        host->stats.windows++;
+        while (host->emergency || !rmap__host_has_room(host, 1, 0)) {
+            rmap__host_unlock(host);
+            rmap__host_make_room(host, 1, 0);
+            rmap__host_lock(host);
+        }
+        host->reserved++;
+        host->changes++;
+    }
+    rmap__host_unlock(host);
+    return can;
+}
+
 /* Reserve addresses and enter the window into the host. Takes the lock. */
 static int open_window(struct rmap__window *w, struct rmap__records *records)
 {
     struct rmap_host *host = w->host;
-    int error = RMAP_ERR_NOMEM;
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
-    if (host->stats.windows + 1 + RMAP__VMAS_TO_WORK <= host->stats.vma_limit) {
-        rmap__host_make_room(host, 1, 0);
-        void *base = mmap(NULL, rmap__window_bytes(host, host->pages), PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        error = base == MAP_FAILED ? RMAP_ERR_SYSTEM : 0;
-        if (!error) {
-            w->base = base;
-            RB_INSERT(rmap__windows, &host->windows, w);
-            rmap__records_add(host, records);
-            host->stats.windows++;
-            host->stats.vmas++;
-            rmap__tlb_note_peak(host);
-        }
+    if (!take_window(host)) return RMAP_ERR_NOMEM;
+    void *base = mmap(NULL, rmap__window_bytes(host, host->pages), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                      -1, 0);
+    rmap__host_lock(host);
+    host->reserved--;
+    host->changes--;
+    if (base == MAP_FAILED) {
+        host->stats.windows--;
+    } else {
+        w->base = base;
+        RB_INSERT(rmap__windows, &host->windows, w);
+        rmap__records_add(host, records);
+        if (++host->stats.vmas > host->stats.vmas_peak) host->stats.vmas_peak = host->stats.vmas;
     }
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
-    return error;
+    rmap__host_wake(host);
+    rmap__host_unlock(host);
+    return base == MAP_FAILED ? RMAP_ERR_SYSTEM : 0;
 }
 
 int rmap__window_create(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out)
@@ -151,6 +185,7 @@ int rmap__window_create(void *ctx, const struct rmap_mmu_client *client, struct 
     w->client = *client;
     RB_INIT(&w->tlb);
     LIST_INIT(&w->serving);
+    pthread_mutex_init(&w->lock, NULL);
 
     struct rmap__records records;
     int error = host->tables.create(host->tables.ctx, NULL, &w->tables);
@@ -165,6 +200,7 @@ int rmap__window_create(void *ctx, const struct rmap_mmu_client *client, struct 
         }
     }
     if (error) {
+        pthread_mutex_destroy(&w->lock);
         RMAP__DELETE(&host->alloc, w);
         return error;
     }
@@ -175,7 +211,10 @@ int rmap__window_create(void *ctx, const struct rmap_mmu_client *client, struct 
 static void give_projections_up(void *window)
 {
     struct rmap__window *w = window;
+    rmap__window_lock(w);
     rmap__window_forget_all(w);
+    rmap__window_settle(w);
+    rmap__window_unlock(w);
     rmap__host_forget_everything(w->host);
 }
 
@@ -187,17 +226,26 @@ void rmap__window_destroy(void *ctx, struct rmap_mmu *mmu)
     struct rmap__records surplus;
     const size_t bytes = rmap__window_bytes(host, host->pages);
 
-    rmap__mutex_lock(&host->lock, RMAP__RANK_HOST);
+    rmap__host_lock(host);
     w->closing = true;
-    while (!LIST_EMPTY(&w->serving)) pthread_cond_wait(&host->idle, &host->lock);
-    rmap__unmap(w->base, bytes, give_projections_up, w); /* if not even then, unused addresses stay reserved */
-    rmap__tlb_cut(w, 0, host->pages);
+    while (!idle(w)) pthread_cond_wait(&host->idle, &host->lock);
     RB_REMOVE(rmap__windows, &host->windows, w);
-    host->stats.windows--;
-    host->stats.vmas--;
-    rmap__records_take(host, host->stats.windows * RMAP__RECORDS_PER_WINDOW, &surplus);
-    rmap__mutex_unlock(&host->lock, RMAP__RANK_HOST);
+    host->changes++; /* its VMAs count until they are gone */
+    rmap__host_unlock(host);
 
+    rmap__unmap(w->base, bytes, give_projections_up, w); /* if not even then, unused addresses stay reserved */
+    rmap__window_lock(w);
+    rmap__tlb_cut(w, 0, host->pages);
+    w->change.vmas--;
+    rmap__host_lock(host);
+    host->changes--;
+    rmap__window_settle_locked(w);
+    host->stats.windows--;
+    rmap__records_take(host, host->stats.windows * RMAP__RECORDS_PER_WINDOW, &surplus);
+    rmap__host_unlock(host);
+    rmap__window_unlock(w);
+
+    pthread_mutex_destroy(&w->lock);
     rmap__records_free(&host->alloc, &surplus);
     host->tables.destroy(host->tables.ctx, &w->tables);
     RMAP__DELETE(&host->alloc, w);
