@@ -57,8 +57,9 @@ void rmap__window_forget_all(struct rmap__window *w)
 
 void rmap__window_forget(struct rmap__window *w, uint32_t first, uint32_t end)
 {
-    struct rmap__projection *a = rmap__tlb_find(w, first), *b = rmap__tlb_before(w, end);
+    struct rmap__projection *a = rmap__tlb_find(w, first);
     if (!a || a->first >= end) return;
+    struct rmap__projection *b = rmap__projection_end(a) >= end ? a : rmap__tlb_before(w, end);
 
     const uint32_t all_first = a->first, all_end = rmap__projection_end(b);
     unsigned splits = (first > all_first) + (end < all_end); /* each adds a VMA at most; whole projections add none */
@@ -79,7 +80,6 @@ static void record_read_only(struct rmap__window *w, uint32_t first, uint32_t en
         uint32_t p_end = rmap__projection_end(p) < end ? rmap__projection_end(p) : end;
         if (p->writable) {
             rmap_pfn_t pfn = p->pfn + (first - p->first);
-            rmap__tlb_cut(w, first, p_end);
             rmap__tlb_put(w, first, p_end, pfn, false);
         }
         first = p_end;

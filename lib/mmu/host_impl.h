@@ -156,11 +156,13 @@ static inline void rmap__host_unlock(struct rmap_host *host)
 /** First projection that ends after `page`, or NULL: it covers the page, or is the next one. */
 struct rmap__projection *rmap__tlb_find(struct rmap__window *w, uint32_t page);
 struct rmap__projection *rmap__tlb_next(struct rmap__projection *p);
+struct rmap__projection *rmap__tlb_prev(struct rmap__projection *p);
 /** Last projection that begins before `page`, or NULL. */
 struct rmap__projection *rmap__tlb_before(struct rmap__window *w, uint32_t page);
 /** Record that nothing is projected in [first, end). Needs a spare record if that splits a projection. */
 void rmap__tlb_cut(struct rmap__window *w, uint32_t first, uint32_t end);
-/** Record a projection where there was none; it merges with its neighbours as VMAs do. Needs a spare record. */
+/** Record a projection in place of what was there; it merges with its neighbours as VMAs do. Needs a spare record, and
+ *  another one if that splits a projection. */
 void rmap__tlb_put(struct rmap__window *w, uint32_t first, uint32_t end, rmap_pfn_t pfn, bool writable);
 /** Host lock held. */
 void rmap__records_add(struct rmap_host *host, struct rmap__records *list);

@@ -9,7 +9,7 @@ static int compare(const struct rmap__projection *a, const struct rmap__projecti
 }
 RB_GENERATE_INTERNAL(rmap__projections, rmap__projection, link, compare, static __attribute__((unused)))
 
-static struct rmap__projection *prev(struct rmap__projection *p)
+struct rmap__projection *rmap__tlb_prev(struct rmap__projection *p)
 {
     return RB_PREV(rmap__projections, NULL, p);
 }
@@ -23,7 +23,7 @@ struct rmap__projection *rmap__tlb_before(struct rmap__window *w, uint32_t page)
 {
     struct rmap__projection key = {.first = page};
     struct rmap__projection *p = RB_NFIND(rmap__projections, &w->tlb, &key);
-    return p ? prev(p) : RB_MAX(rmap__projections, &w->tlb);
+    return p ? rmap__tlb_prev(p) : RB_MAX(rmap__projections, &w->tlb);
 }
 
 struct rmap__projection *rmap__tlb_find(struct rmap__window *w, uint32_t page)
@@ -40,7 +40,7 @@ struct rmap__projection *rmap__tlb_find(struct rmap__window *w, uint32_t page)
  */
 static unsigned gaps(struct rmap__window *w, struct rmap__projection *p)
 {
-    struct rmap__projection *a = prev(p), *b = rmap__tlb_next(p);
+    struct rmap__projection *a = rmap__tlb_prev(p), *b = rmap__tlb_next(p);
     return (p->first > (a ? rmap__projection_end(a) : 0)) + (rmap__projection_end(p) < (b ? b->first : w->host->pages));
 }
 
@@ -99,7 +99,12 @@ static bool joins(const struct rmap__projection *a, uint32_t first, rmap_pfn_t p
 
 void rmap__tlb_put(struct rmap__window *w, uint32_t first, uint32_t end, rmap_pfn_t pfn, bool writable)
 {
-    struct rmap__projection *a = rmap__tlb_before(w, first), *b = rmap__tlb_find(w, first);
+    struct rmap__projection *b = rmap__tlb_find(w, first);
+    if (b && b->first < end) { /* something is to be replaced */
+        rmap__tlb_cut(w, first, end);
+        b = rmap__tlb_find(w, first);
+    }
+    struct rmap__projection *a = b ? rmap__tlb_prev(b) : rmap__tlb_before(w, first);
     bool with_a = a && joins(a, first, pfn, writable);
     bool with_b = b && b->first == end && b->pfn == pfn + (end - first) && b->writable == writable;
     if (with_b) {

@@ -15,6 +15,11 @@
  * call costs about as much as a few faults on pages that were there. Longer ones end the fault-around. */
 #define ISLAND_PAGES 16
 
+/* A mapping of at most this many bytes is filled in by the call that makes it: that spares the access that is retried
+ * a fault of the kernel's own, and costs no more than that fault would. It is what kernels fill in around a fault
+ * unless told otherwise (fault_around_bytes). Longer ones are filled in as they are touched. */
+#define FILL_BYTES ((size_t)64 << 10)
+
 /* What the entries say, around the faulting page: pages [first, end) show frames from `pfn` on. */
 struct stretch {
     uint32_t first, end;
@@ -65,15 +70,12 @@ static bool shown(const struct rmap__projection *p, const struct stretch *s)
     return p->writable == s->writable && p->pfn + s->first == s->pfn + p->first;
 }
 
-/* Shrink the stretch to what is worth mapping now; false if `page` is projected as it should be. */
-static bool leave_out_projected(struct rmap__window *w, uint32_t page, struct stretch *s)
+/* Below `page` and above it: where does the part of the stretch begin, and end, that is worth mapping now? `p` is the last
+ * projection that begins below the page, or the first one that ends behind it: one search of the tree serves all. */
+static uint32_t first_to_map(const struct stretch *s, uint32_t page, struct rmap__projection *p)
 {
-    struct rmap__projection *p = rmap__tlb_find(w, page);
-    if (p && p->first <= page && shown(p, s)) return false;
-
-    uint32_t first = page, end = page + 1;
+    uint32_t first = page;
     for (uint32_t at = page; at > s->first;) { /* [at, page] is looked at, [first, page] needs mapping */
-        p = rmap__tlb_before(w, at);
         uint32_t p_end = p ? rmap__projection_end(p) : 0;
         if (p_end < at) { /* a gap below */
             at = first = p_end > s->first ? p_end : s->first;
@@ -82,11 +84,17 @@ static bool leave_out_projected(struct rmap__window *w, uint32_t page, struct st
         at = p->first > s->first ? p->first : s->first;
         if (!shown(p, s))
             first = at;
-        else if (rmap__projection_end(p) - at > ISLAND_PAGES)
+        else if (p_end - at > ISLAND_PAGES)
             break;
+        p = rmap__tlb_prev(p);
     }
-    for (uint32_t at = page + 1; at < s->end;) {
-        p = rmap__tlb_find(w, at);
+    return first;
+}
+
+static uint32_t end_to_map(const struct stretch *s, uint32_t page, struct rmap__projection *p)
+{
+    uint32_t end = page + 1;
+    for (uint32_t at = end; at < s->end;) {
         if (!p || p->first > at) {
             at = end = p && p->first < s->end ? p->first : s->end;
             continue;
@@ -97,7 +105,20 @@ static bool leave_out_projected(struct rmap__window *w, uint32_t page, struct st
             end = at;
         else if (at - from > ISLAND_PAGES)
             break;
+        p = rmap__tlb_next(p);
     }
+    return end;
+}
+
+/* Shrink the stretch to what is worth mapping now; false if `page` is projected as it should be. */
+static bool leave_out_projected(struct rmap__window *w, uint32_t page, struct stretch *s)
+{
+    struct rmap__projection *p = rmap__tlb_find(w, page);
+    const bool covered = p && p->first <= page;
+    if (covered && shown(p, s)) return false;
+    struct rmap__projection *below = covered && p->first < page ? p : p ? rmap__tlb_prev(p) : rmap__tlb_before(w, page);
+    struct rmap__projection *above = covered && rmap__projection_end(p) == page + 1 ? rmap__tlb_next(p) : p;
+    const uint32_t first = first_to_map(s, page, below), end = end_to_map(s, page, above);
     s->pfn += first - s->first;
     s->first = first;
     s->end = end;
@@ -107,11 +128,12 @@ static bool leave_out_projected(struct rmap__window *w, uint32_t page, struct st
 static bool map_frames(struct rmap__window *w, const struct stretch *s)
 {
     struct rmap_host *host = w->host;
+    const size_t bytes = rmap__window_bytes(host, s->end - s->first);
     const int prot = s->writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    if (mmap(w->base + rmap__window_bytes(host, s->first), rmap__window_bytes(host, s->end - s->first), prot,
-             MAP_SHARED | MAP_FIXED, host->memory->fd, (off_t)(s->pfn << host->memory->page_shift)) == MAP_FAILED)
+    const int flags = MAP_SHARED | MAP_FIXED | (bytes <= FILL_BYTES ? MAP_POPULATE : 0);
+    if (mmap(w->base + rmap__window_bytes(host, s->first), bytes, prot, flags, host->memory->fd,
+             (off_t)(s->pfn << host->memory->page_shift)) == MAP_FAILED)
         return false;
-    rmap__tlb_cut(w, s->first, s->end);
     rmap__tlb_put(w, s->first, s->end, s->pfn, s->writable);
     w->change.projections++;
     w->change.projected_pages += s->end - s->first;

@@ -5,6 +5,8 @@
  */
 #include "host_world.h"
 
+#include "mmu/host_impl.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -129,6 +131,95 @@ RMAP_TEST(host_threads, a_refused_mapping_is_the_failure_of_its_own_fault_alone)
     world_fini(&w);
 }
 
+static atomic_bool stop;
+
+struct caller {
+    struct space *s;
+    atomic_ulong loads;
+    unsigned long refused, wrong;
+};
+
+/* Pages 0, 2, … 14 of a space, whose frames follow its number. */
+static void *load_in_turn(void *arg)
+{
+    struct caller *c = arg;
+    for (rmap_vpn_t page = 0; !stop; page = (page + 2) % 16) {
+        const int64_t shown = load(&w, c->s, page, NULL);
+        if (shown == RMAP_ERR_SYSTEM)
+            c->refused++;
+        else
+            c->wrong += shown != (c->s - w.space) * 16 + (int64_t)page;
+        c->loads++;
+    }
+    return NULL;
+}
+
+static void refuse_for_a_while(int none, int memory)
+{
+    CHECK(dup2(none, w.mem.fd) == w.mem.fd);
+    for (unsigned i = 0; i < 20; i++) sched_yield();
+    CHECK(dup2(memory, w.mem.fd) == w.mem.fd);
+    for (unsigned i = 0; i < 20; i++) sched_yield();
+}
+
+/* Three windows, a thread in each. Now and then the memory's descriptor is one that cannot be mapped: all threads give up
+ * everything at once, in turn, and nothing is shown that should not be, refused for ever, or miscounted. */
+RMAP_TEST(host_threads, windows_that_are_refused_mappings_at_the_same_time_all_recover)
+{
+    enum { THREADS = 3, ROUNDS = 200 };
+    world_init(&w, 64, 12, 64, 24);
+    struct caller c[THREADS] = {{.s = NULL}};
+    pthread_t t[THREADS];
+    stop = false;
+    const int memory = fcntl(w.mem.fd, F_DUPFD_CLOEXEC, 0), none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(memory >= 0 && none >= 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        c[i].s = space_open(&w);
+        for (rmap_vpn_t page = 0; page < 16; page += 2) map(c[i].s, page, i * 16 + page, 1, RW);
+    }
+    for (unsigned i = 0; i < THREADS; i++) CHECK_EQ(pthread_create(&t[i], NULL, load_in_turn, &c[i]), 0);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        refuse_for_a_while(none, memory);
+        rmap_host_drop_all(w.host);
+    }
+    stop = true;
+    unsigned long refused = 0;
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(t[i], NULL);
+        CHECK_EQ(c[i].wrong, 0);
+        refused += c[i].refused;
+    }
+    CHECK(refused > 0);
+    for (unsigned i = 0; i < THREADS; i++) CHECK_EQ(load(&w, c[i].s, 4, NULL), i * 16 + 4);
+    CHECK_LE(stats_of(&w).vmas_peak, 24);
+    CHECK_EQ(stats_of(&w).vmas, kernel_vmas(&w));
+    close(memory);
+    close(none);
+    world_fini(&w);
+}
+
+/* ---- two windows ---- */
+
+/* a's lock is held, as by a system call that takes long. b faults, and is flushed: a wait for a's lock would never end. */
+RMAP_TEST(host_threads, a_window_does_not_wait_for_another_one)
+{
+    world_init(&w, 64, 12, 64, 0);
+    struct space *a = space_open(&w), *b = space_open(&w);
+    map(a, 3, 5, 1, RW);
+    map(b, 3, 6, 4, RW);
+    struct rmap__window *held = a->mmu.ctx;
+    pthread_mutex_lock(&held->lock);
+    CHECK_EQ(faults_of_load(&w, b, 4), 1);
+    flush(b, 4, 1, RMAP_FLUSH_ALL);
+    flush(b, 5, 1, RMAP_FLUSH_WRITE);
+    CHECK_EQ(faults_of_store(&w, b, 4), 1);
+    CHECK_EQ(stats_of(&w).vmas, 1 + 3); /* b: gap, 3-6 rw, gap */
+    pthread_mutex_unlock(&held->lock);
+    CHECK_EQ(load(&w, a, 3, NULL), 5);
+    CHECK_EQ(stats_of(&w).vmas, kernel_vmas(&w));
+    world_fini(&w);
+}
+
 /* ---- handlers in a chain ---- */
 
 static struct sigaction before;
@@ -150,8 +241,6 @@ static void handle_or_pass_on(int sig, siginfo_t *info, void *context)
     else if (error)
         signal(sig, SIG_DFL);
 }
-
-static atomic_bool stop;
 
 static void *open_and_close(void *arg)
 {
