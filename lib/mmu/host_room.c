@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file mmu/host_room.c  Staying below the limit of VMAs: a clock hand drops projections, in order of address over all
- * windows. What was dropped and is needed faults and comes back behind the hand, so everything else is dropped first.
+ * @file mmu/host_room.c  Staying below the limit of VMAs. What a change may add is set aside before and settled afterwards;
+ * if there is no room, a clock hand drops projections, in order of address over all windows. What was dropped and is needed
+ * faults and comes back behind the hand, so everything else is dropped first.
  */
 #include "mmu/host_impl.h"
 

@@ -156,8 +156,8 @@ static int open_window(struct rmap__window *w, struct rmap__records *records)
 {
     struct rmap_host *host = w->host;
     if (!take_window(host)) return RMAP_ERR_NOMEM;
-    void *base = mmap(NULL, rmap__window_bytes(host, host->pages), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                      -1, 0);
+    void *base = mmap(NULL, rmap__window_bytes(host, host->pages), PROT_NONE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     rmap__host_lock(host);
     host->reserved--;
     host->changes--;

@@ -174,7 +174,8 @@ static double through_bare(void *ctx)
 {
     struct arena *a = ctx;
     handle_with(on_bare);
-    MUST_HOLD(mmap(a->bare, a->pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == a->bare);
+    MUST_HOLD(mmap(a->bare, a->pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+                   0) == a->bare);
     return touch_each(a, a->bare, a->stride);
 }
 
@@ -205,7 +206,8 @@ static void faults(void)
     progress("host/fault: single pages, whose mappings are gone");
     arena_open(&a, bench_settings.quick ? 2048 : 8192, SCATTER);
     shuffle(a.order, a.touched);
-    measure("host/fault", "ns/fault", (struct contestant[]){{"objrmap", through_objrmap, &a}, {"bare", through_bare, &a}, {0}});
+    measure("host/fault", "ns/fault",
+            (struct contestant[]){{"objrmap", through_objrmap, &a}, {"bare", through_bare, &a}, {0}});
     arena_close(&a);
 }
 
@@ -215,7 +217,8 @@ static void scans(void)
     progress("host/scan: a resident space, whose mappings are gone");
     arena_open(&a, bench_settings.quick ? 16384 : 65536, 1);
     if (frames_in_order(&a))
-        measure("host/scan", "ns/page", (struct contestant[]){{"objrmap", through_objrmap, &a}, {"memfd", through_memfd, &a}, {0}});
+        measure("host/scan", "ns/page",
+                (struct contestant[]){{"objrmap", through_objrmap, &a}, {"memfd", through_memfd, &a}, {0}});
     else
         print_absent("host/scan", "objrmap", "first touches did not get frames in order");
     arena_close(&a);

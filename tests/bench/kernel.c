@@ -72,11 +72,11 @@ static double ask(void *ctx)
     return read(worker.fd, &ns, sizeof ns) == (ssize_t)sizeof ns ? ns : -1;
 }
 
-#define CONTESTANT(name, which, how_many)                                                                                        \
-    struct contestant kernel_##name(void)                                                                                        \
-    {                                                                                                                            \
-        static struct request r = {which, how_many};                                                                             \
-        return (struct contestant){"kernel", ask, &r};                                                                           \
+#define CONTESTANT(name, which, how_many)                                                                              \
+    struct contestant kernel_##name(void)                                                                              \
+    {                                                                                                                  \
+        static struct request r = {which, how_many};                                                                   \
+        return (struct contestant){"kernel", ask, &r};                                                                 \
     }
 CONTESTANT(fork, KERNEL_FORK, 65536)
 CONTESTANT(exit, KERNEL_EXIT, 65536)

@@ -31,7 +31,8 @@ static int open_in(const char *dir)
 {
     struct statfs fs;
     char path[512];
-    if (!dir || statfs(dir, &fs) != 0 || (unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS) return -1;
+    if (!dir || statfs(dir, &fs) != 0 || (unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS)
+        return -1;
     if (snprintf(path, sizeof path, "%s/bench-kernel-XXXXXX", dir) >= (int)sizeof path) return -1;
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd >= 0) unlink(path);

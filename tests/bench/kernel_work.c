@@ -51,7 +51,8 @@ static double fork_and_exit(size_t pages, bool exits)
     double fork_ns[2], exit_ns[2];
     unsigned char *at = kernel_memory(pages);
     if (!at) return -1;
-    bool done = fork_once(at, pages, false, &fork_ns[0], &exit_ns[0]) && fork_once(at, pages, true, &fork_ns[1], &exit_ns[1]);
+    bool done =
+        fork_once(at, pages, false, &fork_ns[0], &exit_ns[0]) && fork_once(at, pages, true, &fork_ns[1], &exit_ns[1]);
     munmap(at, pages * KERNEL_PAGE);
     if (!done) return -1;
     return (exits ? exit_ns[1] - exit_ns[0] : fork_ns[1] - fork_ns[0]) / (double)pages;
@@ -103,7 +104,8 @@ static double moves(size_t pages)
     if (!at) return -1;
     unsigned char *from = at + (-(size_t)at & (HUGE_BYTES - 1)), *to = from + bytes + KERNEL_PAGE;
     double ns = -1;
-    if (mmap(from, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == from) {
+    if (mmap(from, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+        from) {
         madvise(from, bytes, MADV_NOHUGEPAGE);
         kernel_write_each(from, pages);
         const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
