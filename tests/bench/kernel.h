@@ -5,7 +5,7 @@
  * What is measured is a small process that does nothing else: a fork copies the whole process, and the bench's own address space,
  * with worlds of gigabytes in it, is not what is to be copied. It is made by kernel_open(), before there are worlds, and told
  * through a socket what to do. Memory is anonymous, present, of base pages (MADV_NOHUGEPAGE). Every sample makes its own
- * memory and gives it back: nothing is kept between samples.
+ * memory and gives it back: nothing is kept between samples. Times are the processor's, of the thread or process that works.
  */
 #ifndef RMAP_TESTS_BENCH_KERNEL_H
 #define RMAP_TESTS_BENCH_KERNEL_H
@@ -20,9 +20,9 @@ void kernel_close(void);
 
 /* Contestants, system "kernel"; ns a page unless said. Sizes are those of the bench's own rows, a quarter with --quick. */
 
-/** fork() of 65,536 present pages, in the parent, less a fork that leaves them out. The child sleeps meanwhile. */
+/** fork() of 65,536 present pages, in the parent, less a fork that leaves them out. */
 struct contestant kernel_fork(void);
-/** From the word to exit to the reaped child that shares 65,536 pages, less the same of a child that does not. */
+/** The life of a child that shares 65,536 pages and exits at once, less that of a child without them: what is left is the exit. */
 struct contestant kernel_exit(void);
 /** First touch, by writing: a cleared page. */
 struct contestant kernel_fault(void);

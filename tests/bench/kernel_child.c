@@ -4,7 +4,9 @@
 #include "bench/measure.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,7 +28,7 @@ bool kernel_child_start(struct kernel_child *child, kernel_obey *obey, void *ctx
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) return false;
     pid_t parent = getpid();
-    double begin = clock_ns();
+    double begin = cpu_ns();
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -34,7 +36,7 @@ bool kernel_child_start(struct kernel_child *child, kernel_obey *obey, void *ctx
         close(fds[0]);
         obey_all(fds[1], obey, ctx);
     }
-    if (ns) *ns = clock_ns() - begin;
+    if (ns) *ns = cpu_ns() - begin;
     close(fds[1]);
     if (pid < 0) {
         close(fds[0]);
@@ -51,13 +53,18 @@ double kernel_child_tell(struct kernel_child *child, char order)
     return read(child->fd, &answer, sizeof answer) == (ssize_t)sizeof answer ? answer : -1;
 }
 
+static double ns_of(struct timeval t)
+{
+    return (double)t.tv_sec * 1e9 + (double)t.tv_usec * 1e3;
+}
+
 double kernel_child_end(struct kernel_child *child)
 {
     const char order = EXIT_ORDER;
-    double begin = clock_ns();
+    struct rusage used;
+    memset(&used, 0, sizeof used);
     (void)!send(child->fd, &order, 1, MSG_NOSIGNAL); /* a child that is gone is reaped all the same */
-    waitpid(child->pid, NULL, 0);
-    double ns = clock_ns() - begin;
+    wait4(child->pid, NULL, 0, &used);
     close(child->fd);
-    return ns;
+    return ns_of(used.ru_utime) + ns_of(used.ru_stime);
 }

@@ -72,9 +72,9 @@ static double start_writeback(const struct file *f, struct kernel_child *child, 
 {
     bool wrong = false;
     for (unsigned i = 0; i < PROCESSES; i++) wrong |= kernel_child_tell(&child[i], i < n ? 'm' : 'u') < 0;
-    double begin = clock_ns();
+    double begin = cpu_ns();
     wrong |= sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE) != 0;
-    double ns = clock_ns() - begin;
+    double ns = cpu_ns() - begin;
     wrong |= fsync(f->fd) != 0;
     return wrong ? -1 : ns;
 }

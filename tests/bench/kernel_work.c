@@ -62,9 +62,9 @@ static double first_touch(size_t pages)
 {
     unsigned char *at = reserve(pages * KERNEL_PAGE, PROT_READ | PROT_WRITE);
     if (!at) return -1;
-    double begin = clock_ns();
+    double begin = cpu_ns();
     kernel_write_each(at, pages);
-    double ns = clock_ns() - begin;
+    double ns = cpu_ns() - begin;
     munmap(at, pages * KERNEL_PAGE);
     return ns / (double)pages;
 }
@@ -78,9 +78,9 @@ static double write_shared(void *ctx, char order)
 {
     const struct shared *s = ctx;
     (void)order;
-    double begin = clock_ns();
+    double begin = cpu_ns();
     kernel_write_each(s->at, s->pages);
-    return clock_ns() - begin;
+    return cpu_ns() - begin;
 }
 
 static double copy_on_write(size_t pages)
@@ -109,9 +109,9 @@ static double moves(size_t pages)
         madvise(from, bytes, MADV_NOHUGEPAGE);
         kernel_write_each(from, pages);
         const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
-        double begin = clock_ns();
+        double begin = cpu_ns();
         if (mremap(from, bytes, bytes, flags, to) == to && mremap(to, bytes, bytes, flags, from) == from)
-            ns = (clock_ns() - begin) / (double)(2 * pages);
+            ns = (cpu_ns() - begin) / (double)(2 * pages);
     }
     munmap(at, room);
     return ns;

@@ -31,12 +31,12 @@ struct kernel_child {
 /** In the child: do what `order` says. @return a figure for the parent. */
 typedef double kernel_obey(void *ctx, char order);
 
-/** Fork. The child waits for orders; it dies with its parent. *ns, if not NULL: what fork() took in the parent. @return false:
+/** Fork. The child waits for orders; it dies with its parent. *ns, if not NULL: the parent's time in fork(). @return false:
  *  refused. */
 bool kernel_child_start(struct kernel_child *child, kernel_obey *obey, void *ctx, double *ns);
 /** Send an order, wait for its answer. @return the answer; < 0: the child is gone. */
 double kernel_child_tell(struct kernel_child *child, char order);
-/** Tell it to exit, and reap it. @return ns from the word to the reaped child. */
+/** Tell it to exit, and reap it. @return all the processor's time that it had, its exit included. */
 double kernel_child_end(struct kernel_child *child);
 
 #endif

@@ -22,6 +22,8 @@ struct contestant {
 
 /** A monotonic clock. */
 double clock_ns(void);
+/** The processor's time that this thread has had: what others on the machine take is not in it. Costs a system call. */
+double cpu_ns(void);
 
 /** --quick: smaller worlds, fewer rounds. --only NAME: scenarios whose name begins so. Set by bench.c. */
 extern struct bench_settings {
