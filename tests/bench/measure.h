@@ -16,7 +16,7 @@
 struct contestant {
     const char *system;          /**< of bench_systems; or "kernel", "raw", "memcpy", … NULL ends a list */
     double (*sample)(void *ctx); /**< ns of one unit of the row (an entry, a page, a call); what is not to be timed it does
-                                      outside its own clock_ns() pair. < 0: this contestant cannot, here; the row is left out */
+                                      outside its own clock_ns() pair. < 0: this contestant cannot, here: print_absent */
     void *ctx;
 };
 
@@ -35,7 +35,7 @@ extern struct bench_settings {
 /** Is any row below this scenario wanted? */
 bool wanted(const char *scenario);
 
-/** Take rounds of samples and print a row for each contestant (see print_row). One unmeasured round comes first. */
+/** Take rounds of samples and print a row for each contestant, if --only wants it. One unmeasured round comes first. */
 void measure(const char *name, const char *unit, const struct contestant *list);
 /** The same with a number of rounds of its own, for samples that take long. */
 void measure_rounds(const char *name, const char *unit, const struct contestant *list, unsigned rounds);
@@ -43,6 +43,10 @@ void measure_rounds(const char *name, const char *unit, const struct contestant 
 void print_bytes(const char *name, const char *system, const char *unit, double bytes);
 /** A contestant that is not there, and why: to stderr and, as a row without figures, to the JSON. */
 void print_absent(const char *name, const char *system, const char *why);
+/** So far. */
+unsigned rows_printed(void);
+/** For a sample that cannot: remember why, for the row. @return -1. */
+double cannot(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** One line to stderr: what is going on. */
 void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file bench/scenario_star.c  star/absent, star/empty, star/other: what it costs to look into a space in vain. Pages are mapped
+ * by two of 64 siblings, and the others have no table there, or an empty entry, or another page.
+ *
+ * The time of a look-up less that of its hits, which the same sample measures where nobody is looked into in vain, by visit in
+ * vain. `raw` descends once into each such space, in objrmap's own tables, as deep as they go; `raw-full` all the way to the
+ * entry, in the spaces that map the page.
+ */
+#include "bench/looker.h"
+#include "bench/scenarios.h"
+
+#include <stdlib.h>
+
+#define KIDS 64
+#define AREAS 16
+#define AREA_PAGES 16                                /* each area has two mappers of its own */
+#define AREA_STRIDE ((rmap_vpn_t)1 << 18)            /* 1 GiB: tables of two levels are an area's own */
+#define STACK ((AREAS + 1) * AREA_STRIDE)            /* a page of each space's own */
+#define STAR_PAGES (AREAS * AREA_PAGES)
+
+enum kind { ABSENT, EMPTY, OTHER };
+
+struct star {
+    struct clan clan, pairs; /* pairs: the same number of pages, each mapped by two, nobody else there */
+    struct rmap_page *page[STAR_PAGES];
+    struct looker star, pair;
+};
+
+/* Of its AREA_PAGES + 1 pages the last one is there to keep the table. */
+static rmap_vpn_t area_first(unsigned area)
+{
+    return (area + 1) * AREA_STRIDE;
+}
+
+static void choose_mappers(unsigned mapper[AREAS][2])
+{
+    struct prng rng;
+    prng_init(&rng, KIDS);
+    for (unsigned a = 0; a < AREAS; a++) {
+        mapper[a][0] = 1 + (unsigned)prng_below(&rng, KIDS);
+        do mapper[a][1] = 1 + (unsigned)prng_below(&rng, KIDS);
+        while (mapper[a][1] == mapper[a][0]);
+    }
+}
+
+static void leave_area(const struct clan *c, unsigned space, unsigned area, enum kind kind)
+{
+    struct bench_space *s = c->space[space];
+    const rmap_vpn_t first = area_first(area);
+    const struct rmap_mmu *mmu = c->sys->mmu(s);
+    switch (kind) {
+    case ABSENT:
+        c->sys->unmap(s, first, AREA_PAGES + 1);
+        if (mmu->ops->trim) mmu->ops->trim(mmu->ctx, first, first + AREA_STRIDE); /* unless the system has done so */
+        break;
+    case EMPTY:
+        c->sys->write(s, first + AREA_PAGES);
+        c->sys->unmap(s, first, AREA_PAGES);
+        break;
+    case OTHER:
+        for (rmap_vpn_t v = 0; v <= AREA_PAGES; v++) c->sys->write(s, first + v);
+        break;
+    }
+}
+
+/*  parent: 16 areas of 16 pages written  ──fork──▶ 64 children; an area is left by all but two of the children, and by the parent  */
+static void star_open(struct star *x, const struct bench_system *sys, enum kind kind)
+{
+    struct clan *c = &x->clan;
+    unsigned mapper[AREAS][2];
+    choose_mappers(mapper);
+    clan_open(c, sys, KIDS + 1, 1, (struct bench_options){.frames = (KIDS + 2) * AREAS * (AREA_PAGES + 1) + 1024});
+    for (unsigned a = 0; a < AREAS; a++) {
+        sys->map(c->space[0], area_first(a), AREA_PAGES + 1);
+        for (rmap_vpn_t v = 0; v <= AREA_PAGES; v++) sys->write(c->space[0], area_first(a) + v);
+        for (rmap_vpn_t v = 0; v < AREA_PAGES; v++)
+            x->page[a * AREA_PAGES + v] = sys->page(c->space[0], area_first(a) + v);
+    }
+    sys->map(c->space[0], STACK, 1);
+    sys->write(c->space[0], STACK);
+    clan_fork(c);
+    for (unsigned s = 0; s <= KIDS; s++) {
+        sys->write(c->space[s], STACK);
+        for (unsigned a = 0; a < AREAS; a++)
+            if (s != mapper[a][0] && s != mapper[a][1]) leave_area(c, s, a, kind);
+    }
+    looker_init(&x->star, c, x->page, STAR_PAGES, BATCH);
+    MUST_HOLD(x->star.tally.hits == 2 * x->star.n);
+
+    clan_open(&x->pairs, sys, 2, STAR_PAGES, (struct bench_options){.frames = STAR_PAGES + 64});
+    clan_fork(&x->pairs);
+    looker_init(&x->pair, &x->pairs, x->pairs.page, STAR_PAGES, BATCH);
+}
+
+static void star_close(struct star *x)
+{
+    looker_fini(&x->star);
+    looker_fini(&x->pair);
+    clan_close(&x->clan);
+    clan_close(&x->pairs);
+}
+
+static double sample_star(void *ctx)
+{
+    const struct star *x = ctx;
+    const uint64_t hits = x->star.tally.hits, visits = x->star.tally.visits;
+    if (visits <= hits) return cannot("looks into nobody in vain here");
+    const double all = looker_lap(&x->star), hit = looker_by_entry((void *)&x->pair);
+    const double vain = all - (double)hits * hit;
+    return vain > 0 ? vain / (double)(visits - hits) : 0;
+}
+
+/* ---- raw: for each area the roots of those that left it, or of those that map it ---- */
+
+struct raw_star {
+    struct raw_page page[AREAS][AREA_PAGES];
+    uint64_t root[AREAS][KIDS + 1];
+    size_t roots[AREAS];
+    bool hit;
+};
+
+static void raw_star_init(struct raw_star *r, const struct star *x, bool mappers)
+{
+    const struct clan *c = &x->clan;
+    unsigned mapper[AREAS][2];
+    *r = (struct raw_star){.hit = mappers};
+    choose_mappers(mapper);
+    for (unsigned a = 0; a < AREAS; a++) {
+        const struct rmap_mmu *mmu = c->sys->mmu(c->space[mapper[a][0]]);
+        for (unsigned v = 0; v < AREA_PAGES; v++)
+            r->page[a][v] = (struct raw_page){x->page[a * AREA_PAGES + v],
+                                              rmap_pte_pfn(mmu->ops->format, rmap_radix_peek(mmu, area_first(a) + v))};
+        for (unsigned s = 0; s <= KIDS; s++)
+            if ((s == mapper[a][0] || s == mapper[a][1]) == mappers) r->root[a][r->roots[a]++] = clan_root(c, s);
+    }
+}
+
+static double sample_raw(void *ctx)
+{
+    enum { LAPS = 32 };
+    const struct raw_star *r = ctx;
+    uint64_t hits = 0, descents = 0;
+    const double start = clock_ns();
+    for (unsigned i = 0; i < LAPS; i++)
+        for (unsigned a = 0; a < AREAS; a++) {
+            hits += raw_look(r->root[a], r->roots[a], r->page[a], AREA_PAGES);
+            descents += r->roots[a] * AREA_PAGES;
+        }
+    const double ns = clock_ns() - start;
+    MUST_HOLD(hits == (r->hit ? descents : 0));
+    return ns / (double)descents;
+}
+
+static void star(const char *name, enum kind kind)
+{
+    const unsigned systems = systems_count();
+    struct star *x = must_calloc(systems, sizeof *x);
+    struct raw_star *raw = must_calloc(2, sizeof *raw);
+    struct cast cast = {.n = 0};
+    unsigned n = 0;
+    for (unsigned i = 0; i < systems; i++) {
+        if (bench_systems[i] == &bench_full_scan) continue; /* looks at tables, not into spaces */
+        star_open(&x[n], bench_systems[i], kind);
+        cast_add(&cast, bench_systems[i]->name, sample_star, &x[n++]);
+    }
+    raw_star_init(&raw[0], &x[0], false);
+    raw_star_init(&raw[1], &x[0], true);
+    cast_add(&cast, "raw", sample_raw, &raw[0]);
+    cast_add(&cast, "raw-full", sample_raw, &raw[1]);
+    measure(name, "ns/visit", cast.list);
+    while (n) star_close(&x[--n]);
+    free(raw);
+    free(x);
+}
+
+void scenario_star(void)
+{
+    if (wanted("star/absent")) star("star/absent", ABSENT);
+    if (wanted("star/empty")) star("star/empty", EMPTY);
+    if (wanted("star/other")) star("star/other", OTHER);
+}
