@@ -38,7 +38,7 @@ static const char usage[] = "usage: bench [--quick] [--only NAME] [--rounds N] [
                             "What the library and its rivals cost, in turn, in one run: one JSON object a line.\n"
                             "  --quick      smaller worlds, fewer rounds: two minutes instead of ten\n"
                             "  --only NAME  rows whose name begins so\n"
-                            "  --rounds N   samples of each (default 11, with --quick 5); few where one takes long\n"
+                            "  --rounds N   samples of each (default 15, with --quick 7); few where one takes long\n"
                             "  --list       what there is, and go\n";
 
 static void list(void)
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 #ifdef RMAP_DEBUG
     progress("bench: this build checks as it goes (RMAP_DEBUG): use a release build for figures");
 #endif
-    bench_settings.rounds = rounds ? (unsigned)rounds : bench_settings.quick ? 5 : 11;
+    bench_settings.rounds = rounds ? (unsigned)rounds : bench_settings.quick ? 7 : 15;
     kernel_open();
     run_all();
     kernel_close();

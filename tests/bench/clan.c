@@ -105,9 +105,9 @@ uint32_t *shuffled(size_t n)
 double verb_ns(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n, size_t batch,
                struct bench_tally *tally)
 {
-    const double start = clock_ns();
-    for (size_t i = 0; i < n; i += batch) c->sys->verb(c->w, verb, pages + i, n - i < batch ? n - i : batch, tally);
-    return clock_ns() - start;
+    const double start = cpu_ns();
+    verb_run(c, verb, pages, n, batch, tally);
+    return cpu_ns() - start;
 }
 
 double verb_ns_within(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n, size_t batch,

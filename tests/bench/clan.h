@@ -52,7 +52,13 @@ static inline uint64_t clan_root(const struct clan *c, unsigned space)
 /** Numbers 0 … n - 1 shuffled, always the same way; malloc'ed. */
 uint32_t *shuffled(size_t n);
 
-/** One verb on pages in batches. `tally` is added to. @return ns. */
+/** One verb on pages in batches. `tally` is added to. */
+static inline void verb_run(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n, size_t batch,
+                            struct bench_tally *tally)
+{
+    for (size_t i = 0; i < n; i += batch) c->sys->verb(c->w, verb, pages + i, n - i < batch ? n - i : batch, tally);
+}
+/** The same. @return ns. */
 double verb_ns(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n, size_t batch,
                struct bench_tally *tally);
 /** The same, but at most for about `budget` ns, at least one batch: batches are done from the front. `done`: pages. */
@@ -62,6 +68,12 @@ double verb_ns_within(const struct clan *c, enum bench_verb verb, struct rmap_pa
 double look_cost(const struct clan *c, struct rmap_page *const *pages, size_t n, size_t batch);
 /** How long a sample should take: of fast systems; a slow one's takes fewer pages, but no less than one batch. */
 double sample_budget(void);
+
+/** How often to do a thing of which so many fit the budget, if each time other things must be done, too: 1 to 8 times. */
+static inline unsigned times_within(double fit)
+{
+    return fit < 1 ? 1 : fit > 8 ? 8 : (unsigned)fit;
+}
 
 /** calloc that ends the program. */
 void *must_calloc(size_t n, size_t bytes);

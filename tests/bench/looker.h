@@ -17,8 +17,10 @@ struct looker {
     struct bench_tally tally; /* of one lap: they are all alike */
 };
 
-/** Look at pages[0 … n - 1], `batch` at a time. They are looked at here first, so that samples see what later looks cost. */
-void looker_init(struct looker *l, const struct clan *clan, struct rmap_page *const *pages, size_t n, size_t batch);
+/** Look at pages[0 … n - 1], `batch` at a time, in about `budget` ns, see sample_budget(). They are looked at here first, so that
+ *  samples see what later looks cost. */
+void looker_init(struct looker *l, const struct clan *clan, struct rmap_page *const *pages, size_t n, size_t batch,
+                 double budget);
 void looker_fini(struct looker *l);
 /** ns of one lap. */
 double looker_lap(const struct looker *l);

@@ -12,11 +12,21 @@
 
 struct bench_settings bench_settings;
 
-double clock_ns(void)
+static double read_clock(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+double clock_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double cpu_ns(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static bool begins(const char *text, const char *with)

@@ -2,9 +2,9 @@
 /**
  * @file bench/measure.h  Rows: what systems cost, taken in turn, so that a noisy machine is noisy to all of them.
  *
- * A *contestant* is one system in one scenario. measure() asks each for a sample in turn, round after round (A B C, A B C, …), and
- * keeps all samples: a row's `ns` is their median, its `spread` half the distance between the quartiles; a ratio of two rows is
- * the median of the ratios round by round (tests/bench/report.py).
+ * A *contestant* is one system in one scenario. measure() asks each for a sample in turn, round after round (A B C, C B A, …),
+ * and keeps all samples: a row's `ns` is their median, its `spread` half the distance between the quartiles; a ratio of two
+ * rows is the median of the ratios round by round (tests/bench/report.py).
  */
 #ifndef RMAP_TESTS_BENCH_MEASURE_H
 #define RMAP_TESTS_BENCH_MEASURE_H
@@ -16,7 +16,7 @@
 struct contestant {
     const char *system;          /**< of bench_systems; or "kernel", "raw", "memcpy", … NULL ends a list */
     double (*sample)(void *ctx); /**< ns of one unit of the row (an entry, a page, a call); what is not to be timed it does
-                                      outside its own clock_ns() pair. < 0: this contestant cannot, here: print_absent */
+                                      outside its own pair of readings. < 0: this contestant cannot, here: print_absent */
     void *ctx;
 };
 

@@ -8,6 +8,8 @@
 
 #define PAGES 8192 /* 32 MiB: with contents, two of them for each system */
 
+#define TIMES 4
+
 struct toucher {
     const struct bench_system *sys;
     struct bench_world *w;
@@ -17,25 +19,31 @@ struct toucher {
 static double sample_fault(void *ctx)
 {
     struct toucher *t = ctx;
-    struct bench_space *s = t->sys->create(t->w);
-    t->sys->map(s, 0, PAGES);
-    const double start = clock_ns();
-    for (rmap_vpn_t v = 0; v < PAGES; v++) t->sys->write(s, v);
-    const double ns = clock_ns() - start;
-    t->sys->exit(s);
-    return ns / PAGES;
+    double ns = 0;
+    for (unsigned i = 0; i < TIMES; i++) {
+        struct bench_space *s = t->sys->create(t->w);
+        t->sys->map(s, 0, PAGES);
+        ns -= cpu_ns();
+        for (rmap_vpn_t v = 0; v < PAGES; v++) t->sys->write(s, v);
+        ns += cpu_ns();
+        t->sys->exit(s);
+    }
+    return ns / TIMES / PAGES;
 }
 
 /*  parent: [0, 8192) written  ──fork──▶ child, which writes each page  */
 static double sample_cow(void *ctx)
 {
     struct clan *c = ctx;
-    clan_fork(c);
-    const double start = clock_ns();
-    for (rmap_vpn_t v = 0; v < PAGES; v++) c->sys->write(c->space[1], v);
-    const double ns = clock_ns() - start;
-    clan_exit(c, 1);
-    return ns / PAGES;
+    double ns = 0;
+    for (unsigned i = 0; i < TIMES; i++) {
+        clan_fork(c);
+        ns -= cpu_ns();
+        for (rmap_vpn_t v = 0; v < PAGES; v++) c->sys->write(c->space[1], v);
+        ns += cpu_ns();
+        clan_exit(c, 1);
+    }
+    return ns / TIMES / PAGES;
 }
 
 static void faults(const char *name, bool contents)

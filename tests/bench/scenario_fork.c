@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define PAGES 65536 /* 256 MiB */
-#define TIMES 4
+#define TIMES 8
 #define FORKS_OF_ONE 256
 
 /*  parent: [0, 65536) present, read-only since its first fork  ──fork──▶ child ──▶ exit  */
@@ -17,9 +17,9 @@ static double sample_fork(void *ctx)
     struct clan *c = ctx;
     double ns = 0;
     for (unsigned i = 0; i < TIMES; i++) {
-        ns -= clock_ns();
+        ns -= cpu_ns();
         c->space[1] = c->sys->fork(c->space[0]);
-        ns += clock_ns();
+        ns += cpu_ns();
         clan_exit(c, 1);
     }
     return ns / TIMES / (double)c->pages;
@@ -31,9 +31,9 @@ static double sample_exit(void *ctx)
     double ns = 0;
     for (unsigned i = 0; i < TIMES; i++) {
         c->space[1] = c->sys->fork(c->space[0]);
-        ns -= clock_ns();
+        ns -= cpu_ns();
         clan_exit(c, 1);
-        ns += clock_ns();
+        ns += cpu_ns();
     }
     return ns / TIMES / (double)c->pages;
 }
@@ -49,10 +49,10 @@ struct copy {
 static double sample_memcpy(void *ctx)
 {
     struct copy *c = ctx;
-    const double start = clock_ns();
+    const double start = cpu_ns();
     for (unsigned i = 0; i < TIMES; i++)
         for (size_t t = 0; t < c->tables; t++) memcpy(c->to + t * 4096, c->table[t], 4096);
-    return (clock_ns() - start) / TIMES / PAGES;
+    return (cpu_ns() - start) / TIMES / PAGES;
 }
 
 static void copy_init(struct copy *c, const struct clan *clan)
@@ -99,11 +99,14 @@ static void large(void)
 static double sample_fork_one(void *ctx)
 {
     struct clan *c = ctx;
-    const double start = clock_ns();
-    clan_fork(c);
-    const double ns = clock_ns() - start;
-    for (unsigned i = 1; i < c->spaces; i++) clan_exit(c, i);
-    return ns / (c->spaces - 1);
+    double ns = 0;
+    for (unsigned k = 0; k < TIMES; k++) {
+        ns -= cpu_ns();
+        clan_fork(c);
+        ns += cpu_ns();
+        for (unsigned i = 1; i < c->spaces; i++) clan_exit(c, i);
+    }
+    return ns / TIMES / (c->spaces - 1);
 }
 
 static void of_one(void)

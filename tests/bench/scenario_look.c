@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file bench/scenario_look.c  look/single/K, look/batch/K: who maps these pages? By one page after another, in a shuffled
- * order, and by batches of 512 neighbours; per entry found. `raw` descends in objrmap's own tables, the same pages in the same order.
+ * order, and by batches of 512 neighbours; per entry found. `raw` descends in objrmap's own tables, the same pages in the
+ * same order.
  */
 #include "bench/looker.h"
 #include "bench/scenarios.h"
@@ -30,11 +31,11 @@ static void looks(const char *kind, const struct clan *clan, unsigned systems, c
     if (wanted(name)) {
         for (unsigned i = 0; i < systems; i++) {
             for (rmap_vpn_t v = 0; v < clan[i].pages; v++) pages[v] = clan[i].page[order ? order[v] : v];
-            looker_init(&l[i], &clan[i], pages, clan[i].pages, batch);
+            looker_init(&l[i], &clan[i], pages, clan[i].pages, batch, sample_budget());
             MUST_HOLD(l[i].tally.hits == l[i].n * clan[i].spaces);
             cast_add(&cast, clan[i].sys->name, looker_by_entry, &l[i]);
         }
-        raw_looker_init(&raw, &clan[0], order, l[0].n, l[0].laps);
+        raw_looker_init(&raw, &clan[0], order, l[0].n, 8 * l[0].laps); /* short ones */
         cast_add(&cast, "raw", raw_looker_by_entry, &raw);
         measure(name, "ns/entry", cast.list);
         for (unsigned i = 0; i < systems; i++) looker_fini(&l[i]);

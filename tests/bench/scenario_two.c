@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file bench/scenario_two.c  two/dead, two/siblings: pages that two of 1,000 spaces map, their first owner dead; every look-up but
- * the first. Siblings are what a fork tree has no bound for (docs/performance.md).
+ * @file bench/scenario_two.c  two/dead, two/siblings: pages that two of 1,000 spaces map, their first owner dead; every
+ * look-up but the first. Siblings are what a fork tree has no bound for (docs/performance.md).
  */
 #include "bench/looker.h"
 #include "bench/scenarios.h"
@@ -12,8 +12,8 @@
 #define PAGES_MOST 256
 
 struct kinship {
-    unsigned parent[SPACES];          /* of each space; of space 0: itself */
-    unsigned mapper[PAGES_MOST][2];   /* of each page */
+    unsigned parent[SPACES];        /* of each space; of space 0: itself */
+    unsigned mapper[PAGES_MOST][2]; /* of each page */
     rmap_vpn_t pages;
 };
 
@@ -66,7 +66,7 @@ static void two(const char *name, bool siblings)
     draw_family(k, siblings);
     for (unsigned i = 0; i < systems; i++) {
         family_open(&clan[i], bench_systems[i], k);
-        looker_init(&l[i], &clan[i], clan[i].page, k->pages, 1); /* looks at each page */
+        looker_init(&l[i], &clan[i], clan[i].page, k->pages, 1, sample_budget()); /* looks at each page */
         MUST_HOLD(l[i].tally.hits == 2 * l[i].n);
         cast_add(&cast, clan[i].sys->name, looker_by_page, &l[i]);
     }

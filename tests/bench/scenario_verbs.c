@@ -18,6 +18,7 @@ static const struct {
 struct worker {
     struct clan clan;
     size_t n; /* pages, from the front: as many batches as fit the budget */
+    unsigned times;
 };
 
 static void mark_all(struct clan *c, enum rmap_pte_attr attr)
@@ -36,34 +37,48 @@ static double timed(struct worker *k, enum bench_verb verb)
 static double sample_age(void *ctx)
 {
     struct worker *k = ctx;
-    mark_all(&k->clan, RMAP_ATTR_ACCESSED);
-    return timed(k, BENCH_AGE);
+    double ns = 0;
+    for (unsigned i = 0; i < k->times; i++) {
+        mark_all(&k->clan, RMAP_ATTR_ACCESSED);
+        ns += timed(k, BENCH_AGE);
+    }
+    return ns / k->times;
 }
 
 /* Of several mappers none may write: the attribute is there for the verb to withdraw, nobody uses it. */
 static double sample_protect(void *ctx)
 {
     struct worker *k = ctx;
-    mark_all(&k->clan, RMAP_ATTR_WRITE);
-    return timed(k, BENCH_PROTECT);
+    double ns = 0;
+    for (unsigned i = 0; i < k->times; i++) {
+        mark_all(&k->clan, RMAP_ATTR_WRITE);
+        ns += timed(k, BENCH_PROTECT);
+    }
+    return ns / k->times;
 }
 
 static double sample_unmap(void *ctx)
 {
     struct worker *k = ctx;
-    const double ns = timed(k, BENCH_UNMAP);
-    for (unsigned i = 0; i < k->clan.spaces; i++)
-        for (rmap_vpn_t v = 0; v < k->n; v++) k->clan.sys->read(k->clan.space[i], v);
-    clan_collect(&k->clan);
-    return ns;
+    double ns = 0;
+    for (unsigned i = 0; i < k->times; i++) {
+        ns += timed(k, BENCH_UNMAP);
+        for (unsigned s = 0; s < k->clan.spaces; s++)
+            for (rmap_vpn_t v = 0; v < k->n; v++) k->clan.sys->read(k->clan.space[s], v);
+        clan_collect(&k->clan);
+    }
+    return ns / k->times;
 }
 
 static double sample_migrate(void *ctx)
 {
     struct worker *k = ctx;
-    const double ns = timed(k, BENCH_MIGRATE);
-    clan_collect(&k->clan);
-    return ns;
+    double ns = 0;
+    for (unsigned i = 0; i < k->times; i++) {
+        ns += timed(k, BENCH_MIGRATE);
+        clan_collect(&k->clan);
+    }
+    return ns / k->times;
 }
 
 static const struct {
@@ -96,6 +111,7 @@ static void worker_init(struct worker *k, const struct bench_system *sys, unsign
     const double fits = 4 * sample_budget() / look_cost(c, c->page, pages, BATCH);
     k->n = fits < (double)pages ? (size_t)fits / BATCH * BATCH : pages;
     if (!k->n) k->n = BATCH;
+    k->times = times_within(fits / 4 / (double)k->n);
 }
 
 void scenario_verbs(void)
