@@ -36,7 +36,7 @@ static const struct scenario scenarios[] = {
 
 static const char usage[] = "usage: bench [--quick] [--only NAME] [--rounds N] [--list]\n"
                             "What the library and its rivals cost, in turn, in one run: one JSON object a line.\n"
-                            "  --quick      smaller worlds, fewer rounds: two minutes instead of ten\n"
+                            "  --quick      smaller worlds, fewer rounds: a minute instead of six, on a quiet machine\n"
                             "  --only NAME  rows whose name begins so\n"
                             "  --rounds N   samples of each (default 15, with --quick 7); few where one takes long\n"
                             "  --list       what there is, and go\n";
@@ -74,9 +74,10 @@ static void run_all(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {{"quick", no_argument, NULL, 'q'},        {"only", required_argument, NULL, 'o'},
-                                          {"rounds", required_argument, NULL, 'r'}, {"list", no_argument, NULL, 'l'},
-                                          {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option names[] = {
+        {"quick", no_argument, NULL, 'q'},        {"only", required_argument, NULL, 'o'},
+        {"rounds", required_argument, NULL, 'r'}, {"list", no_argument, NULL, 'l'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     int name;
     char *end;
     unsigned long rounds = 0;

@@ -18,13 +18,14 @@ unsigned systems_count(void)
     return n;
 }
 
-void clan_open(struct clan *c, const struct bench_system *sys, unsigned spaces, rmap_vpn_t pages, struct bench_options options)
+void clan_open(struct clan *c, const struct bench_system *sys, unsigned spaces, rmap_vpn_t pages,
+               struct bench_options options)
 {
     clan_open_part(c, sys, spaces, pages, pages, options);
 }
 
-void clan_open_part(struct clan *c, const struct bench_system *sys, unsigned spaces, rmap_vpn_t mapped, rmap_vpn_t pages,
-                    struct bench_options options)
+void clan_open_part(struct clan *c, const struct bench_system *sys, unsigned spaces, rmap_vpn_t mapped,
+                    rmap_vpn_t pages, struct bench_options options)
 {
     *c = (struct clan){.sys = sys, .spaces = spaces, .pages = pages};
     c->space = must_calloc(spaces, sizeof(struct bench_space *));
@@ -110,8 +111,8 @@ double verb_ns(const struct clan *c, enum bench_verb verb, struct rmap_page *con
     return cpu_ns() - start;
 }
 
-double verb_ns_within(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n, size_t batch,
-                      double budget, struct bench_tally *tally, size_t *done)
+double verb_ns_within(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n,
+                      size_t batch, double budget, struct bench_tally *tally, size_t *done)
 {
     double ns = 0;
     size_t chunk = batch;

@@ -26,10 +26,11 @@ struct clan {
 };
 
 /** A world with one space, whose pages [0, pages) are mapped and written; `spaces` is room for so many. */
-void clan_open(struct clan *c, const struct bench_system *sys, unsigned spaces, rmap_vpn_t pages, struct bench_options options);
+void clan_open(struct clan *c, const struct bench_system *sys, unsigned spaces, rmap_vpn_t pages,
+               struct bench_options options);
 /** The same, but [0, mapped) is mapped and only [0, pages) written. */
-void clan_open_part(struct clan *c, const struct bench_system *sys, unsigned spaces, rmap_vpn_t mapped, rmap_vpn_t pages,
-                    struct bench_options options);
+void clan_open_part(struct clan *c, const struct bench_system *sys, unsigned spaces, rmap_vpn_t mapped,
+                    rmap_vpn_t pages, struct bench_options options);
 /** Fork the parent into space[1 … spaces - 1]. */
 void clan_fork(struct clan *c);
 /** The pages are others now: read page[] from space[0] again. */
@@ -53,8 +54,8 @@ static inline uint64_t clan_root(const struct clan *c, unsigned space)
 uint32_t *shuffled(size_t n);
 
 /** One verb on pages in batches. `tally` is added to. */
-static inline void verb_run(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n, size_t batch,
-                            struct bench_tally *tally)
+static inline void verb_run(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n,
+                            size_t batch, struct bench_tally *tally)
 {
     for (size_t i = 0; i < n; i += batch) c->sys->verb(c->w, verb, pages + i, n - i < batch ? n - i : batch, tally);
 }
@@ -62,8 +63,8 @@ static inline void verb_run(const struct clan *c, enum bench_verb verb, struct r
 double verb_ns(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n, size_t batch,
                struct bench_tally *tally);
 /** The same, but at most for about `budget` ns, at least one batch: batches are done from the front. `done`: pages. */
-double verb_ns_within(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n, size_t batch,
-                      double budget, struct bench_tally *tally, size_t *done);
+double verb_ns_within(const struct clan *c, enum bench_verb verb, struct rmap_page *const *pages, size_t n,
+                      size_t batch, double budget, struct bench_tally *tally, size_t *done);
 /** What a look at a page costs, in ns, about: at a few pages spread over all. */
 double look_cost(const struct clan *c, struct rmap_page *const *pages, size_t n, size_t batch);
 /** How long a sample should take: of fast systems; a slow one's takes fewer pages, but no less than one batch. */

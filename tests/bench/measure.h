@@ -14,8 +14,9 @@
 #include <stdint.h>
 
 struct contestant {
-    const char *system;          /**< of bench_systems; or "kernel", "raw", "memcpy", … NULL ends a list */
-    double (*sample)(void *ctx); /**< ns of one unit of the row (an entry, a page, a call); what is not to be timed it does
+    const char *system; /**< of bench_systems; or "kernel", "raw", "memcpy", … NULL ends a list */
+    double (*sample)(
+        void *ctx); /**< ns of one unit of the row (an entry, a page, a call); what is not to be timed it does
                                       outside its own pair of readings. < 0: this contestant cannot, here: print_absent */
     void *ctx;
 };

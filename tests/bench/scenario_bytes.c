@@ -7,7 +7,8 @@
 #include "bench/scenarios.h"
 
 #define SHARERS 51
-#define OWNER_AND_INDEX 16 /* bytes of every descriptor: the library's reverse map, though part of the 32 that all have */
+#define OWNER_AND_INDEX                                                                                                \
+    16 /* bytes of every descriptor: the library's reverse map, though part of the 32 that all have */
 #define REGIONS 10000
 #define REGION_SHARERS 33
 

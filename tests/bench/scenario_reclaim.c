@@ -17,7 +17,7 @@
 #define DISTINCT (INHERITED + KIN * INHERITED)
 #define FRAMES (DISTINCT * 60 / 100)
 #define RECLAIM_BATCH 64
-#define WINDOW 1024 /* pages that a space uses just now */
+#define WINDOW 1024                             /* pages that a space uses just now */
 #define IDENTITIES (DISTINCT + KIN * INHERITED) /* every inherited page may be copied once by everybody */
 
 struct waiting {

@@ -14,9 +14,9 @@
 
 #define KIDS 64
 #define AREAS 16
-#define AREA_PAGES 16                                /* each area has two mappers of its own */
-#define AREA_STRIDE ((rmap_vpn_t)1 << 18)            /* 1 GiB: tables of two levels are an area's own */
-#define STACK ((AREAS + 1) * AREA_STRIDE)            /* a page of each space's own */
+#define AREA_PAGES 16                     /* each area has two mappers of its own */
+#define AREA_STRIDE ((rmap_vpn_t)1 << 18) /* 1 GiB: tables of two levels are an area's own */
+#define STACK ((AREAS + 1) * AREA_STRIDE) /* a page of each space's own */
 #define STAR_PAGES (AREAS * AREA_PAGES)
 
 enum kind { ABSENT, EMPTY, OTHER };

@@ -9,12 +9,11 @@
 #include <stdlib.h>
 
 #define SPACES 1000
-#define PAGES_MOST 256
+#define PAGES 256
 
 struct kinship {
-    unsigned parent[SPACES];        /* of each space; of space 0: itself */
-    unsigned mapper[PAGES_MOST][2]; /* of each page */
-    rmap_vpn_t pages;
+    unsigned parent[SPACES];   /* of each space; of space 0: itself */
+    unsigned mapper[PAGES][2]; /* of each page */
 };
 
 static void draw_family(struct kinship *k, bool siblings)
@@ -26,7 +25,7 @@ static void draw_family(struct kinship *k, bool siblings)
         k->parent[s] = siblings ? 0 : (unsigned)prng_below(&rng, s);
         has_child[k->parent[s]] = true;
     }
-    for (rmap_vpn_t v = 0; v < k->pages; v++) {
+    for (rmap_vpn_t v = 0; v < PAGES; v++) {
         unsigned a, b;
         do a = 1 + (unsigned)prng_below(&rng, SPACES - 1);
         while (!siblings && !has_child[a]);
@@ -38,17 +37,17 @@ static void draw_family(struct kinship *k, bool siblings)
 }
 
 /*
- *  two/dead:      space 0: [0, pages) written; each other space is forked from a random earlier one; page v is left in a
+ *  two/dead:      space 0: [0, 256) written; each other space is forked from a random earlier one; page v is left in a
  *                 random space and a random child of it, all others unmap it; space 0 exits
  *  two/siblings:  the same, but all are children of space 0, and page v is left in two of them
  */
 static void family_open(struct clan *c, const struct bench_system *sys, const struct kinship *k)
 {
-    clan_open(c, sys, SPACES, k->pages, (struct bench_options){.frames = k->pages + 64});
+    clan_open(c, sys, SPACES, PAGES, (struct bench_options){.frames = PAGES + 64});
     for (unsigned s = 1; s < SPACES; s++) c->space[s] = sys->fork(c->space[k->parent[s]]);
     for (unsigned s = 1; s < SPACES; s++)
-        for (rmap_vpn_t v = 0, first = 0; v <= k->pages; v++) {
-            if (v < k->pages && k->mapper[v][0] != s && k->mapper[v][1] != s) continue;
+        for (rmap_vpn_t v = 0, first = 0; v <= PAGES; v++) {
+            if (v < PAGES && k->mapper[v][0] != s && k->mapper[v][1] != s) continue;
             if (v > first) sys->unmap(c->space[s], first, v - first);
             first = v + 1;
         }
@@ -62,13 +61,14 @@ static void two(const char *name, bool siblings)
     struct looker *l = must_calloc(systems, sizeof *l);
     struct kinship *k = must_calloc(1, sizeof *k);
     struct cast cast = {.n = 0};
-    k->pages = bench_settings.quick ? PAGES_MOST / 4 : PAGES_MOST;
     draw_family(k, siblings);
     for (unsigned i = 0; i < systems; i++) {
         family_open(&clan[i], bench_systems[i], k);
-        looker_init(&l[i], &clan[i], clan[i].page, k->pages, 1, sample_budget()); /* looks at each page */
+        looker_init(&l[i], &clan[i], clan[i].page, PAGES, 1, sample_budget()); /* looks at each page */
         MUST_HOLD(l[i].tally.hits == 2 * l[i].n);
         cast_add(&cast, clan[i].sys->name, looker_by_page, &l[i]);
+        progress("  %s: %s looks into %.1f spaces for a page", name, clan[i].sys->name,
+                 (double)l[i].tally.visits / (double)l[i].n);
     }
     measure(name, "ns/page", cast.list);
     for (unsigned i = 0; i < systems; i++) {

@@ -121,7 +121,8 @@ void scenario_verbs(void)
     char name[64];
     for (size_t size = 0; size < sizeof sizes / sizeof *sizes; size++) {
         if (!size_wanted(sizes[size].mappers)) continue;
-        for (unsigned i = 0; i < systems; i++) worker_init(&k[i], bench_systems[i], sizes[size].mappers, sizes[size].pages);
+        for (unsigned i = 0; i < systems; i++)
+            worker_init(&k[i], bench_systems[i], sizes[size].mappers, sizes[size].pages);
         for (size_t verb = 0; verb < VERBS; verb++) {
             struct cast cast = {.n = 0};
             row_name(name, sizeof name, verb, sizes[size].mappers);
