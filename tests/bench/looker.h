@@ -38,7 +38,8 @@ struct raw_looker {
 /** All spaces of the clan, for the first `n` of pages in the order of `order` (NULL: by number). */
 void raw_looker_init(struct raw_looker *r, const struct clan *clan, const uint32_t *order, size_t n, unsigned laps);
 void raw_looker_fini(struct raw_looker *r);
-/** ns an entry. */
+/** ns an entry; by raw_look, by raw_look_serial. */
 double raw_looker_by_entry(void *raw);
+double raw_looker_serial(void *raw);
 
 #endif

@@ -2,7 +2,7 @@
 /**
  * @file bench/scenario_look.c  look/single/K, look/batch/K: who maps these pages? By one page after another, in a shuffled
  * order, and by batches of 512 neighbours; per entry found. `raw` descends in objrmap's own tables, the same pages in the
- * same order.
+ * same order; `raw-serial`, one page after the other.
  */
 #include "bench/looker.h"
 #include "bench/scenarios.h"
@@ -37,6 +37,7 @@ static void looks(const char *kind, const struct clan *clan, unsigned systems, c
         }
         raw_looker_init(&raw, &clan[0], order, l[0].n, 8 * l[0].laps); /* short ones */
         cast_add(&cast, "raw", raw_looker_by_entry, &raw);
+        if (order) cast_add(&cast, "raw-serial", raw_looker_serial, &raw);
         measure(name, "ns/entry", cast.list);
         for (unsigned i = 0; i < systems; i++) looker_fini(&l[i]);
         raw_looker_fini(&raw);
