@@ -15,9 +15,11 @@
 
 struct contestant {
     const char *system; /**< of bench_systems; or "kernel", "raw", "memcpy", … NULL ends a list */
-    double (*sample)(
-        void *ctx); /**< ns of one unit of the row (an entry, a page, a call); what is not to be timed it does
-                                      outside its own pair of readings. < 0: this contestant cannot, here: print_absent */
+    /**
+     * ns of one unit of the row (an entry, a page, a call). What is not to be timed it does outside its own pair of
+     * readings. < 0: this contestant cannot, here; see cannot().
+     */
+    double (*sample)(void *ctx);
     void *ctx;
 };
 
@@ -44,7 +46,7 @@ void measure_rounds(const char *name, const char *unit, const struct contestant 
 void print_bytes(const char *name, const char *system, const char *unit, double bytes);
 /** A contestant that is not there, and why: to stderr and, as a row without figures, to the JSON. */
 void print_absent(const char *name, const char *system, const char *why);
-/** So far. */
+/** Rows printed so far, absent ones included. */
 unsigned rows_printed(void);
 /** For a sample that cannot: remember why, for the row. @return -1. */
 double cannot(const char *format, ...) __attribute__((format(printf, 1, 2)));
