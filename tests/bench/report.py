@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""@file bench/report.py  From rows to what can be read: one JSON file, a Markdown table, and the targets with what misses them.
+
+usage: report.py ROWS... --json FILE [--machine KEY=VALUE]... [--quick]
+
+ROWS are files of JSON objects, one a line, as the program tests/bench/bench prints them: name, system, unit, and of ns, spread,
+samples (by round), bytes, instructions, absent (why there is no figure) what there is. Status 0: written; 2: misuse, or rows
+that are none.
+"""
+import argparse
+import json
+import math
+import statistics
+import sys
+
+import targets as data
+
+SYSTEMS = ("objrmap", "pv_chunk", "pte_chain", "anon_vma_chain", "flat_group", "anonmm", "full_scan", "raw", "kernel")
+FIGURES = ("ns", "bytes", "instructions")
+TITLES = {"ns": "Times", "bytes": "Bytes", "instructions": "Instructions (callgrind)"}
+
+
+class BadRows(Exception):
+    pass
+
+
+def number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_row(row):
+    """What is wrong with it, or None."""
+    if not isinstance(row, dict):
+        return "not an object"
+    for key in ("name", "system"):
+        if not isinstance(row.get(key), str) or not row[key]:
+            return f"no {key}"
+    for key in (*FIGURES, "spread"):
+        if row.get(key) is not None and not number(row[key]):
+            return f"{key} is no number"
+    if not isinstance(row.get("samples", []), list) or not all(number(s) for s in row.get("samples", [])):
+        return "samples are not numbers"
+    if figure_of(row) is None and not isinstance(row.get("absent"), str):
+        return "neither a figure nor why it is absent"
+    return None
+
+
+def figure_of(row):
+    """The kind of figure that a row has, or None."""
+    return next((kind for kind in FIGURES if row.get(kind) is not None), None)
+
+
+def read_rows(paths):
+    """Rows in their order. A contestant has one row of a name: said twice, it is an error."""
+    rows, seen = [], set()
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            for line_number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise BadRows(f"{path}:{line_number}: {error}") from error
+                wrong = check_row(row)
+                if not wrong and (row["name"], row["system"]) in seen:
+                    wrong = f"{row['name']} of {row['system']} a second time"
+                if wrong:
+                    raise BadRows(f"{path}:{line_number}: {wrong}")
+                seen.add((row["name"], row["system"]))
+                rows.append(row)
+    return rows
+
+
+def ratio(over, under):
+    """(value, None): the median of the ratios by round; the figures' ratio without rounds to pair. (None, why): there is none."""
+    for row in (over, under):
+        if figure_of(row) is None:
+            return None, f"{row['system']}: {row['absent']}"
+    kind = figure_of(over)
+    if figure_of(under) != kind:
+        return None, f"{kind} of {over['system']}, {figure_of(under)} of {under['system']}"
+    a, b = over.get("samples") or [], under.get("samples") or []
+    if kind != "ns" or len(a) != len(b) or not a:
+        a, b = [over[kind]], [under[kind]]
+    if min(b) <= 0:
+        return None, f"{under['system']}: a figure of 0 or less"
+    return statistics.median(x / y for x, y in zip(a, b)), None
+
+
+def judge(rows, wanted):
+    """A dict for each target: value and met are None where rows are missing, and `why` says which."""
+    found = {(row["name"], row["system"]): row for row in rows}
+    out = []
+    for target in wanted:
+        pair = [found.get((target.row, system)) for system in (target.over, target.under)]
+        missing = [s for s, row in zip((target.over, target.under), pair) if row is None]
+        value, why = (None, "no row of " + ", ".join(missing)) if missing else ratio(*pair)
+        met = None if value is None else data.RELATIONS[target.relation](value, target.limit)
+        out.append({"name": target.name, "value": value, "relation": target.relation, "limit": target.limit, "met": met,
+                    "note": target.note})
+        if why:
+            out[-1]["why"] = why
+    return out
+
+
+def json_lines(machine, quick, rows, judged):
+    """One object; a row and a target a line, so that two runs can be compared by diff."""
+    yield f'{{"machine": {json.dumps(machine)},\n"quick": {json.dumps(quick)},\n'
+    for key, things in (("rows", rows), ("targets", judged)):
+        yield f'"{key}": [\n' + ",\n".join(json.dumps(thing) for thing in things) + ("],\n" if key == "rows" else "]}\n")
+
+
+# ---- Markdown ----
+
+
+def shorten(value):
+    """Three digits that count; whole numbers with commas above a hundred."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
+def spread_text(spread, value):
+    """To the same place after the point as the value."""
+    digits = shorten(value)
+    places = len(digits.partition(".")[2])
+    return f"{spread:,.{places}f}"
+
+
+def cell(row):
+    if row is None:
+        return ""
+    kind = figure_of(row)
+    if kind is None:
+        return "absent"
+    text = shorten(row[kind])
+    return f"{text} ± {spread_text(row['spread'], row[kind])}" if kind == "ns" and row.get("spread") is not None else text
+
+
+def table(head, lines):
+    yield "| " + " | ".join(head) + " |"
+    yield "|---|---|" + "--:|" * (len(head) - 2)
+    for line in lines:
+        yield "| " + " | ".join(line) + " |"
+    yield ""
+
+
+def rows_tables(rows):
+    """One table for each kind of figure: scenarios down, systems across, whoever else was there in the last column."""
+    for kind in FIGURES:
+        names = list(dict.fromkeys(row["name"] for row in rows if figure_of(row) == kind))
+        if not names:
+            continue
+        mine = [row for row in rows if row["name"] in names and figure_of(row) in (kind, None)]
+        columns = [s for s in SYSTEMS if any(row["system"] == s for row in mine)]
+        others = any(row["system"] not in columns for row in mine)
+        lines = []
+        for name in names:
+            here = {row["system"]: row for row in mine if row["name"] == name}
+            unit = next((row["unit"] for row in here.values() if row.get("unit")), "")
+            beside = ", ".join(f"{s} {cell(row)}" for s, row in here.items() if s not in columns)
+            lines.append([name, unit, *(cell(here.get(s)) for s in columns), *([beside] if others else [])])
+        yield f"### {TITLES[kind]}"
+        yield ""
+        yield from table(["row", "unit", *columns, *(["beside"] if others else [])], lines)
+
+
+def absent_lines(rows):
+    whys = {}
+    for row in rows:
+        if figure_of(row) is None:
+            whys.setdefault((row["system"], row["absent"]), []).append(row["name"])
+    if whys:
+        yield "Absent: " + "; ".join(f"{system} in {', '.join(names)} ({why})" for (system, why), names in whys.items()) + "."
+        yield ""
+
+
+def target_lines(judged):
+    words = {True: "yes", False: "**no**", None: "not measured"}
+    lines = []
+    for t in judged:
+        value = shorten(t["value"]) if t["value"] is not None else "-"
+        lines.append([t["name"], t["note"], value, f"{t['relation']} {shorten(t['limit'])}", words[t["met"]]])
+    yield "### Targets"
+    yield ""
+    yield from table(["target", "of what", "value", "limit", "met"], lines)
+    misses = [f"{t['name']} is {shorten(t['value'])}, wanted {t['relation']} {shorten(t['limit'])}" for t in judged
+              if t["met"] is False]
+    unknown = [f"{t['name']} ({t['why']})" for t in judged if t["met"] is None]
+    yield f"{sum(t['met'] is True for t in judged)} of {len(judged)} targets are met."
+    if misses:
+        yield "Missed: " + "; ".join(misses) + "."
+    if unknown:
+        yield "Not measured: " + "; ".join(unknown) + "."
+
+
+def markdown(machine, quick, rows, judged):
+    yield "Machine: " + "; ".join(f"{key} {value}" for key, value in machine.items()) + ("; --quick" if quick else "") + "."
+    yield "Medians of rounds in which the systems take turns, ± half the distance between the quartiles."
+    yield ""
+    yield from rows_tables(rows)
+    yield from absent_lines(rows)
+    yield from target_lines(judged)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="+", metavar="ROWS")
+    parser.add_argument("--json", required=True, metavar="FILE")
+    parser.add_argument("--machine", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    machine = dict(pair.partition("=")[::2] for pair in arguments.machine)
+    try:
+        rows = read_rows(arguments.rows)
+        if not rows:
+            raise BadRows("there are no rows: " + " ".join(arguments.rows))
+        judged = judge(rows, data.TARGETS)
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            file.writelines(json_lines(machine, arguments.quick, rows, judged))
+    except (BadRows, OSError, UnicodeDecodeError) as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 2
+    for line in markdown(machine, arguments.quick, rows, judged):
+        print(line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
