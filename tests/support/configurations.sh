@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# Sourced by tests/run, tests/matrix, tests/coverage, tests/fuzz/run and tests/stress/run (bash): the ways in which the project is
-# built and tested, as data, so that each is written once.
+# Sourced by tests/run, tests/matrix, tests/coverage, tests/bench/run, tests/fuzz/run and tests/stress/run (bash): the ways in which
+# the project is built and tested, as data, so that each is written once.
 
 configurations=(gcc-debug gcc-release clang-debug clang-release clang-units bare asan-ubsan asan-ubsan-clang tsan tsan-threads
-    valgrind shapes shapes-clang coverage fuzz aarch64 aarch64-compile)
+    valgrind shapes shapes-clang coverage bench fuzz aarch64 aarch64-compile)
 
 # configuration NAME: sets what describes it; status 1 if there is none of that name.
 #   title     in words
@@ -100,6 +100,13 @@ configuration()
         setup=(--buildtype=plain -Dc_args="-O0 -g -fprofile-update=atomic" -Db_coverage=true -Dwerror=true
             -Ddebug_level=0 -Dtest_runner=plain)
         tests=(--timeout-multiplier 5 --no-suite model --no-suite shape)
+        ;;
+    bench)
+        title="gcc, release: what a user of the library gets"
+        packages+=(valgrind gnuplot-nox)
+        setup=("${release[@]}" -Dtest_runner=plain -Dexamples=false)
+        targets=(tests/bench bench_hot bench_replay)
+        tests=(none) # tests/bench/run does
         ;;
     fuzz)
         title="clang, libFuzzer, address and undefined-behaviour sanitizers"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Sourced (bash), after configurations.sh, by tests/run, tests/matrix, tests/coverage and the commands that run one program for longer
-# (tests/fuzz/run, tests/stress/run, tests/oracle/run, tests/replay/all): build and test one configuration.
+# (tests/bench/run, tests/fuzz/run, tests/stress/run, tests/oracle/run, tests/replay/all): build and test one configuration.
 
 limit=0 # seconds, of all runs together; 0: none
 logs=() # of all runs, for support/summary.py

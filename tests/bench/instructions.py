@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""@file bench/instructions.py  Rows of what callgrind counted in tests/bench/hot.c, so that they stand beside the times.
+
+usage: instructions.py CALLGRIND_FILE [NAME]
+
+The file holds a dump for each path (--combine-dumps=yes), whose trigger says "ROW SYSTEM UNITS". Prints a JSON object a row,
+of those whose name begins with NAME. Status 0: there was one at least; 2: misuse, or none.
+"""
+import json
+import re
+import sys
+
+TRIGGER = re.compile(r"desc: Trigger: Client Request: (\S+) (\S+) (\d+)$")
+TOTALS = re.compile(r"(?:summary|totals): (\d+)")
+
+
+def rows_of(lines):
+    """The first sum behind a trigger is that dump's."""
+    row = None
+    for line in lines:
+        if match := TRIGGER.match(line):
+            row = (f"instructions/{match[1]}", match[2], int(match[3]))
+        elif row and (match := TOTALS.match(line)):
+            name, system, units = row
+            unit = "per entry" if "/" in name.removeprefix("instructions/") else "per page"
+            yield {"name": name, "unit": unit, "system": system, "instructions": int(match[1]) / units, "ns": None, "samples": [],
+                   "bytes": None}
+            row = None
+
+
+def main():
+    if len(sys.argv) not in (2, 3) or sys.argv[1].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
+    try:
+        with open(sys.argv[1], encoding="utf-8") as file:
+            rows = [row for row in rows_of(file) if row["name"].startswith("".join(sys.argv[2:]))]
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"instructions.py: {error}", file=sys.stderr)
+        return 2
+    for row in rows:
+        print(json.dumps(row))
+    if not rows:
+        print(f"instructions.py: {sys.argv[1]}: no such row", file=sys.stderr)
+    return 0 if rows else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
