@@ -12,17 +12,19 @@ import re
 import sys
 
 TRIGGER = re.compile(r"desc: Trigger: Client Request: (\S+) (\S+) (\d+)$")
-TOTALS = re.compile(r"(?:summary|totals): (\d+)")
+TOTALS = re.compile(r"totals: (\d+)")
 
 
 def rows_of(lines):
-    """The first sum behind a trigger is that dump's."""
+    """The first sum behind a trigger is that dump's. No path is without an instruction: a 0 says that nothing was counted."""
     row = None
     for line in lines:
         if match := TRIGGER.match(line):
             row = (f"instructions/{match[1]}", match[2], int(match[3]))
         elif row and (match := TOTALS.match(line)):
             name, system, units = row
+            if int(match[1]) == 0 or units == 0:
+                raise ValueError(f"{name} of {system}: nothing was counted")
             unit = "per entry" if "/" in name.removeprefix("instructions/") else "per page"
             yield {"name": name, "unit": unit, "system": system, "instructions": int(match[1]) / units, "ns": None, "samples": [],
                    "bytes": None}
@@ -36,7 +38,7 @@ def main():
     try:
         with open(sys.argv[1], encoding="utf-8") as file:
             rows = [row for row in rows_of(file) if row["name"].startswith("".join(sys.argv[2:]))]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         print(f"instructions.py: {error}", file=sys.stderr)
         return 2
     for row in rows:

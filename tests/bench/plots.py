@@ -26,6 +26,9 @@ set tics nomirror
 set key outside right top Left reverse samplen 2
 """
 MAPPERS = (1, 2, 10, 100, 1000)
+HOT = {"fork": "fork", "exit": "exit", "fault": "first touch", "cow": "copy on write", "move": "own move",
+       "look/single/1": "look-up,\\n1 mapper", "look/single/10": "look-up,\\n10 mappers",
+       "look/batch/10": "look-ups in batch,\\n10 mappers", "unmap/10": "unmap in batch,\\n10 mappers"}
 
 
 class Figures:
@@ -81,7 +84,7 @@ def grouped_bars(figures, title, ylabel, groups):
     systems = figures.systems(names)
     if not systems:
         return None
-    out = HEAD.format(width=max(620, 260 + 165 * len(names)), height=430)
+    out = HEAD.format(width=max(620, 260 + 140 * len(names)), height=430)
     out += block("data", [f'"{groups[name]}" ' + " ".join(figures.text(name, s) for s in systems) for name in names])
     out += f"set title '{title}'\nset ylabel '{ylabel}'\nset style data histograms\nset style histogram clustered gap 1.5\n"
     out += "set xtics scale 0 font ',11'\nset bmargin 4\n"
@@ -111,7 +114,6 @@ def single_bars(figures, title, ylabel, name):
 def scripts(rows, quick):
     ns, instructions = Figures(rows, "ns"), Figures(rows, "instructions")
     mib = Figures([r | {"bytes": r["bytes"] / 2**20} for r in rows if r.get("bytes") is not None], "bytes")
-    hot = list(dict.fromkeys(r["name"] for r in rows if r.get("instructions") is not None))
     small = "; smaller worlds than that: --quick" if quick else ""
     return {
         "lookup": over_mappers(ns, "Who maps this page? Cost of a look-up, an entry found",
@@ -124,7 +126,7 @@ def scripts(rows, quick):
                                 "G5/random/second": "each left in\\nanother one", "two/dead": "2 of 1,000,\\nowner dead"}),
         "bytes": single_bars(mib, "Reverse map of 1 GiB shared by 51 spaces" + small, "MiB (log)", "bytes/1GiB-51"),
         "instructions": grouped_bars(instructions, "Instructions, counted by callgrind", "instructions per page or entry (log)",
-                                     {name: name.removeprefix("instructions/") for name in hot}),
+                                     {f"instructions/{name}": title for name, title in HOT.items()}),
     }
 
 

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""@file bench/test_report.py  report.py's arithmetic on rows made up here, so that a target is not met or missed by a slip of it.
-Prints TAP.
+"""@file bench/test_report.py  What becomes of rows, on rows made up here: no target is met or missed by a slip of the
+arithmetic, no figure goes missing on its way into table and plots. Prints TAP.
 """
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+import instructions  # noqa: E402
+import plots  # noqa: E402
 import report  # noqa: E402
 import targets  # noqa: E402
 
@@ -146,11 +149,76 @@ def misuse_is_refused():
         assert done.returncode == 2 and done.stderr and not done.stdout, (arguments, done)
 
 
+DUMPS = """version: 1
+desc: Trigger: Program termination
+summary: 0
+totals: 17
+desc: Trigger: Client Request: fork objrmap 4096
+summary: 0
+totals: 8192
+desc: Trigger: Client Request: look/batch/10 raw 100
+totals: 50
+"""
+
+
+def counts_belong_to_the_dump_that_was_asked_for():
+    got = [(r["name"], r["system"], r["instructions"], r["unit"]) for r in instructions.rows_of(DUMPS.splitlines(True))]
+    assert got == [("instructions/fork", "objrmap", 2.0, "per page"), ("instructions/look/batch/10", "raw", 0.5, "per entry")], got
+    try:
+        rows = list(instructions.rows_of(DUMPS.replace("8192", "0").splitlines(True)))
+    except ValueError:
+        return
+    assert False, rows
+
+
+def made_up():
+    systems = ("objrmap", "pv_chunk", "raw", "kernel")
+    names = [f"look/{how}/{k}" for how in ("single", "batch") for k in plots.MAPPERS]
+    rows = [row(name, s, [3 + i]) for name in [*names, "fork", "exit", "G1", "two/dead"] for i, s in enumerate(systems)]
+    rows += [row("bytes/1GiB-51", s, bytes=2**20 * (1 + i)) for i, s in enumerate(systems[:2])]
+    rows += [row("instructions/fork", s, instructions=50 + i) for i, s in enumerate(systems[:2])]
+    rows += [row("fork", "stranger", [1]), row("exit", "anonmm", absent="too slow"), row("G1", "flat_group", [0, 0, 0])]
+    return rows
+
+
+def a_plot_shows_what_there_is():
+    drawn = plots.scripts(made_up(), False)
+    assert sorted(drawn) == ["bytes", "instructions", "lookup", "paths", "search"] and None not in drawn.values(), drawn
+    assert '"fork" 3 4 5 6' in drawn["paths"] and "stranger" not in drawn["paths"], drawn["paths"]
+    assert "10 3 4 5" in drawn["lookup"] and '1 "pv_chunk" 2' in drawn["bytes"] and '"fork" 50 51' in drawn["instructions"], drawn
+    assert "--quick" in plots.scripts(made_up(), True)["bytes"] and "--quick" not in drawn["bytes"]
+    assert set(plots.scripts([], False).values()) == {None}
+
+
+def gnuplot_understands_it():
+    """Nothing to see where there is no gnuplot: tests/bench/run installs it, the other builds do not want it."""
+    if not shutil.which("gnuplot"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run_file = pathlib.Path(folder, "run.json")
+        run_file.write_text("".join(report.json_lines({"cpu": "none"}, False, made_up(), [])))
+        done = subprocess.run([sys.executable, HERE / "plots.py", run_file, folder], capture_output=True, text=True,
+                              check=False)
+        assert done.returncode == 0 and not done.stderr, done
+        for svg in ("lookup", "paths", "search", "bytes", "instructions"):
+            text = pathlib.Path(folder, f"bench-{svg}.svg").read_text()
+            assert "objrmap" in text and text.rstrip().endswith("</svg>") and len(text) < 60_000, svg
+
+
+def the_command_refuses_misuse():
+    for arguments in (["--fast"], ["fork"], ["--only"], ["--json"], ["--plots", ""], ["--json", "/nowhere/at/all.json"]):
+        done = subprocess.run([HERE / "run", *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and not done.stdout and done.stderr.startswith("tests/bench/run: "), (arguments, done)
+    done = subprocess.run([HERE / "run", "--quick", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("usage: tests/bench/run"), done
+
+
 def main():
     cases = [ratios_are_paired_by_round, rounds_that_cannot_be_paired_are_compared_by_their_medians, every_relation_at_its_limit,
              bytes_are_compared_as_they_are, what_is_missing_is_said, nothing_is_divided_by_zero, time_is_not_compared_with_bytes,
              targets_are_the_issues, numbers_for_people, the_table_has_systems_across_and_strangers_last, the_program_writes_both,
-             bad_rows_are_refused, misuse_is_refused]
+             bad_rows_are_refused, misuse_is_refused, counts_belong_to_the_dump_that_was_asked_for, a_plot_shows_what_there_is,
+             gnuplot_understands_it, the_command_refuses_misuse]
     failed = 0
     print(f"1..{len(cases)}")
     for i, case in enumerate(cases, 1):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Sourced by tests/run, tests/matrix, tests/coverage, tests/bench/run, tests/fuzz/run and tests/stress/run (bash): the ways in which
-# the project is built and tested, as data, so that each is written once.
+# Sourced by tests/run, tests/matrix, tests/coverage and */run (bash): the ways in which the project is built and tested, as data,
+# so that each is written once.
 
 configurations=(gcc-debug gcc-release clang-debug clang-release clang-units bare asan-ubsan asan-ubsan-clang tsan tsan-threads
     valgrind shapes shapes-clang coverage bench fuzz aarch64 aarch64-compile)

@@ -22,7 +22,7 @@ REQUIRED = [f"S{n}" for n in range(1, 14)] + [f"INV-{n}" for n in range(1, 9)]
 def suites(tests):
     """suite -> the text of its file; a file has its own name for a suite, and may have others"""
     text_of = {}
-    for file in sorted(tests.glob("*/test_*.c")):
+    for file in sorted(tests.rglob("test_*.c")):
         text = file.read_text()
         for suite in {file.stem.removeprefix("test_"), *re.findall(r"RMAP_TEST\((\w+),", text)}:
             text_of[suite] = text_of.get(suite, "") + text
