@@ -200,8 +200,9 @@ int main(int count, char **arguments)
         } else if (!strcmp(arguments[i], "--only") && i + 1 < count) {
             bench_settings.only = arguments[++i];
         } else if (!strcmp(arguments[i], "--rounds") && i + 1 < count) {
-            const int rounds = atoi(arguments[++i]);
-            if (rounds < 1 || rounds > ROUNDS_MAX) return misuse("--rounds wants a number of 1 ... 100");
+            char *end;
+            const unsigned long rounds = strtoul(arguments[++i], &end, 10);
+            if (*end || !rounds || rounds > ROUNDS_MAX) return misuse("--rounds wants a number of 1 ... 100");
             bench_settings.rounds = (unsigned)rounds;
         } else {
             return misuse(arguments[i]);
@@ -213,5 +214,5 @@ int main(int count, char **arguments)
         const int status = replay(arguments[i]);
         if (status) return status;
     }
-    return 0;
+    return rows_printed() ? 0 : misuse("--only names no row");
 }

@@ -163,7 +163,9 @@ totals: 50
 
 def counts_belong_to_the_dump_that_was_asked_for():
     got = [(r["name"], r["system"], r["instructions"], r["unit"]) for r in instructions.rows_of(DUMPS.splitlines(True))]
-    assert got == [("instructions/fork", "objrmap", 2.0, "per page"), ("instructions/look/batch/10", "raw", 0.5, "per entry")], got
+    wanted = [("instructions/fork", "objrmap", 2.0, "per page"),
+              ("instructions/look/batch/10", "raw", 0.5, "per entry")]
+    assert got == wanted, got
     try:
         rows = list(instructions.rows_of(DUMPS.replace("8192", "0").splitlines(True)))
     except ValueError:
@@ -183,7 +185,7 @@ def made_up():
 
 def a_plot_shows_what_there_is():
     drawn = plots.scripts(made_up(), False)
-    assert sorted(drawn) == ["bytes", "instructions", "lookup", "paths", "search"] and None not in drawn.values(), drawn
+    assert sorted(drawn) == ["bytes", "instructions", "lookup", "paths", "search"] and all(drawn.values()), drawn
     assert '"fork" 3 4 5 6' in drawn["paths"] and "stranger" not in drawn["paths"], drawn["paths"]
     assert "10 3 4 5" in drawn["lookup"] and '1 "pv_chunk" 2' in drawn["bytes"] and '"fork" 50 51' in drawn["instructions"], drawn
     assert "--quick" in plots.scripts(made_up(), True)["bytes"] and "--quick" not in drawn["bytes"]
