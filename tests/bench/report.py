@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """@file bench/report.py  From rows to what can be read: one JSON file, a Markdown table, and the targets with what misses them.
 
-usage: report.py ROWS... --json FILE [--machine KEY=VALUE]... [--quick]
+usage: report.py ROWS... --json FILE [--machine KEY=VALUE]... [--quick] [--only NAME]
 
 ROWS are files of JSON objects, one a line, as the program tests/bench/bench prints them: name, system, unit, and of ns, spread,
-samples (by round), bytes, instructions, absent (why there is no figure) what there is. Status 0: written; 2: misuse, or rows
-that are none.
+samples (by round), bytes, instructions, absent (why there is no figure) what there is. --only: a run of rows whose name begins
+so, which is not asked about other targets. Status 0: written; 2: misuse, or rows that are none.
 """
 import argparse
 import json
@@ -183,6 +183,8 @@ def target_lines(judged):
     for t in judged:
         value = shorten(t["value"]) if t["value"] is not None else "-"
         lines.append([t["name"], t["note"], value, f"{t['relation']} {shorten(t['limit'])}", words[t["met"]]])
+    if not judged:
+        return
     yield "### Targets"
     yield ""
     yield from table(["target", "of what", "value", "limit", "met"], lines)
@@ -211,13 +213,14 @@ def main():
     parser.add_argument("--json", required=True, metavar="FILE")
     parser.add_argument("--machine", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="", metavar="NAME")
     arguments = parser.parse_args()
     machine = dict(pair.partition("=")[::2] for pair in arguments.machine)
     try:
         rows = read_rows(arguments.rows)
         if not rows:
             raise BadRows("there are no rows: " + " ".join(arguments.rows))
-        judged = judge(rows, data.TARGETS)
+        judged = judge(rows, [t for t in data.TARGETS if t.row.startswith(arguments.only)])
         with open(arguments.json, "w", encoding="utf-8") as file:
             file.writelines(json_lines(machine, arguments.quick, rows, judged))
     except (BadRows, OSError, UnicodeDecodeError) as error:

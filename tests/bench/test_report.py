@@ -132,6 +132,17 @@ def the_program_writes_both():
     assert f"1 of {len(targets.TARGETS)} targets are met." in done.stdout, done.stdout
 
 
+def a_run_of_some_rows_has_their_targets():
+    with tempfile.TemporaryDirectory() as folder:
+        rows, out = pathlib.Path(folder, "rows"), pathlib.Path(folder, "out.json")
+        rows.write_text(json.dumps(row("fork", "objrmap", [1, 2])))
+        for only, names in (("fork", {"fork"}), ("look/batch", {f"look/batch/{k}" for k in plots.MAPPERS}), ("age", set())):
+            command = [sys.executable, HERE / "report.py", rows, "--json", out, "--only", only]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert {t["name"].partition(":")[0] for t in json.loads(out.read_text())["targets"]} == names, done
+            assert ("### Targets" in done.stdout) == bool(names), done
+
+
 def bad_rows_are_refused():
     good = json.dumps(row("fork", "a", [1]))
     bad = ["", "\n", "not json", "[]", "3", '{"name": "x"}', json.dumps(row("", "a", [1])), json.dumps(row("x", "a")),
@@ -219,6 +230,7 @@ def main():
     cases = [ratios_are_paired_by_round, rounds_that_cannot_be_paired_are_compared_by_their_medians, every_relation_at_its_limit,
              bytes_are_compared_as_they_are, what_is_missing_is_said, nothing_is_divided_by_zero, time_is_not_compared_with_bytes,
              targets_are_the_issues, numbers_for_people, the_table_has_systems_across_and_strangers_last, the_program_writes_both,
+             a_run_of_some_rows_has_their_targets,
              bad_rows_are_refused, misuse_is_refused, counts_belong_to_the_dump_that_was_asked_for, a_plot_shows_what_there_is,
              gnuplot_understands_it, the_command_refuses_misuse]
     failed = 0
