@@ -70,14 +70,14 @@ static double replay_system(const struct recording *r, const struct bench_system
     struct bench_space **space = calloc(r->spaces, sizeof(struct bench_space *));
     MUST_HOLD(space != NULL);
     struct bench_world *w = sys->open(&(struct bench_options){.frames = r->pages_peak + 64});
-    const double start = clock_ns();
+    const double start = cpu_ns();
     for (size_t i = 0; i < r->steps; i++) {
         play(sys, w, space, &r->step[i]);
         if (!bytes_peak || (i % BYTES_EVERY && r->step[i].verb != STEP_FORK)) continue;
         const uint64_t bytes = bytes_now(sys, w);
         if (bytes > *bytes_peak) *bytes_peak = bytes;
     }
-    const double ns = clock_ns() - start;
+    const double ns = cpu_ns() - start;
     sys->close(w);
     free(space);
     return ns / (double)r->steps;
@@ -126,9 +126,9 @@ static double replay_pager(const struct recording *r)
     struct rmap_pager_options options = {
         .struct_size = sizeof options, .provider = &provider, .frames = r->pages_peak + 64, .page_shift = 12};
     MUST(rmap_pager_create(&options, &pager));
-    const double start = clock_ns();
+    const double start = cpu_ns();
     for (size_t i = 0; i < r->steps; i++) play_pager(pager, space, &r->step[i]);
-    const double ns = clock_ns() - start;
+    const double ns = cpu_ns() - start;
     MUST(rmap_pager_destroy(pager));
     rmap_radix_provider_fini(&provider);
     free(space);

@@ -200,7 +200,8 @@ def target_lines(judged):
 
 def markdown(machine, quick, rows, judged):
     yield "Machine: " + "; ".join(f"{key} {value}" for key, value in machine.items()) + ("; --quick" if quick else "") + "."
-    yield "Medians of rounds in which the systems take turns, ± half the distance between the quartiles."
+    yield ("Times are medians of rounds in which the systems take turns, ± half the distance between the quartiles; "
+           "a ratio is the median of the rounds' ratios.")
     yield ""
     yield from rows_tables(rows)
     yield from absent_lines(rows)
