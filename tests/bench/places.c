@@ -71,7 +71,7 @@ void places_add(struct places *p, uint64_t first, uint64_t end, uint64_t at)
 bool places_part(const struct places *p, uint64_t first, uint64_t end, struct place *out)
 {
     const size_t i = position(p, first);
-    if (i == p->count || p->place[i].first >= end) return false;
+    if (first >= end || i == p->count || p->place[i].first >= end) return false;
     *out = p->place[i];
     if (out->first < first) {
         out->at += first - out->first;

@@ -32,7 +32,7 @@ void places_copy(const struct places *from, struct places *to);
 uint64_t places_find(struct places *p, uint64_t vpn, uint64_t count);
 /** The range of the trace, which has no place, lies at `at` from now on. */
 void places_add(struct places *p, uint64_t first, uint64_t end, uint64_t at);
-/** The first part inside [first, end), cut to it. @return false: there is none. */
+/** The first part inside [first, end), cut to it. @return false: there is none, or the range is empty. */
 bool places_part(const struct places *p, uint64_t first, uint64_t end, struct place *out);
 /** [first, end), inside one part, has no place any more. */
 void places_cut(struct places *p, uint64_t first, uint64_t end);

@@ -51,7 +51,7 @@ static void enter(struct space *s, uint64_t first, uint64_t end)
 static void leave(struct space *s, uint64_t first, uint64_t end)
 {
     struct range *r = region_of(s, first, end);
-    CHECK(r);
+    CHECK(r && first < end);
     const struct range front = {r->first, first}, back = {end, r->end};
     *r = s->region[--s->regions];
     if (front.first < front.end) s->region[s->regions++] = front;
@@ -137,6 +137,8 @@ RMAP_TEST(recording, every_event_becomes_the_calls_that_it_means)
         {STEP_WRITE, 1, 0, own + 0x11, 0, 0},
         {STEP_MOVE, 1, 0, 0x10, 0xe, 0x200}, /* and stays mapped */
         {STEP_MAP, 1, 0, 0x10, 0xe, 0},
+        {STEP_MOVE, 1, 0, 0x204, 2, 0x300}, /* from the middle, which is cut into three */
+        {STEP_UNMAP, 1, 0, 0x206, 8, 0},
         {STEP_EXIT, 1, 0, 0, 0, 0},
         {STEP_EXIT, 2, 0, 0, 0, 0},
     };
@@ -145,7 +147,8 @@ RMAP_TEST(recording, every_event_becomes_the_calls_that_it_means)
     write_file(path,
                "# objrmap-trace 1\nnew 1\nmap 1 10 10 rw- a\nmap 1 20 10 rw- a\nmap 1 40 10 rw- f\nmap 1 60 10 rw- s\n"
                "w 1 21\nr 1 11\nw 1 61\nprot 1 10 2 r--\nunmap 1 1e 4\nfork 1 2\nmove 2 40 10 80 20 1\nw 2 91\n"
-               "move 2 80 20 80 4 1\ndrop 1 48 1\nw 1 48\nmove 1 10 e 200 e 7\nexit 1\n");
+               "move 2 80 20 80 4 1\ndrop 1 48 1\nw 1 48\nmove 1 10 e 200 e 7\nmove 1 204 2 300 2 1\n"
+               "unmap 1 206 8\nexit 1\n");
     read_and_follow(path, &r);
     unlink(path);
     CHECK_EQ(r.steps, sizeof wanted / sizeof *wanted);
