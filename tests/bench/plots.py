@@ -70,7 +70,7 @@ def over_mappers(figures, title, parts):
     values = [figures.of[key] for key in figures.of if key[0] in names]
     out += f"set yrange [{min(values) / 2:.3g}:{max(values) * 2:.3g}]\n"  # the same in both
     for i, (word, heading) in enumerate(parts):
-        out += f"set lmargin at screen {0.08 + 0.39 * i:.2f}\nset rmargin at screen {0.42 + 0.39 * i:.2f}\n"
+        out += f"set lmargin at screen {0.10 + 0.37 * i:.2f}\nset rmargin at screen {0.41 + 0.37 * i:.2f}\n"
         out += "set key at screen 0.99,0.82 right top\n" if i else "unset key\n"
         curves = [f"${word} using 1:{n} title '{s}' {style(s)} lw {3 if s in ('objrmap', 'raw') else 1.5} pt {n + 3} ps 0.6"
                   + (" dt 2" if s == "raw" else "") for n, s in enumerate(systems, 2)]
@@ -84,10 +84,10 @@ def grouped_bars(figures, title, ylabel, groups):
     systems = figures.systems(names)
     if not systems:
         return None
-    out = HEAD.format(width=max(620, 260 + 140 * len(names)), height=430)
+    out = HEAD.format(width=max(620, 300 + 140 * len(names)), height=430)
     out += block("data", [f'"{groups[name]}" ' + " ".join(figures.text(name, s) for s in systems) for name in names])
     out += f"set title '{title}'\nset ylabel '{ylabel}'\nset style data histograms\nset style histogram clustered gap 1.5\n"
-    out += "set xtics scale 0 font ',11'\nset bmargin 4\n"
+    out += "set xtics scale 0 font ',10'\nset bmargin 4\n"
     out += "set style fill solid border rgb '#404040'\nset boxwidth 0.9\n"
     low = min(figures.of[key] for key in figures.of if key[0] in names)
     out += "" if low < 1 else "set format y '%.0f'\n"
@@ -96,15 +96,16 @@ def grouped_bars(figures, title, ylabel, groups):
     return out + "plot " + ", ".join(bars) + "\n"
 
 
-def single_bars(figures, title, ylabel, name):
-    """One row, a bar for each system, its figure above it."""
+def single_bars(figures, title, ylabel, name, note):
+    """One row, a bar for each system, its figure above it; `note` below."""
     systems = figures.systems([name])
     if not systems:
         return None
     out = HEAD.format(width=900, height=430)
     out += block("data", [f'{i} "{s}" {figures.text(name, s)} {int(COLOURS[s][1:], 16)} "{shorten(figures.of[name, s])}"'
                           for i, s in enumerate(systems)])
-    out += f"set title '{title}'\nset ylabel '{ylabel}'\nset logscale y\nunset key\nset style fill solid border rgb '#404040'\n"
+    out += f"set title '{title}'\nset ylabel '{ylabel}'\nset xlabel '{note}'\n"
+    out += "set logscale y\nunset key\nset style fill solid border rgb '#404040'\n"
     out += "set xtics scale 0 font ',11'\n"
     values = [figures.of[name, s] for s in systems]
     out += f"set boxwidth 0.6\nset xrange [-0.6:{len(systems) - 0.4}]\nset yrange [{min(values) / 3:.3g}:{max(values) * 3:.3g}]\n"
@@ -119,12 +120,14 @@ def scripts(rows, quick):
         "lookup": over_mappers(ns, "Who maps this page? Cost of a look-up, an entry found",
                                [("single", "one page at a time"), ("batch", "512 neighbours")]),
         "paths": grouped_bars(ns, "What every program pays", "ns per page (log)",
-                              {"fork": "fork", "exit": "exit", "fault": "first touch", "cow": "copy on write",
+                              {"fork": "fork", "exit": "exit", "fault": "first touch",
+                               "fault/contents": "first touch,\\nwith contents", "cow": "copy on write",
                                "cow/contents": "copy on write,\\nwith contents", "move/own": "own move"}),
         "search": grouped_bars(ns, "Where searches hurt" + small, "ns per page (log)",
-                               {"G1": "private to one of\\n1,000 children (G1)", "G5/same/second": "left in one of\\n10,000 (G5)",
-                                "G5/random/second": "each left in\\nanother one", "two/dead": "2 of 1,000,\\nowner dead"}),
-        "bytes": single_bars(mib, "Reverse map of 1 GiB shared by 51 spaces" + small, "MiB (log)", "bytes/1GiB-51"),
+                               {"G1": "private to 1 of\\n1,000 children", "G5/same/second": "left in 1 of\\n10,000 spaces",
+                                "G5/random/second": "each left in\\nanother space", "two/dead": "2 of 1,000,\\nowner dead"}),
+        "bytes": single_bars(mib, "Reverse map of 1 GiB shared by 51 spaces" + small, "MiB (log)", "bytes/1GiB-51",
+                             "objrmap: with 16 bytes a page for owner and index, which are counted for nobody else"),
         "instructions": grouped_bars(instructions, "Instructions, counted by callgrind", "instructions per page or entry (log)",
                                      {f"instructions/{name}": title for name, title in HOT.items()}),
     }
