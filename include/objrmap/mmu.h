@@ -170,6 +170,7 @@ struct rmap_member;
 struct rmap_gather {
     struct rmap *r;
     uint32_t flushes, items;
+    uint64_t elided; /* flushes that were not needed: for the counters */
     struct {
         struct rmap_member *member;
         struct rmap_flush_range range;

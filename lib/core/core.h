@@ -51,10 +51,13 @@ struct rmap__counters {
 #endif
 
 struct rmap__section {
-    unsigned char *base; /* [c] */
+    unsigned char *base; /* [c], all of it */
     size_t stride;
     rmap_pfn_t first;
     uint64_t count;
+    /* To divide by the stride, which is 2^shift * odd, without a division: odd * inverse = 1 modulo 2^64. */
+    uint64_t inverse;
+    unsigned shift;
 };
 
 /** Where a test of a debug build may let something else happen. No run lock is held. */
@@ -246,21 +249,18 @@ int rmap__fork_pinned(struct rmap_fork *f, rmap_vpn_t vpn, struct rmap_page *pag
 /** page.owner := tag (a reference is taken, the old one dropped). Page lock held or page unknown to others. */
 void rmap__page_set_owner(struct rmap_page *page, struct rmap__tag *tag);
 void rmap__page_set_index(struct rmap_page *page, rmap_vpn_t index);
-/** mapcount += 1; *first: it was 0, so the mappings' reference is due. @return 0 or OVERFLOW. */
-int rmap__page_count_up(struct rmap_page *page, bool *first);
-/** mapcount -= n and STABLE cleared in one step; the last one drops the mappings' reference. Never under a run lock. */
-void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n);
 /** Swap entries of the page's slot, 0 without one. */
 uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page);
 /** A descriptor that is counted: not NULL, not SPECIAL. */
 static inline bool rmap__page_counted(const struct rmap_page *p)
 {
-    return p && !(rmap_page_flags(p) & RMAP_PAGE_SPECIAL);
+    return p && !(atomic_load_explicit(&((struct rmap_page *)p)->index_flags, memory_order_relaxed) & RMAP_PAGE_SPECIAL);
 }
 void rmap__mappings_add(struct rmap_member *m, uint64_t n);
 void rmap__mappings_sub(struct rmap_member *m, uint64_t n);
 
 /* ---- gather.c ---- */
+/** A walk's: it meets the same few pages in turn, so their counts are put together. */
 void rmap__gather_page(struct rmap_gather *g, struct rmap_page *page, uint32_t n);
 void rmap__gather_entry(struct rmap_gather *g, rmap_swp_t entry);
 

@@ -6,6 +6,7 @@
  * are copied the parent is marked *forking*: a page found in it alone is not re-homed to its open epoch, of which the
  * child is no candidate, but to the newest closed one, of which it is.
  */
+#include <core/count.h>
 #include <core/track.h>
 
 enum { FORK_OPEN = 1, FORK_FAILED = 2 };
@@ -53,36 +54,85 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     return 0;
 }
 
-/* The child's entry for the parent's `e`: same frame, not writable, not dirty, not locked (D9). */
-rmap_pte_t rmap__fork_inherited(const struct rmap_pte_format *f, rmap_pte_t e)
+/* The child's entry has the same frame and is not writable, not dirty, not locked (D9): as masks, inherited = (e & keep) | set.
+ * Of a swap entry only the locked attribute means anything. */
+static void inherit(const struct rmap_pte_format *f, bool maps, rmap_pte_t *keep, rmap_pte_t *set)
 {
-    e = rmap_pte_set(f, e, RMAP_ATTR_LOCKED, false);
-    if (rmap_pte_kind(f, e) == RMAP_PTE_SWAP) return e;
-    return rmap_pte_set(f, rmap_pte_set(f, e, RMAP_ATTR_WRITE, false), RMAP_ATTR_DIRTY, false);
+    static const enum rmap_pte_attr lost[] = {RMAP_ATTR_LOCKED, RMAP_ATTR_WRITE, RMAP_ATTR_DIRTY};
+    *keep = ~(rmap_pte_t)0;
+    *set = 0;
+    for (unsigned k = 0; k < (maps ? 3 : 1); k++) {
+        *keep &= ~f->attr[lost[k]].mask;
+        *set |= f->attr[lost[k]].mask & ~f->attr[lost[k]].on;
+    }
 }
 
-/* Copy one mapping: write-protect the source, raise the count, in this order and before the child's entry is set. A
- * page with pins is handed out instead, with a reference. (That of a migration entry has none: both need its lock.) */
-static int copy_mapping(struct rmap_fork *f, const struct rmap_mmu_run *from, uint32_t i, rmap_pte_t e,
-                        uint64_t *counted, struct rmap_page **pinned)
+rmap_pte_t rmap__fork_inherited(const struct rmap_pte_format *f, rmap_pte_t e)
 {
-    struct rmap_member *m = f->parent;
+    rmap_pte_t keep, set;
+    inherit(f, rmap_pte_kind(f, e) != RMAP_PTE_SWAP, &keep, &set);
+    return (e & keep) | set;
+}
+
+/* Runs of parent and child under copy, and what the loop over their entries needs beside them. */
+struct copy {
+    struct rmap_fork *f;
+    struct rmap_mmu_run from, to;
+    struct rmap_page *pinned; /* stopped the loop; referenced */
+    uint64_t counted;         /* mappings of the child so far */
+};
+
+/* What a plain entry (below) is, and what it is copied by: values, so that they are not read anew for each entry. */
+struct plain {
+    RMAP_ATOMIC(rmap_pte_t) *dst; /* the child's slot for the parent's slot 0; NULL: there are no plain entries here */
+    rmap_pte_t plain, is;         /* (e & plain) == is */
+    rmap_pte_t keep, set;         /* inherited = (e & keep) | set */
+    rmap_pte_t payload;
+    unsigned shift;
+    struct rmap__section frames;
+};
+
+static struct plain plain_make(const struct copy *c)
+{
+    const struct rmap_pte_format *fmt = c->f->parent->mmu.ops->format;
+    const struct rmap_pte_bit w = fmt->attr[RMAP_ATTR_WRITE];
+    struct plain k = {.plain = fmt->present_mask | w.mask,
+                      .is = fmt->present_value | (w.mask & ~w.on),
+                      .payload = rmap_pte_payload_mask(fmt),
+                      .shift = fmt->payload_shift,
+                      .frames = rmap__main_section(c->f->parent->r)};
+    inherit(fmt, true, &k.keep, &k.set);
+    if (c->from.slots && c->to.slots && c->from.first >= c->to.first) k.dst = c->to.slots + (c->from.first - c->to.first);
+    return k;
+}
+
+static inline void plain_prefetch(const struct plain *k, rmap_pte_t e)
+{
+    rmap__frame_prefetch(&k->frames, (e & k->payload) >> k->shift);
+}
+
+/*
+ * Copy one mapping: write-protect the source, raise the count, in this order and before the child's entry is set. A
+ * page with pins is handed out instead, with a reference. (That of a migration entry has none: both need its lock.)
+ */
+static inline int copy_mapping(struct copy *c, uint32_t i, rmap_pte_t e, struct rmap_page *page)
+{
+    struct rmap_member *m = c->f->parent;
     const struct rmap_pte_format *fmt = m->mmu.ops->format;
-    struct rmap_page *page = rmap_page_find(m->r, rmap_pte_pfn(fmt, e));
     if (!page) return RMAP_ERR_BAD_FRAME;
     if (!rmap__page_counted(page)) return 0;
     if (rmap_page_pins(page) && rmap_pte_kind(fmt, e) != RMAP_PTE_MIGRATION) {
         rmap_page_get(page);
-        *pinned = page;
+        c->pinned = page;
         return 0;
     }
     if (rmap_pte_get(fmt, e, RMAP_ATTR_WRITE)) {
-        rmap_pte_t old = rmap__run_modify(&m->mmu, from, i, e, rmap_pte_set(fmt, e, RMAP_ATTR_WRITE, false));
-        rmap_gather_flush(&f->gather, m, from->first + i, old, RMAP_FLUSH_WRITE);
+        rmap_pte_t old = rmap__run_modify(&m->mmu, &c->from, i, e, rmap_pte_set(fmt, e, RMAP_ATTR_WRITE, false));
+        rmap_gather_flush(&c->f->gather, m, c->from.first + i, old, RMAP_FLUSH_WRITE);
     }
     bool first;
     int err = rmap__page_count_up(page, &first);
-    if (!err) ++*counted;
+    if (!err) c->counted++;
     return err;
 }
 
@@ -100,44 +150,70 @@ static int copy_swap(struct rmap_fork *f, rmap_vpn_t vpn, rmap_swp_t entry)
     return 0;
 }
 
+/* An entry that maps nothing. @return 0, or what stops the fork. */
+static int copy_other(struct copy *c, uint32_t i, rmap_pte_t e)
+{
+    const struct rmap_pte_format *fmt = c->f->parent->mmu.ops->format;
+    const enum rmap_pte_kind kind = rmap_pte_kind(fmt, e);
+    if (kind == RMAP_PTE_SWAP) return copy_swap(c->f, c->from.first + i, rmap_pte_swp(fmt, e));
+    return kind == RMAP_PTE_POISON ? 0 : RMAP_ERR_BAD_FRAME;
+}
+
+/* Whatever the entry is. @return 0 (or c->pinned), or what stops the fork. */
+static __attribute__((noinline)) int copy_entry(struct copy *c, uint32_t i, rmap_pte_t e)
+{
+    const struct rmap_mmu *cm = &c->f->child->mmu;
+    const struct rmap_pte_format *fmt = cm->ops->format;
+    const uint32_t to = (uint32_t)(c->from.first - c->to.first) + i;
+    if (rmap_run_get(cm, &c->to, to)) return RMAP_ERR_EXISTS;
+    int err = rmap_pte_maps(fmt, e) ? copy_mapping(c, i, e, rmap_page_find(c->f->parent->r, rmap_pte_pfn(fmt, e)))
+                                    : copy_other(c, i, e);
+    if (!err && !c->pinned) rmap_run_set(cm, &c->to, to, rmap__fork_inherited(fmt, e));
+    return err;
+}
+
+/*
+ * The plain entry, which is most of a fork: present, read-only as the last fork has left it, of a page that counts and is not
+ * pinned, in tables in memory. What copy_entry() would do, with what it looks up for each entry in registers.
+ * @return false: it is not one; nothing is done.
+ */
+static inline bool copy_plain(struct copy *c, const struct plain *k, uint32_t i, rmap_pte_t e)
+{
+    const uint64_t frame = ((e & k->payload) >> k->shift) - k->frames.first;
+    if ((e & k->plain) != k->is || frame >= k->frames.count || atomic_load_explicit(&k->dst[i], memory_order_relaxed)) return false;
+    struct rmap_page *page = (struct rmap_page *)(k->frames.base + frame * k->frames.stride);
+    if (!rmap__page_counted(page) || rmap_page_pins(page)) return false;
+    bool first;
+    if (rmap__page_count_up(page, &first)) return false; /* it fails again, and is told */
+    c->counted++;
+    atomic_store_explicit(&k->dst[i], (e & k->keep) | k->set, memory_order_release);
+    return true;
+}
+
 /* Both runs locked; copies the page numbers [*at, end) that both hold, up to a pinned page. @return 0 or the error of the
  * entry that failed. */
-static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to,
-                        rmap_vpn_t *at_out, rmap_vpn_t end, struct rmap_page **pinned)
+static int copy_entries(struct copy *c, rmap_vpn_t *at, rmap_vpn_t end)
 {
-    const struct rmap_pte_format *fmt = f->parent->mmu.ops->format;
-    uint64_t counted = 0, swaps = f->copied_swap;
-    rmap_vpn_t at = *at_out;
+    struct rmap_fork *f = c->f;
+    const struct rmap_mmu *pm = &f->parent->mmu;
+    const struct plain plain = plain_make(c);
+    const uint64_t swaps = f->copied_swap;
+    const uint32_t last = (uint32_t)(end - c->from.first);
+    uint32_t i = (uint32_t)(*at - c->from.first);
     int err = 0;
-    for (; at < end && !err; at++) {
-        rmap_pte_t e = rmap_run_get(&f->parent->mmu, from, (uint32_t)(at - from->first));
+    for (; i < last; i++) {
+        const rmap_pte_t e = rmap_run_get(pm, &c->from, i);
         if (!e) continue;
-        if (rmap_run_get(&f->child->mmu, to, (uint32_t)(at - to->first))) {
-            err = RMAP_ERR_EXISTS;
-            break;
-        }
-        switch (rmap_pte_kind(fmt, e)) {
-        case RMAP_PTE_PRESENT:
-        case RMAP_PTE_NO_ACCESS:
-        case RMAP_PTE_MIGRATION:
-            err = copy_mapping(f, from, (uint32_t)(at - from->first), e, &counted, pinned);
-            break;
-        case RMAP_PTE_SWAP:
-            err = copy_swap(f, at, rmap_pte_swp(fmt, e));
-            break;
-        case RMAP_PTE_POISON:
-            break;
-        default:
-            err = RMAP_ERR_BAD_FRAME;
-        }
-        if (*pinned) break;
-        if (!err) rmap_run_set(&f->child->mmu, to, (uint32_t)(at - to->first), rmap__fork_inherited(fmt, e));
+        if (plain.dst && i + RMAP__AHEAD < last) plain_prefetch(&plain, rmap_run_get(pm, &c->from, i + RMAP__AHEAD));
+        if (plain.dst && copy_plain(c, &plain, i, e)) continue;
+        err = copy_entry(c, i, e);
+        if (err || c->pinned) break;
     }
-    rmap__mappings_add(f->child, counted);
+    rmap__mappings_add(f->child, c->counted);
     atomic_fetch_add_explicit(&f->child->swapped, f->copied_swap - swaps, memory_order_relaxed);
-    f->copied_present += counted;
-    RMAP__COUNT(f->parent->r, fork_entries, counted + f->copied_swap - swaps);
-    *at_out = at;
+    f->copied_present += c->counted;
+    RMAP__COUNT(f->parent->r, fork_entries, c->counted + f->copied_swap - swaps);
+    *at = c->from.first + i;
     return err;
 }
 
@@ -145,27 +221,26 @@ static int copy_entries(struct rmap_fork *f, const struct rmap_mmu_run *from, co
 static int copy_run(struct rmap_fork *f, rmap_vpn_t *at, rmap_vpn_t end)
 {
     const struct rmap_mmu *pm = &f->parent->mmu, *cm = &f->child->mmu;
-    struct rmap_mmu_run from, to;
+    struct copy c = {.f = f};
     struct rmap_tables tables = {0};
-    struct rmap_page *pinned = NULL;
-    int err = pm->ops->run_find(pm->ctx, *at, end, &from);
+    int err = pm->ops->run_find(pm->ctx, *at, end, &c.from);
     if (err) return err;
-    if (*at < from.first) *at = from.first;
-    pm->ops->run_unlock(pm->ctx, &from); /* tables are made with no run held; the space lock keeps this one */
+    if (*at < c.from.first) *at = c.from.first;
+    pm->ops->run_unlock(pm->ctx, &c.from); /* tables are made with no run held; the space lock keeps this one */
     if ((err = cm->ops->reserve(cm->ctx, *at, &tables))) return err;
-    if (!(err = pm->ops->run_find(pm->ctx, *at, end, &from))) {
-        if (!(err = cm->ops->run_make(cm->ctx, *at, &tables, &to))) {
-            rmap_vpn_t stop = from.first + from.count;
-            if (stop > to.first + to.count) stop = to.first + to.count;
+    if (!(err = pm->ops->run_find(pm->ctx, *at, end, &c.from))) {
+        if (!(err = cm->ops->run_make(cm->ctx, *at, &tables, &c.to))) {
+            rmap_vpn_t stop = c.from.first + c.from.count;
+            if (stop > c.to.first + c.to.count) stop = c.to.first + c.to.count;
             if (stop > end) stop = end;
-            err = copy_entries(f, &from, &to, at, stop, &pinned);
-            cm->ops->run_unlock(cm->ctx, &to);
+            err = copy_entries(&c, at, stop);
+            cm->ops->run_unlock(cm->ctx, &c.to);
         }
-        pm->ops->run_unlock(pm->ctx, &from);
+        pm->ops->run_unlock(pm->ctx, &c.from);
     }
     cm->ops->unreserve(cm->ctx, &tables);
-    if (!pinned) return err;
-    err = rmap__fork_pinned(f, *at, pinned);
+    if (!c.pinned) return err;
+    err = rmap__fork_pinned(f, *at, c.pinned);
     *at += err == 0;
     return err == RMAP__FORK_AGAIN ? 0 : err;
 }

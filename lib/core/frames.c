@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file core/frames.c  Frame sections: pfn <-> descriptor is arithmetic. */
-#include <core/core.h>
+#include <core/count.h>
 
 /* Index of the last section that starts at or before pfn, or count if none. Usually there is one section. */
 static size_t section_at(const struct rmap *r, rmap_pfn_t pfn)
@@ -14,6 +14,14 @@ static size_t section_at(const struct rmap *r, rmap_pfn_t pfn)
             hi = mid;
     }
     return lo ? lo - 1 : r->section_count;
+}
+
+static struct rmap__section section_make(const struct rmap_frame_section *s)
+{
+    struct rmap__section x = {(unsigned char *)s->base, s->stride, s->first, s->count, 1, (unsigned)__builtin_ctzll(s->stride)};
+    const uint64_t odd = s->stride >> x.shift;
+    for (unsigned bits = 1; bits < 64; bits *= 2) x.inverse *= 2 - odd * x.inverse; /* each step doubles the bits that are right */
+    return x;
 }
 
 int rmap_frames_add(struct rmap *r, const struct rmap_frame_section *s)
@@ -42,7 +50,7 @@ int rmap_frames_add(struct rmap *r, const struct rmap_frame_section *s)
         memcpy(grown, r->sections, at * sizeof *grown);
         memcpy(grown + at + 1, r->sections + at, (n - at) * sizeof *grown);
     }
-    grown[at] = (struct rmap__section){(unsigned char *)s->base, s->stride, s->first, s->count};
+    grown[at] = section_make(s);
     rmap__free(&r->alloc, r->sections, n * sizeof *grown);
     r->sections = grown;
     r->section_count = n + 1;
@@ -84,10 +92,8 @@ rmap_pfn_t rmap_page_pfn(struct rmap *r, const struct rmap_page *page)
 {
     if (!r || !page) return RMAP_PFN_NONE;
     for (size_t i = 0; i < r->section_count; i++) {
-        const struct rmap__section *s = &r->sections[i];
-        size_t off = (size_t)((const unsigned char *)page - s->base);
-        if ((const unsigned char *)page < s->base || off >= s->stride * s->count) continue;
-        return off % s->stride ? RMAP_PFN_NONE : s->first + off / s->stride;
+        const rmap_pfn_t pfn = rmap__section_pfn(&r->sections[i], page);
+        if (pfn != RMAP_PFN_NONE) return pfn;
     }
     return RMAP_PFN_NONE;
 }

@@ -4,12 +4,13 @@
  *
  * The gather holds the mapcount, so a page whose entry was just removed is neither freed nor found exclusive.
  */
-#include <core/core.h>
+#include <core/count.h>
 
 void rmap_gather_init(struct rmap_gather *g, struct rmap *r)
 {
     g->r = r;
     g->flushes = g->items = 0;
+    g->elided = 0;
 }
 
 bool rmap_gather_room(const struct rmap_gather *g, uint32_t n)
@@ -25,7 +26,7 @@ void rmap_gather_flush(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t 
     if ((o->caps & RMAP_MMU_NO_TLB) ||
         ((o->caps & RMAP_MMU_ACCESSED_EXACT) && !rmap_pte_get(o->format, old, RMAP_ATTR_ACCESSED)) ||
         (o->active && !o->active(m->mmu.ctx))) {
-        RMAP__COUNT(g->r, flushes_elided, 1);
+        g->elided++; /* the counter is everybody's: it is added to once a gather */
         return;
     }
     if (g->flushes) {
@@ -100,7 +101,10 @@ void rmap_gather_flush_now(struct rmap_gather *g)
 void rmap_gather_finish(struct rmap_gather *g)
 {
     rmap_gather_flush_now(g);
+    if (g->elided) RMAP__COUNT(g->r, flushes_elided, g->elided);
+    g->elided = 0;
     for (uint32_t i = 0; i < g->items; i++) {
+        if (i + RMAP__AHEAD < g->items) __builtin_prefetch(g->item[i + RMAP__AHEAD].page, 1);
         if (g->item[i].page)
             rmap__page_count_down(g->r, g->item[i].page, g->item[i].count);
         else

@@ -5,6 +5,7 @@
  * While a page is MIGRATING its lock is held, so nobody adds a mapping but fork, which copies what is there (a
  * migration entry, below its source in walk order), and nobody writes the frame: rmap_page_reuse needs the lock.
  */
+#include <core/count.h>
 #include <core/walk.h>
 #include <objrmap/migrate.h>
 

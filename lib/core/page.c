@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /** @file core/page.c  One descriptor: its references, flags, and the accounting of mappings. Its lock: page_lock.c. */
-#include <core/core.h>
+#include <core/count.h>
 
 /* Flags that rmap_page_set_flags and _clear_flags may touch: not the lock, not the index above. */
 #define SETTABLE (0xfffu & ~(unsigned)(RMAP_PAGE_LOCKED | RMAP_PAGE_WAITERS))
@@ -107,7 +107,7 @@ uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page)
     return rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE ? r->swap->count(r->swap_ctx, page->swap) : 0;
 }
 
-int rmap__page_count_up(struct rmap_page *page, bool *first)
+int rmap__page_count_up_full(struct rmap_page *page, bool *first)
 {
     uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
     do /* never beyond the maximum, not even for a moment: the next bit is STABLE */
@@ -118,15 +118,8 @@ int rmap__page_count_up(struct rmap_page *page, bool *first)
     return 0;
 }
 
-void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n)
+void rmap__page_unmapped(struct rmap *r, struct rmap_page *page)
 {
-    uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed), now;
-    do {
-        RMAP_ASSERT_INV((was & RMAP_MAPCOUNT_MAX) >= n, "INV-2");
-        now = (was & RMAP_MAPCOUNT_MAX) - n; /* STABLE goes no later than the count: pairs with the walk's one load */
-    } while (
-        !atomic_compare_exchange_weak_explicit(&page->mapcount, &was, now, memory_order_acq_rel, memory_order_relaxed));
-    if (now) return;
     if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) {
         rmap_page_set_flags(page,
                             RMAP_PAGE_ORPHAN); /* first the mark, then the try: the holder sees it at its unlock */

@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /** @file core/zap.c  zap: remove a range of entries in one space. */
+#include <core/count.h>
 #include <core/track.h>
 
 struct zap {
     struct rmap_member *m;
+    struct rmap__section frames;
     struct rmap_gather gather;
     struct rmap_zapped done;
 };
 
-static void zap_mapping(struct zap *z, rmap_vpn_t vpn, rmap_pte_t old)
+static inline void zap_mapping(struct zap *z, rmap_vpn_t vpn, rmap_pte_t old)
 {
     const struct rmap_pte_format *f = z->m->mmu.ops->format;
-    struct rmap_page *page = rmap_page_find(z->m->r, rmap_pte_pfn(f, old));
-    rmap_gather_flush(&z->gather, z->m, vpn, old, RMAP_FLUSH_ALL);
+    struct rmap_page *page = rmap__frame_page(z->m->r, &z->frames, rmap_pte_pfn(f, old));
+    if (rmap__flush_is_never_due(z->m))
+        z->gather.elided++;
+    else
+        rmap_gather_flush(&z->gather, z->m, vpn, old, RMAP_FLUSH_ALL);
     if (!rmap__page_counted(page)) {
         z->done.others++;
         return;
     }
     if (rmap_pte_get(f, old, RMAP_ATTR_DIRTY)) rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
-    rmap__gather_page(&z->gather, page, 1);
+    rmap__gather_push(&z->gather, page);
     z->done.mappings++;
 }
 
@@ -29,7 +34,7 @@ static bool swap_is_moved(struct rmap_member *m, rmap_vpn_t vpn, rmap_swp_t entr
     return m->moved && m->r->swap && !m->r->swap->get_home(m->r->swap_ctx, entry, &home) && home.index != vpn;
 }
 
-static void zap_entry(struct zap *z, const struct rmap_mmu_run *run, uint32_t i)
+static inline void zap_entry(struct zap *z, const struct rmap_mmu_run *run, uint32_t i)
 {
     struct rmap_member *m = z->m;
     const struct rmap_pte_format *f = m->mmu.ops->format;
@@ -53,7 +58,10 @@ int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rma
     if (!m->node) return RMAP_ERR_DEAD;
     int err = rmap__range_check(&m->mmu, first, count);
     if (err) return err;
-    struct zap z = {.m = m};
+    struct zap z;
+    z.m = m;
+    z.frames = rmap__main_section(m->r);
+    z.done = (struct rmap_zapped){0};
     rmap_gather_init(&z.gather, m->r);
     const struct rmap_mmu_ops *o = m->mmu.ops;
     const rmap_vpn_t end = first + count;
@@ -62,9 +70,15 @@ int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rma
         if (at < run.first) at = run.first;
         struct rmap_zapped before = z.done;
         /* A run may be as long as the gather: stop where it is full, and come back. */
-        for (; at < end && at < run.first + run.count && rmap_gather_room(&z.gather, 1); at++)
-            if (rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first)))
-                zap_entry(&z, &run, (uint32_t)(at - run.first));
+        const uint32_t run_end = end - run.first < run.count ? (uint32_t)(end - run.first) : run.count;
+        uint32_t i = (uint32_t)(at - run.first);
+        for (; i < run_end && rmap_gather_room(&z.gather, 1); i++) {
+            const rmap_pte_t e = rmap_run_get(&m->mmu, &run, i);
+            if (run.slots && i + RMAP__AHEAD < run_end)
+                rmap__frame_prefetch(&z.frames, rmap_pte_pfn(o->format, rmap_run_get(&m->mmu, &run, i + RMAP__AHEAD)));
+            if (e) zap_entry(&z, &run, i);
+        }
+        at = run.first + i;
         o->run_unlock(m->mmu.ctx, &run);
         rmap__mappings_sub(m, z.done.mappings - before.mappings);
         atomic_fetch_sub_explicit(&m->swapped, z.done.swaps - before.swaps, memory_order_relaxed);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file core/count.h  From an entry to its page and the page's count: what fork, zap and walks do for every entry, inlined.
+ *
+ * Each costs one atomic operation and the descriptor's cache line. Descriptors of a run's entries may lie anywhere, so loops
+ * over entries ask for them a few entries ahead.
+ */
+#ifndef RMAP_CORE_COUNT_H
+#define RMAP_CORE_COUNT_H
+
+#include <core/core.h>
+
+/** How far ahead a loop over entries asks for descriptors: some 20 ns of work each, against a miss of 100. */
+#define RMAP__AHEAD 8
+
+/** rmap_page_find without its call, where `s` is the section that entries mostly lie in: of most instances, the only one. */
+static inline struct rmap_page *rmap__frame_page(struct rmap *r, const struct rmap__section *s, rmap_pfn_t pfn)
+{
+    const uint64_t k = pfn - s->first;
+    return k < s->count ? (struct rmap_page *)(s->base + k * s->stride) : rmap_page_find(r, pfn);
+}
+/** A copy of the first section, for rmap__frame_page: in locals, so that it is not read anew after each atomic operation. */
+static inline struct rmap__section rmap__main_section(const struct rmap *r)
+{
+    return r->section_count ? r->sections[0] : (struct rmap__section){.stride = 1};
+}
+/** Ask for the descriptor of a mapping entry; any other entry is harmless. */
+static inline void rmap__frame_prefetch(const struct rmap__section *s, rmap_pfn_t pfn)
+{
+    const uint64_t k = pfn - s->first;
+    if (k < s->count) __builtin_prefetch(s->base + k * s->stride, 1);
+}
+
+/** Frame of a descriptor of this section, or RMAP_PFN_NONE. No division: odd strides are multiplied by their inverse. */
+static inline rmap_pfn_t rmap__section_pfn(const struct rmap__section *s, const struct rmap_page *page)
+{
+    const uint64_t off = (uint64_t)((uintptr_t)page - (uintptr_t)s->base);
+    const uint64_t k = (off >> s->shift) * s->inverse;
+    /* k < count, and k times the stride is off without wrapping, only if off is that multiple of the stride. */
+    return k < s->count && k * s->stride == off ? s->first + k : RMAP_PFN_NONE;
+}
+
+/* A count this near to the maximum is raised the slow way, which cannot pass it. More threads than this do not exist. */
+#define RMAP__COUNT_SLACK ((uint32_t)1 << 22)
+
+/** The slow way. @return 0 or OVERFLOW. */
+int rmap__page_count_up_full(struct rmap_page *page, bool *first);
+/** mapcount += 1; *first: it was 0, so the mappings' reference is due. @return 0 or OVERFLOW. */
+static inline int rmap__page_count_up(struct rmap_page *page, bool *first)
+{
+    uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
+    if (__builtin_expect((was & RMAP_MAPCOUNT_MAX) >= RMAP_MAPCOUNT_MAX - RMAP__COUNT_SLACK, 0))
+        return rmap__page_count_up_full(page, first);
+    was = atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_acq_rel);
+    *first = (was & RMAP_MAPCOUNT_MAX) == 0;
+    return 0;
+}
+
+/** The last mapping has gone: the mappings' reference, and an orphan's place in the swap cache. */
+void rmap__page_unmapped(struct rmap *r, struct rmap_page *page);
+/** mapcount -= n and STABLE cleared in one step; the last one drops the mappings' reference. Never under a run lock. */
+static inline void rmap__page_count_down(struct rmap *r, struct rmap_page *page, uint32_t n)
+{
+    uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed), now;
+    do {
+        RMAP_ASSERT_INV((was & RMAP_MAPCOUNT_MAX) >= n, "INV-2");
+        now = (was & RMAP_MAPCOUNT_MAX) - n; /* STABLE goes no later than the count: pairs with the walk's one load */
+    } while (
+        !atomic_compare_exchange_weak_explicit(&page->mapcount, &was, now, memory_order_acq_rel, memory_order_relaxed));
+    if (!now) rmap__page_unmapped(r, page);
+}
+
+/**
+ * rmap_gather_flush for a loop over the entries of one space: nothing to call where nothing is ever cached (NO_TLB). What it
+ * counts as elided is the caller's to add up.
+ */
+static inline bool rmap__flush_is_never_due(const struct rmap_member *m)
+{
+    return m->mmu.ops->caps & RMAP_MMU_NO_TLB;
+}
+
+/** rmap__gather_page for loops that meet each page once: no look back. There must be room. */
+static inline void rmap__gather_push(struct rmap_gather *g, struct rmap_page *page)
+{
+    RMAP_ASSERT(g->items < RMAP_GATHER_ITEMS);
+    g->item[g->items].page = page;
+    g->item[g->items].count = 1;
+    g->item[g->items++].entry = 0;
+}
+
+#endif
