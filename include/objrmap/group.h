@@ -49,8 +49,8 @@ struct rmap_member {
     struct rmap__tag *home_tag;              /**< [S] open_tag; while forking the newest closed epoch's, counted */
     RMAP_ATOMIC(struct rmap__track *) track; /**< [S][G] tracked ranges, shared with forked members; NULL: none */
     enum rmap_move_policy policy;            /**< [S] set by rmap_member_set_policy; public, read-only */
-    bool newborn;                            /**< [S] a fork is still copying to it */
     RMAP_ATOMIC(uint32_t) forking;           /**< [a] set while this member's entries are being copied to a child */
+    RMAP_ATOMIC(uint32_t) newborn;           /**< [a] set while a fork is copying to it */
     RMAP_ATOMIC(uint64_t) mapped;            /**< [a] entries that count as mappings; public, read-only */
     RMAP_ATOMIC(uint64_t) swapped;           /**< [a] swap entries; public, read-only */
     RMAP_ATOMIC(uint64_t) moved;             /**< [a] swap entries that are not at their slot's index */

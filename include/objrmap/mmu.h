@@ -41,6 +41,7 @@ struct rmap_flush_range {
 };
 
 #define RMAP_RUN_MAX 512
+#define RMAP_PEEK_MAX 16
 
 /** A locked run: slots for [first, first + count). Filled by run_find/run_make, valid until run_unlock. */
 struct rmap_mmu_run {
@@ -105,6 +106,17 @@ struct rmap_mmu_ops {
     void (*update)(void *mmu, const struct rmap_mmu_run *run, rmap_vpn_t vpn, unsigned access);
     /** Bytes that the tables of this space occupy. May be NULL. */
     size_t (*table_bytes)(void *mmu);
+
+    /**
+     * As run_find, but nothing is locked, for n (1 … RMAP_PEEK_MAX) MMUs of these ops at once, whose cache misses may overlap:
+     * runs[i] is the run of mmus[i], or its count is 0 where run_find would have failed. Others may change the slots, which
+     * must be in memory. So a look-up passes by spaces that do not map its page for what it costs to read their tables.
+     * Called under a lock that keeps trim and destroy away (the group's). With run_lock; both NULL: every run that is looked
+     * into is locked.
+     */
+    void (*run_peek)(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs);
+    /** Lock a run that run_peek found, under the same group lock; it is as if run_find had. Blocks only for the run lock. */
+    void (*run_lock)(void *mmu, struct rmap_mmu_run *run);
 };
 
 /** A space's MMU: operations, their first argument, and the pages of virtual memory that it covers ([0, pages)). */
@@ -140,6 +152,15 @@ static inline rmap_pte_t rmap_run_get(const struct rmap_mmu *m, const struct rma
     if (run->slots) return __atomic_load_n(&run->slots[i], __ATOMIC_RELAXED);
 #endif
     return m->ops->get(m->ctx, run, i);
+}
+/** Entry of a run that is not locked (run_peek): of a moment. What is loaded after it is not older. */
+static inline rmap_pte_t rmap_run_peek(const struct rmap_mmu_run *run, uint32_t i)
+{
+#ifndef __cplusplus
+    return __atomic_load_n((rmap_pte_t *)&run->slots[i], __ATOMIC_ACQUIRE);
+#else
+    return __atomic_load_n(&run->slots[i], __ATOMIC_ACQUIRE);
+#endif
 }
 /** Store into a slot that the hardware cannot be using (it was none or not present). Release order. */
 static inline void rmap_run_set(const struct rmap_mmu *m, const struct rmap_mmu_run *run, uint32_t i, rmap_pte_t e)

@@ -2,6 +2,12 @@
 /** @file core/age.c  referenced: page tables only, no region look-up (S4). */
 #include <core/walk.h>
 
+static struct rmap_pte_bit age_busy(const struct rmap__walk *w, const struct rmap_pte_format *f)
+{
+    const struct rmap_pte_bit never = {0, 1}, accessed = f->attr[RMAP_ATTR_ACCESSED];
+    return (w->flags & RMAP_KEEP_ACCESSED) || !accessed.mask ? never : accessed;
+}
+
 static enum rmap_reason age_visit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
                                   const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t e)
 {
@@ -21,6 +27,7 @@ int rmap_referenced(struct rmap *r, struct rmap_page *const *pages, size_t n, un
     static const struct rmap__visitor age = {.verb = RMAP_WALK_REFERENCED,
                                              .flags = RMAP_KEEP_ACCESSED,
                                              .visit = age_visit,
+                                             .busy = age_busy,
                                              .tighten = rmap__walk_tighten_page,
                                              .flush_in_run = true};
     return rmap__walk_pages(r, &age, NULL, pages, n, flags, results);

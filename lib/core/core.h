@@ -138,6 +138,7 @@ struct rmap__visit {
 
 struct rmap__group {
     struct rmap *r;                   /* [c] */
+    const struct rmap_pte_format *format; /* [c] of every member's entries */
     pthread_rwlock_t lock;            /* the group lock */
     LIST_ENTRY(rmap__group) link;     /* [I] */
     struct rmap__node *root;          /* [g] NULL when no member is left */

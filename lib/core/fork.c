@@ -43,7 +43,7 @@ int rmap_fork_begin(struct rmap_member *parent, struct rmap_member *child, const
     child->policy = parent->policy;
     child->track = parent->track;
     rmap__track_get(child->track);
-    child->newborn = true;
+    atomic_store_explicit(&child->newborn, 1, memory_order_relaxed); /* published by the unlock, as the next one */
     parent->home_tag = rmap__member_epoch(parent, true)->tag;
     rmap__tag_get(parent->home_tag);
     atomic_store_explicit(&parent->forking, 1, memory_order_relaxed); /* published by the unlock */
@@ -267,7 +267,7 @@ static void fork_end(struct rmap_fork *f)
     atomic_store_explicit(&parent->forking, 0, memory_order_release);
     rmap__tag_put(parent->home_tag);
     parent->home_tag = parent->open_tag;
-    f->child->newborn = false;
+    atomic_store_explicit(&f->child->newborn, 0, memory_order_release); /* its entries are there */
 }
 
 void rmap_fork_commit(struct rmap_fork *f)

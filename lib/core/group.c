@@ -9,12 +9,13 @@ int rmap__mmu_check(const struct rmap_mmu *mmu)
     const struct rmap_mmu_ops *o = mmu->ops;
     if (o->struct_size != sizeof *o) return RMAP_ERR_STRUCT_SIZE;
     if (!o->run_find || !o->run_make || !o->run_unlock || !o->reserve || !o->unreserve) return RMAP_ERR_NULL_ARG;
+    if (!o->run_peek != !o->run_lock) return RMAP_ERR_NULL_ARG;
     if (!o->flush && !(o->caps & RMAP_MMU_NO_TLB)) return RMAP_ERR_NULL_ARG;
     if (mmu->pages == 0 || mmu->pages > RMAP_VPN_MAX) return RMAP_ERR_INVALID;
     return rmap_pte_format_check(o->format);
 }
 
-static struct rmap__group *group_create(struct rmap *r)
+static struct rmap__group *group_create(struct rmap *r, const struct rmap_pte_format *format)
 {
     struct rmap__group *g = RMAP__NEW(&r->alloc, struct rmap__group);
     if (!g) return NULL;
@@ -24,6 +25,7 @@ static struct rmap__group *group_create(struct rmap *r)
     pthread_rwlock_init(&g->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
     g->r = r;
+    g->format = format;
     LIST_INIT(&g->visits);
     pthread_spin_init(&g->visits_lock, PTHREAD_PROCESS_PRIVATE);
     rmap__mutex_lock(&r->lock, RMAP__RANK_INSTANCE);
@@ -92,7 +94,7 @@ int rmap_member_init(struct rmap *r, struct rmap_member *m, const struct rmap_mm
     if (err) return err;
     struct rmap__spare spare;
     if ((err = rmap__spare_fill(r, &spare, 1, 1))) return err;
-    struct rmap__group *g = group_create(r);
+    struct rmap__group *g = group_create(r, mmu->ops->format);
     if (!g) {
         rmap__spare_drop(r, &spare);
         return RMAP_ERR_NOMEM;

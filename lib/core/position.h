@@ -20,7 +20,7 @@
 enum rmap__step {
     RMAP__STEP_END,     /* no candidate is left */
     RMAP__STEP_ENTERED, /* pos->node is the next candidate; its space may have exited */
-    RMAP__STEP_CLIMBED, /* the subtree of pos->kid is done */
+    RMAP__STEP_CLIMBED, /* the subtree of pos->kid is done; of a leaf it is not said */
 };
 
 static inline struct rmap__position rmap__position_before(struct rmap__node *n)
@@ -37,6 +37,11 @@ static inline enum rmap__step rmap__position_step(struct rmap__position *p, stru
         p->epoch = p->node == top->node ? top : TAILQ_FIRST(&p->node->epochs);
         p->kid = NULL;
         return RMAP__STEP_ENTERED;
+    }
+    if (!p->node->kids && p->node != top->node) { /* a leaf, as most are: on beside it, its epochs need not be looked at */
+        p->kid = p->node;
+        p->epoch = p->kid->parent;
+        p->node = p->epoch->node;
     }
     for (;;) {
         struct rmap__node *kid = p->kid ? TAILQ_NEXT(p->kid, link) : TAILQ_FIRST(&p->epoch->kids);

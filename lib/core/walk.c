@@ -34,39 +34,38 @@
 
 /* ---- bounds for tightening ---- */
 
-/* A hit in node n: the lowest node above all hits, and through which of its epochs they descend. */
-static void bound_hit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__node *n)
+/*
+ * Of nodes met in pre-order, the lowest one above all is the lowest above the first and the last. And as older epochs come
+ * before newer ones, the first hit that descends from it does so through the oldest epoch that any hit does.
+ */
+static void bound_hit(struct rmap__walk_page *p, struct rmap__node *n)
 {
-    if (w->unbound) return;
-    if (!p->low) {
-        p->anc = n;
-        p->anc_ep = NULL;
-        p->depth = w->depth;
-        if (p->depth > w->deepest) w->deepest = p->depth;
-    } else if (!p->anc_ep) { /* all hits so far in anc's own space: this one descends from it */
-        const struct rmap__node *x = n;
-        while (x->parent->node != p->anc) x = x->parent->node;
-        p->anc_ep = x->parent;
-    }
-    p->low = p->anc;
-    p->low_ep = p->anc_ep;
+    if (!p->first)
+        p->first = n;
+    else if (!p->second)
+        p->second = n;
+    p->last = n;
 }
 
-/* The walk leaves node n upward through its parent epoch. Tentative: it counts at the next hit only. */
-static void bound_climb(struct rmap__walk *w, struct rmap__node *n)
+static unsigned depth_below(const struct rmap__node *n, const struct rmap__node *top)
 {
-    if (w->unbound) return;
-    if (w->deepest == w->depth) {
-        for (unsigned i = 0; i < w->pages; i++) {
-            struct rmap__walk_page *p = &w->page[i];
-            if (p->anc != n) continue;
-            p->anc = n->parent->node;
-            p->anc_ep = n->parent;
-            p->depth--;
-        }
-        w->deepest--;
-    }
-    w->depth--;
+    unsigned depth = 0;
+    for (; n != top; n = n->parent->node) depth++;
+    return depth;
+}
+
+/* The epoch whose candidates have all hits among them, and as few others as can be. Cost: O(depth). */
+static struct rmap__epoch *bound_of(const struct rmap__walk_page *p, const struct rmap__node *top)
+{
+    struct rmap__node *above = p->first, *n = p->last;
+    unsigned a = depth_below(above, top), d = depth_below(n, top);
+    for (; a > d; a--) above = above->parent->node;
+    for (; d > a; d--) n = n->parent->node;
+    for (; above != n; above = above->parent->node) n = n->parent->node;
+    n = p->first != above || !p->second ? p->first : p->second;
+    if (n == above) return rmap__member_epoch(above->member, p->seen_forking); /* all hits in this one space */
+    while (n->parent->node != above) n = n->parent->node;
+    return n->parent;
 }
 
 /* ---- one candidate ---- */
@@ -76,33 +75,103 @@ static void page_close(struct rmap__walk *w, struct rmap__walk_page *p, enum rma
     p->open = false;
     p->result->outcome = o;
     p->result->reason = why;
+    p->result->visits += w->visits; /* beside those of the hint */
+    p->result->nodes = w->nodes;
     w->open--;
 }
 
-static void page_hit(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap_member *m,
-                     const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t e)
+/* The entry that was met, and may have been changed since, is a hit. */
+static inline void page_hit(struct rmap__walk *w, struct rmap__walk_page *p, const struct rmap_member *m)
 {
-    const struct rmap_pte_format *f = m->mmu.ops->format;
     struct rmap_result *res = p->result;
-    res->young |= rmap_pte_get(f, e, RMAP_ATTR_ACCESSED);
-    res->dirty |= rmap_pte_get(f, e, RMAP_ATTR_DIRTY);
-    res->locked |= rmap_pte_get(f, e, RMAP_ATTR_LOCKED);
-    p->seen_forking = m->forking;
-    enum rmap_reason stop = w->visitor->visit(w, p, m, run, slot, e);
-    if (stop) {
-        page_close(w, p, RMAP_PARTIAL, stop);
-        return;
-    }
     res->hits++;
-    bound_hit(w, p, m->node);
+    bound_hit(p, m->node);
     if (atomic_load_explicit(&p->page->mapcount, memory_order_acquire) == (RMAP_MAPCOUNT_STABLE | res->hits))
         page_close(w, p, RMAP_DONE, RMAP_REASON_NONE);
 }
 
+static inline void page_meet(const struct rmap__walk *w, struct rmap__walk_page *p, const struct rmap_member *m, rmap_pte_t e)
+{
+    if ((e & w->plain.mask) != w->plain.on) {
+        struct rmap_result *res = p->result;
+        res->young |= rmap_pte_get(w->format, e, RMAP_ATTR_ACCESSED);
+        res->dirty |= rmap_pte_get(w->format, e, RMAP_ATTR_DIRTY);
+        res->locked |= rmap_pte_get(w->format, e, RMAP_ATTR_LOCKED);
+    }
+    p->seen_forking = m->forking;
+}
+
 /* `lone`: only pages that the hint may find. */
-static bool page_wanted(const struct rmap__walk_page *p, bool lone)
+static inline bool page_wanted(const struct rmap__walk_page *p, bool lone)
 {
     return p->open && (!lone || (p->lone && !p->result->hits));
+}
+
+static inline bool entry_maps(const struct rmap__walk *w, const struct rmap__walk_page *p, rmap_pte_t e, rmap_pte_t payload)
+{
+    return (e & payload) == p->frame && rmap_pte_maps(w->format, e);
+}
+
+/*
+ * Pages [i, end) of the cluster in a run that is not locked and has them all, each index shifted by `delta`. Most entries do
+ * not map the page, or need nothing but to be counted. What an entry says holds for the moment of the load, as it would for
+ * that of a lock: a mapping that comes or goes besides has changed the count, or its page's lock is ours (design/races.md).
+ * @return the first page whose entry needs the lock.
+ */
+static inline unsigned pass_by(struct rmap__walk *w, const struct rmap_member *m, const struct rmap_mmu_run *run, uint64_t delta,
+                               bool lone, unsigned i, unsigned end)
+{
+    const rmap_pte_t payload = rmap_pte_payload_mask(w->format);
+    for (; i < end; i++) {
+        struct rmap__walk_page *p = &w->page[i];
+        if (!page_wanted(p, lone)) continue;
+        const rmap_pte_t e = rmap_run_peek(run, (uint32_t)(p->index + delta - run->first));
+        if (!entry_maps(w, p, e, payload)) continue;
+        if ((e & w->busy.mask) == w->busy.on) break;
+        page_meet(w, p, m, e);
+        page_hit(w, p, m);
+    }
+    return i;
+}
+
+/* The same in a locked run, where the visitor does its work. */
+static void look_into(struct rmap__walk *w, struct rmap_member *m, const struct rmap_mmu_run *run, uint64_t delta, bool lone,
+                      unsigned i, unsigned end)
+{
+    const rmap_pte_t payload = rmap_pte_payload_mask(w->format);
+    for (; i < end; i++) {
+        struct rmap__walk_page *p = &w->page[i];
+        if (!page_wanted(p, lone)) continue;
+        const uint32_t slot = (uint32_t)(p->index + delta - run->first);
+        const rmap_pte_t e = rmap_run_get(&m->mmu, run, slot);
+        if (!entry_maps(w, p, e, payload)) continue;
+        page_meet(w, p, m, e);
+        const enum rmap_reason stop = w->visitor->visit(w, p, m, run, slot, e);
+        if (stop)
+            page_close(w, p, RMAP_PARTIAL, stop);
+        else
+            page_hit(w, p, m);
+    }
+}
+
+/* The first page from i on whose place is not before `at`. */
+static inline unsigned page_at(const struct rmap__walk *w, unsigned i, unsigned end, uint64_t delta, rmap_vpn_t at)
+{
+    while (i < end && w->page[i].index + delta < at) i++;
+    return i;
+}
+
+/* Pages [i, end) in one run, which was found, not locked; the places of all lie in it. */
+static void visit_seen(struct rmap__walk *w, struct rmap_member *m, struct rmap_mmu_run *run, uint64_t delta, bool lone, unsigned i,
+                       unsigned end)
+{
+    const struct rmap_mmu_ops *o = m->mmu.ops;
+    i = pass_by(w, m, run, delta, lone, i, end);
+    if (i == end) return;
+    o->run_lock(m->mmu.ctx, run);
+    look_into(w, m, run, delta, lone, i, end);
+    if (w->visitor->flush_in_run) rmap_gather_flush_now(w->gather);
+    o->run_unlock(m->mmu.ctx, run);
 }
 
 /*
@@ -113,36 +182,42 @@ static void visit_places(struct rmap__walk *w, struct rmap_member *m, rmap_vpn_t
                          bool lone)
 {
     const struct rmap_mmu_ops *o = m->mmu.ops;
-    const uint64_t payload = rmap_pte_payload_mask(o->format);
-    const unsigned shift = o->format->payload_shift;
     unsigned i = 0, last = w->pages;
     while (i < last && (!page_wanted(&w->page[i], lone) || w->page[i].index < first)) i++;
     while (last > i && (!page_wanted(&w->page[last - 1], lone) || w->page[last - 1].index >= end)) last--;
-    while (i < last) {
+    for (unsigned next; i < last; i = next) {
+        const rmap_vpn_t from = w->page[i].index + delta, to = w->page[last - 1].index + delta + 1;
         struct rmap_mmu_run run;
-        if (o->run_find(m->mmu.ctx, w->page[i].index + delta, w->page[last - 1].index + delta + 1, &run)) return;
-        for (; i < last && w->page[i].index + delta < run.first + run.count; i++) {
-            struct rmap__walk_page *p = &w->page[i];
-            const rmap_vpn_t at = p->index + delta;
-            if (!page_wanted(p, lone) || at < run.first) continue;
-            rmap_pte_t e = rmap_run_get(&m->mmu, &run, (uint32_t)(at - run.first));
-            if ((e & payload) == p->pfn << shift && rmap_pte_maps(o->format, e))
-                page_hit(w, p, m, &run, (uint32_t)(at - run.first), e);
+        if (o->run_peek)
+            o->run_peek(&m->mmu.ctx, 1, from, to, &run);
+        else if (o->run_find(m->mmu.ctx, from, to, &run))
+            return;
+        if (!run.count) return;
+        i = page_at(w, i, last, delta, run.first);
+        next = page_at(w, i, last, delta, run.first + run.count);
+        if (o->run_peek) {
+            visit_seen(w, m, &run, delta, lone, i, next);
+        } else {
+            look_into(w, m, &run, delta, lone, i, next);
+            if (w->visitor->flush_in_run) rmap_gather_flush_now(w->gather);
+            o->run_unlock(m->mmu.ctx, &run);
         }
-        if (w->visitor->flush_in_run) rmap_gather_flush_now(w->gather);
-        o->run_unlock(m->mmu.ctx, &run);
     }
 }
 
-/* All places of one space: the page numbers themselves, and where else its moves may have brought them. */
-static void visit_member(struct rmap__walk *w, struct rmap_member *m, bool lone)
+/* All places of one space: the page numbers themselves, and where else its moves may have brought them. `seen`: the run of the
+ * page numbers, if its count is not 0; `absent`: there is none. */
+static inline void visit_member(struct rmap__walk *w, struct rmap_member *m, bool lone, struct rmap_mmu_run *seen, bool absent)
 {
-    const rmap_vpn_t first = w->page[0].index, end = w->page[w->pages - 1].index + 1;
     const struct rmap__track *t = m->track;
     const struct rmap__track_record *x;
-    for (unsigned i = 0; i < w->pages; i++) w->page[i].result->visits += page_wanted(&w->page[i], lone);
-    visit_places(w, m, first, end, 0, lone);
-    for (uint32_t at = 0; t && (x = rmap__track_next(t, first, end, &at));)
+    if (seen && seen->count)
+        visit_seen(w, m, seen, 0, lone, 0, w->pages);
+    else if (!absent)
+        visit_places(w, m, w->page[0].index, w->page[w->pages - 1].index + 1, 0, lone);
+    if (!t) return;
+    const rmap_vpn_t first = w->page[0].index, end = w->page[w->pages - 1].index + 1;
+    for (uint32_t at = 0; (x = rmap__track_next(t, first, end, &at));)
         visit_places(w, m, x->first, x->end, x->delta, lone);
 }
 
@@ -158,18 +233,14 @@ static void probe_hint(struct rmap__walk *w, struct rmap__group *g)
 {
     struct rmap_member *m = atomic_load_explicit(&g->hint, memory_order_relaxed);
     if (!m || w->visitor->in_order || w->page[w->pages - 1].index >= m->mmu.pages) return;
-    const uint32_t depth = w->depth, deepest = w->deepest;
-    visit_member(w, m, true);
-    w->depth = depth;
-    w->deepest = deepest;
+    for (unsigned i = 0; i < w->pages; i++) w->page[i].result->visits += page_wanted(&w->page[i], true);
+    visit_member(w, m, true, NULL, false);
     for (unsigned i = 0; i < w->pages; i++) {
         struct rmap__walk_page *p = &w->page[i];
-        if (!p->lone || !p->low || p->low->member != m) continue;
-        if (!p->open) continue;
+        if (!p->open || !p->lone || !p->first || p->first->member != m) continue;
         if (!w->visitor->takes) p->result->hits = 0;
         p->loose = true;
-        p->low = p->anc = NULL;
-        p->low_ep = p->anc_ep = NULL;
+        p->first = p->second = p->last = NULL;
     }
 }
 
@@ -180,10 +251,10 @@ static void leave_hint(const struct rmap__walk *w, struct rmap__group *g)
         const struct rmap__walk_page *p = &w->page[i];
         const struct rmap_result *res = p->result;
         if (res->outcome != RMAP_DONE || res->hits != 1 || res->nodes < PROBE_AFTER) continue;
-        if (!p->low || !p->low->member) continue; /* the probe took it, and the ordered walk had to confirm that */
+        if (!p->first || !p->first->member) continue; /* the probe took it, and the ordered walk had to confirm that */
         /* Not written anew by everybody who finds it true: the lock of the group may lie on the same line. */
-        if (atomic_load_explicit(&g->hint, memory_order_relaxed) != p->low->member)
-            atomic_store_explicit(&g->hint, p->low->member, memory_order_relaxed);
+        if (atomic_load_explicit(&g->hint, memory_order_relaxed) != p->first->member)
+            atomic_store_explicit(&g->hint, p->first->member, memory_order_relaxed);
         return;
     }
 }
@@ -207,28 +278,91 @@ static struct rmap__epoch *walk_rest(struct rmap__walk *w, struct rmap__group *g
     return rmap__visit_top(g, &w->visit);
 }
 
+/* ---- candidates ---- */
+
+/*
+ * A search that is not short spends its time in waiting for tables that are not in the cache. So the next candidates are taken
+ * out of the tree some at a time, and their tables are looked up all at once; then their entries are read one after the other,
+ * in order as ever (INV-4). Where a fork is copying to a space, a table may come into being between the two: such a space is
+ * looked up again. To any other no mapping of a page comes whose lock is ours.
+ */
+struct ahead {
+    unsigned n;
+    bool end; /* no candidate is left behind these */
+    struct rmap__node *node[RMAP_PEEK_MAX];
+    uint32_t passed[RMAP_PEEK_MAX];         /* nodes of the walk, up to this one */
+    struct rmap_mmu_run run[RMAP_PEEK_MAX]; /* one with all of the cluster's places; count 0: look for yourself … */
+    bool absent[RMAP_PEEK_MAX];             /* … unless there is none */
+};
+
+/* Their tables: those at the same place as the first one's MMU, which are all of them unless the embedder mixes MMUs. */
+static void ahead_peek(const struct rmap__walk *w, struct ahead *a)
+{
+    const struct rmap_mmu_ops *o = a->node[0]->member->mmu.ops;
+    const rmap_vpn_t first = w->page[0].index, last = w->page[w->pages - 1].index;
+    void *mmu[RMAP_PEEK_MAX];
+    bool newborn[RMAP_PEEK_MAX];
+    unsigned n = 0;
+    for (unsigned i = 0; i < a->n; i++) a->run[i].count = 0, a->absent[i] = false;
+    if (!o->run_peek || (a->n == 1 && w->nodes < PROBE_AFTER)) return;
+    for (; n < a->n && a->node[n]->member->mmu.ops == o; n++) {
+        const struct rmap_member *m = a->node[n]->member;
+        newborn[n] = atomic_load_explicit(&m->newborn, memory_order_acquire);
+        mmu[n] = m->mmu.ctx;
+    }
+    o->run_peek(mmu, n, first, last + 1, a->run);
+    for (unsigned i = 0; i < n; i++) {
+        struct rmap_mmu_run *run = &a->run[i];
+        a->absent[i] = !run->count && !newborn[i];
+        if (run->count && (first < run->first || last - run->first >= run->count)) run->count = 0;
+    }
+}
+
+/* Take up to `max` candidates out of the tree. */
+static void ahead_fill(struct rmap__walk *w, struct ahead *a, struct rmap__epoch *top, unsigned max)
+{
+    struct rmap__visit *v = &w->visit;
+    a->n = 0;
+    a->end = false;
+    while (a->n < max && !rmap__visit_is_tired(v)) {
+        const enum rmap__step step = rmap__position_step(&v->at, top);
+        v->steps++;
+        a->end = step == RMAP__STEP_END;
+        if (a->end) break;
+        if (step != RMAP__STEP_ENTERED) continue;
+        v->nodes++;
+        if (!v->at.node->member) continue;
+        v->looked++;
+        a->node[a->n] = v->at.node;
+        a->passed[a->n++] = (uint32_t)v->nodes;
+    }
+    if (a->n) ahead_peek(w, a);
+}
+
 static void walk_candidates(struct rmap__walk *w, struct rmap__group *g, struct rmap__epoch *top)
 {
     struct rmap__visit *v = &w->visit;
-    enum rmap__step step;
-    unsigned visited = 0;
+    struct ahead a;
+    bool probed = false;
     v->at = rmap__position_before(top->node);
-    while ((step = rmap__position_step(&v->at, top)) != RMAP__STEP_END) {
-        v->steps++;
-        if (step == RMAP__STEP_CLIMBED) {
-            bound_climb(w, v->at.kid);
-        } else {
-            if (v->at.node != top->node) w->depth++;
+    do {
+        ahead_fill(w, &a, top, probed ? RMAP_PEEK_MAX : 1);
+        for (unsigned i = 0; i < a.n; i++) {
+            struct rmap_member *m = a.node[i]->member;
             RMAP__YIELD(w->r, RMAP__AT_CANDIDATE);
-            for (unsigned i = 0; i < w->pages; i++) w->page[i].result->nodes += w->page[i].open;
-            v->looked += v->at.node->member != NULL;
-            if (v->at.node->member) visit_member(w, v->at.node->member, false);
+            w->nodes = a.passed[i];
+            w->visits++;
+            visit_member(w, m, false, &a.run[i], a.absent[i]);
             if (!w->open) return;
-            if (++visited == PROBE_AFTER) probe_hint(w, g);
+        }
+        w->nodes = (uint32_t)v->nodes;
+        if (!probed && w->nodes >= PROBE_AFTER) {
+            probe_hint(w, g);
+            probed = true;
             if (!w->open) return;
         }
         if (rmap__visit_is_tired(v)) top = walk_rest(w, g);
-    }
+    } while (!a.end);
 }
 
 static void page_begin(struct rmap__walk *w, struct rmap__walk_page *p)
@@ -246,38 +380,55 @@ static void page_begin(struct rmap__walk *w, struct rmap__walk_page *p)
         page_close(w, p, RMAP_PARTIAL, why);
         return;
     }
-    uint32_t was = atomic_fetch_or_explicit(&p->page->mapcount, RMAP_MAPCOUNT_STABLE, memory_order_acq_rel);
+    /* Set already, by a walk before: nobody has left since that one, so nobody has since now. */
+    uint32_t was = atomic_load_explicit(&p->page->mapcount, memory_order_acquire);
+    if (!(was & RMAP_MAPCOUNT_STABLE))
+        was = atomic_fetch_or_explicit(&p->page->mapcount, RMAP_MAPCOUNT_STABLE, memory_order_acq_rel);
     p->result->mapcount = was & RMAP_MAPCOUNT_MAX;
     p->lone = p->result->mapcount == 1;
     if (p->result->mapcount == 0) page_close(w, p, RMAP_DONE, RMAP_REASON_NONE);
 }
 
-static void page_end(struct rmap__walk *w, struct rmap__walk_page *p)
+static void page_end(struct rmap__walk *w, struct rmap__walk_page *p, const struct rmap__epoch *top)
 {
     struct rmap_result *res = p->result;
     if (p->open) { /* every candidate was visited */
         bool all = rmap_page_mapcount(p->page) == res->hits;
         page_close(w, p, all ? RMAP_DONE : RMAP_INCOMPLETE, RMAP_REASON_NONE);
     }
-    const bool bounded = p->low && !p->loose && !w->unbound;
-    if (res->outcome == RMAP_DONE && bounded && res->nodes > res->hits && w->visitor->tighten) {
-        struct rmap__epoch *to = p->low_ep ? p->low_ep : rmap__member_epoch(p->low->member, p->seen_forking);
-        res->tightened = w->visitor->tighten(w, p, to);
+    const bool bounded = p->first && !p->loose && !w->unbound;
+    if (res->outcome == RMAP_DONE && bounded && res->nodes > res->hits && w->visitor->tighten)
+        res->tightened = w->visitor->tighten(w, p, bound_of(p, top->node));
+}
+
+/* What the group's format, which all its spaces have, makes of the pages' frames and of what the visitor asked for. */
+static void walk_format(struct rmap__walk *w, const struct rmap__group *g)
+{
+    w->format = g->format;
+    w->busy = w->visitor->busy ? w->visitor->busy(w, w->format) : (struct rmap_pte_bit){0, 0};
+    w->plain = (struct rmap_pte_bit){0, 0};
+    static const enum rmap_pte_attr told[] = {RMAP_ATTR_ACCESSED, RMAP_ATTR_DIRTY, RMAP_ATTR_LOCKED};
+    for (unsigned k = 0; k < 3; k++) {
+        const struct rmap_pte_bit b = w->format->attr[told[k]];
+        w->plain.mask |= b.mask;
+        w->plain.on |= b.mask & ~b.on;
     }
+    for (unsigned i = 0; i < w->pages; i++) w->page[i].frame = w->page[i].pfn << w->format->payload_shift;
 }
 
 /* Pages [0, n) have one tag and lie in one block of page numbers, in ascending order. */
 static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
 {
     w->open = 0;
-    w->depth = w->deepest = 0;
+    w->visits = w->nodes = 0;
     w->rested = w->unbound = false;
     w->visit = (struct rmap__visit){.owner = rmap__tag_owner(tag)}; /* the pages, locked, keep it */
     rmap__group_rdlock(tag->group);
-    for (unsigned i = 0; i < w->pages; i++) page_begin(w, &w->page[i]);
     struct rmap__epoch *top = rmap__tag_find(tag)->epoch;
+    if (top) walk_format(w, tag->group);
+    for (unsigned i = 0; i < w->pages; i++) page_begin(w, &w->page[i]);
     if (w->open && top) walk_candidates(w, tag->group, top);
-    for (unsigned i = 0; i < w->pages; i++) page_end(w, &w->page[i]);
+    for (unsigned i = 0; i < w->pages; i++) page_end(w, &w->page[i], top);
     leave_hint(w, tag->group);
     if (w->rested) rmap__visit_end(tag->group, &w->visit);
     rmap_gather_flush_now(w->gather); /* while members cannot leave */
@@ -345,6 +496,19 @@ static size_t fill_cluster(struct rmap__walk *w, struct rmap_page *const *pages,
     return i;
 }
 
+/* Field by field: a cluster's pages and the gather are kilobytes, and filled in when they are needed. */
+static void walk_init(struct rmap__walk *w, struct rmap *r, const struct rmap__visitor *v, struct rmap_gather *gather,
+                      unsigned flags, void *ctx)
+{
+    rmap_gather_init(gather, r);
+    w->r = r;
+    w->visitor = v;
+    w->gather = gather;
+    w->flags = flags;
+    w->ctx = ctx;
+    memset(&w->sums, 0, sizeof w->sums);
+}
+
 int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, struct rmap_page *const *pages, size_t n,
                      unsigned flags, struct rmap_result *results)
 {
@@ -353,8 +517,8 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
     for (size_t i = 0; i < n; i++)
         if (rmap_page_pfn(r, pages[i]) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
     struct rmap_gather gather;
-    rmap_gather_init(&gather, r);
-    struct rmap__walk w = {.r = r, .visitor = v, .gather = &gather, .flags = flags, .ctx = ctx};
+    struct rmap__walk w;
+    walk_init(&w, r, v, &gather, flags, ctx);
     if (n) memset(results, 0, n * sizeof *results);
     if (flags & RMAP_LOCK_PAGES) lock_pages(pages, n, results);
     for (size_t i = 0; i < n;) {

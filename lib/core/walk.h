@@ -13,18 +13,16 @@ struct rmap__walk_page {
     struct rmap_page *page;
     rmap_pfn_t pfn;
     rmap_vpn_t index;
+    rmap_pte_t frame; /* pfn, at its place in an entry */
     struct rmap_result *result;
     bool open;
     bool lone;       /* one mapping when the walk began: the hint may find it */
     bool loose;      /* hits of a hint and of the ordered walk do not make a bound: no tightening */
     bool fresh_slot; /* unmap: the slot had no entry when the walk began */
-    /* Lowest bound of the hits so far, kept while the pre-order walk climbs (model rule 8), unless it is unbound. */
-    bool seen_forking;          /* the single hit's forking mark, sampled there and then */
-    uint32_t depth;             /* of anc below the walk's top */
-    struct rmap__node *anc;     /* lowest node above all hits and the walk's position */
-    struct rmap__epoch *anc_ep; /* oldest epoch of anc that hits descend through; NULL: hits in anc's space alone */
-    struct rmap__node *low;     /* the same, as of the last hit */
-    struct rmap__epoch *low_ep;
+    bool seen_forking; /* the last hit's forking mark, sampled there and then */
+    /* Where the hits were, in walk order: what lies above these three lies above all (model rule 8). NULL: there was none. Not
+     * to be followed once the walk is unbound. */
+    struct rmap__node *first, *second, *last;
 };
 
 struct rmap__walk;
@@ -53,6 +51,11 @@ struct rmap__visitor {
     bool takes;
     /** The visit shows mappings to somebody: each once, source before target, so no hint is followed. */
     bool in_order;
+    /**
+     * Which hits the visit has something to do at: those with (e & mask) == on. Others are only counted, and where the MMU
+     * has run_peek no run is locked for them. Asked once for pages that are walked together. NULL: all ({0, 0}).
+     */
+    struct rmap_pte_bit (*busy)(const struct rmap__walk *w, const struct rmap_pte_format *f);
     /** Flush before a run is unlocked: what the visit changes is read by others to mean "not cached". */
     bool flush_in_run;
 };
@@ -71,12 +74,15 @@ struct rmap__walk {
     void *ctx;      /* of the visitor */
     struct rmap__walk_page page[RMAP_WALK_CLUSTER];
     unsigned pages, open;
+    uint32_t visits, nodes; /* of every page that is open still */
+    const struct rmap_pte_format *format; /* of all spaces of the group */
+    struct rmap_pte_bit busy;             /* the visitor's answer */
+    struct rmap_pte_bit plain;            /* (e & mask) == on: neither accessed, nor dirty, nor locked */
     rmap_owner_t owner; /* of all pages of the cluster; 0: of nobody's */
     /* where the walk is */
     struct rmap__visit visit; /* known to the group from the first rest on */
     bool rested;
     bool unbound; /* spaces joined or left while it rested: nothing that it remembers of the tree holds any more */
-    uint32_t depth, deepest; /* deepest: maximum of page[].depth, to skip the loop in a climb that concerns none */
     struct rmap__walk_sums sums;
 };
 

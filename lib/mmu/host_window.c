@@ -58,6 +58,16 @@ static int run_find(void *window, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mm
     if (outside(window, vpn)) return RMAP_ERR_RANGE;
     return tables_of(window)->ops->run_find(tables_of(window)->ctx, vpn, end, run);
 }
+static void run_peek(void *const *windows, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    void *tables[RMAP_PEEK_MAX];
+    for (size_t i = 0; i < n; i++) tables[i] = tables_of(windows[i])->ctx;
+    tables_of(windows[0])->ops->run_peek(tables, n, vpn, end, runs);
+}
+static void run_lock(void *window, struct rmap_mmu_run *run)
+{
+    tables_of(window)->ops->run_lock(tables_of(window)->ctx, run);
+}
 static int run_make(void *window, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
 {
     if (outside(window, vpn)) return RMAP_ERR_RANGE;
@@ -120,6 +130,8 @@ int rmap__host_init_tables(struct rmap_host *host)
         .flush = rmap__window_flush,
         .update = rmap__window_update,
         .table_bytes = table_bytes,
+        .run_peek = run_peek,
+        .run_lock = run_lock,
     };
     const struct rmap_radix_options options = {
         .struct_size = sizeof options,

@@ -124,6 +124,8 @@ int rmap__radix_config_create(const struct rmap_radix_options *options, struct r
         .flush = options->flush ? flush : NULL,
         .active = options->active ? active : NULL,
         .table_bytes = table_bytes,
+        .run_peek = rmap__radix_run_peek,
+        .run_lock = rmap__radix_run_lock,
     };
     atomic_init(&c->refs, 1);
     *out = c;

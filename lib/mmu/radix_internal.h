@@ -100,6 +100,8 @@ int rmap__radix_make(struct rmap__radix_config *config, struct rmap_mmu *out);
 
 /* ---- radix_run.c: the ops of the same names ---- */
 int rmap__radix_run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run);
+void rmap__radix_run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs);
+void rmap__radix_run_lock(void *mmu, struct rmap_mmu_run *run);
 int rmap__radix_run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run);
 void rmap__radix_run_unlock(void *mmu, struct rmap_mmu_run *run);
 

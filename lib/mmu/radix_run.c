@@ -59,19 +59,24 @@ static inline uint64_t lock_bit(const struct rmap__radix_config *c, rmap_vpn_t v
     return bits & (~bits + 1);
 }
 
-/* Lock vpn's run in `leaf`; `word` holds the lock bits. Acquire pairs with the release in run_unlock. */
-static inline int lock_run(struct rmap_radix *r, rmap__slot *word, rmap__slot *leaf, rmap_vpn_t vpn,
+/* vpn's run in `leaf`; `word` holds the lock bits. */
+static inline void set_run(const struct rmap__radix_config *c, rmap__slot *word, rmap__slot *leaf, rmap_vpn_t vpn,
                            struct rmap_mmu_run *run)
 {
-    struct rmap__radix_config *c = r->config;
-    uint64_t bit = lock_bit(c, vpn);
-    rmap__rank_take(RMAP__RANK_RUN, r);
-    if (!LIKELY(!(atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit))) lock_slow(c, word, bit);
     run->count = (uint32_t)1 << c->run_shift;
     run->first = vpn & ~((rmap_vpn_t)run->count - 1);
     run->slots = leaf + (run->first & c->index_mask[0]);
     run->cookie = word;
-    return 0;
+}
+
+/* Acquire pairs with the release in run_unlock. */
+static inline void lock_run(struct rmap_radix *r, struct rmap_mmu_run *run)
+{
+    struct rmap__radix_config *c = r->config;
+    rmap__slot *word = run->cookie;
+    uint64_t bit = lock_bit(c, run->first);
+    rmap__rank_take(RMAP__RANK_RUN, r);
+    if (!LIKELY(!(atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit))) lock_slow(c, word, bit);
 }
 
 /* `vpn` has an absent entry in `table`: where the next entry begins that is not absent, or the table's successor. */
@@ -86,9 +91,8 @@ static rmap_vpn_t skip_absent(const struct rmap__radix_config *c, rmap__slot *ta
 }
 
 /* BLOCK is said of the first thing that lies in [vpn, end): a table before it is found first. */
-int rmap__radix_run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+static inline int find_run(struct rmap_radix *r, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
 {
-    struct rmap_radix *r = mmu;
     const struct rmap__radix_config *c = r->config;
     if (vpn >= end || vpn >= c->pages) return RMAP_ERR_RANGE;
     if (end > c->pages) end = c->pages;
@@ -107,7 +111,56 @@ again:;
         if (vpn >= end) return RMAP_ERR_ABSENT;
         goto again;
     }
-    return lock_run(r, word, table, vpn, run);
+    set_run(c, word, table, vpn, run);
+    return 0;
+}
+
+/* Level by level through all spaces: what one level costs in cache misses, all have at the same time. */
+void rmap__radix_run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    const struct rmap__radix_config *c = ((const struct rmap_radix *)mmus[0])->config;
+    const uint64_t mask = c->table_mask, is = c->table_present; /* values: loads of entries are no reason to read them anew */
+    rmap__slot *table[RMAP_PEEK_MAX];
+    struct rmap_mmu_run found;
+    const bool inside = vpn < end && end <= c->pages;
+    for (size_t i = 0; i < n; i++) {
+        struct rmap_radix *r = mmus[i];
+        runs[i].cookie = &r->lock;
+        table[i] = inside ? r->root : NULL;
+    }
+    for (unsigned level = c->levels - 1; level > 0; level--) {
+        const uint64_t index = rmap__radix_index(c, level, vpn);
+        for (size_t i = 0; i < n; i++) {
+            if (!LIKELY(table[i] != NULL)) continue;
+            rmap__slot *word = &table[i][index];
+            const rmap_pte_t e = rmap__radix_load(word);
+            table[i] = LIKELY((e & mask) == is) ? rmap__radix_table(c, e) : NULL;
+            if (level == 1) runs[i].cookie = word;
+        }
+    }
+    set_run(c, NULL, NULL, vpn, &found);
+    const uint64_t slot = found.first & c->index_mask[0];
+    for (size_t i = 0; i < n; i++) {
+        if (LIKELY(table[i] != NULL)) {
+            runs[i].slots = table[i] + slot;
+            runs[i].first = found.first;
+            runs[i].count = found.count;
+        } else if (find_run(mmus[i], vpn, end, &runs[i])) { /* a later one in the range, or none */
+            runs[i].count = 0;
+        }
+    }
+}
+
+void rmap__radix_run_lock(void *mmu, struct rmap_mmu_run *run)
+{
+    lock_run(mmu, run);
+}
+
+int rmap__radix_run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
+{
+    int err = find_run(mmu, vpn, end, run);
+    if (!err) lock_run(mmu, run);
+    return err;
 }
 
 /*
@@ -149,7 +202,9 @@ int rmap__radix_run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struc
         if (!rmap__radix_is_table(c, e)) return RMAP_ERR_BLOCK;
         table = rmap__radix_table(c, e);
     }
-    return lock_run(r, word, table, vpn, run);
+    set_run(c, word, table, vpn, run);
+    lock_run(r, run);
+    return 0;
 }
 
 void rmap__radix_run_unlock(void *mmu, struct rmap_mmu_run *run)

@@ -27,6 +27,23 @@ static int run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_r
     return err == RMAP_ERR_ABSENT && blocked ? RMAP_ERR_BLOCK : err;
 }
 
+static void run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct world_space *s = mmus[i];
+        bool blocked = s->blocked && s->block >= vpn && s->block < end;
+        runs[i].count = 0;
+        if (!blocked || s->block > vpn) s->radix.ops->run_peek(&s->radix.ctx, 1, vpn, blocked ? s->block : end, &runs[i]);
+    }
+}
+
+static void run_lock(void *mmu, struct rmap_mmu_run *run)
+{
+    struct world_space *s = mmu;
+    s->radix.ops->run_lock(s->radix.ctx, run);
+    run_taken(s, run);
+}
+
 static int run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
 {
     struct world_space *s = mmu;
@@ -127,5 +144,7 @@ void world_mmu_init(struct world *w)
                                    .set = set,
                                    .exchange = exchange,
                                    .flush = tlb ? flush : NULL,
-                                   .active = tlb ? world_tlb_active : NULL};
+                                   .active = tlb ? world_tlb_active : NULL,
+                                   .run_peek = w->o.no_slots ? NULL : run_peek,
+                                   .run_lock = w->o.no_slots ? NULL : run_lock};
 }

@@ -2,7 +2,7 @@
 /** @file unit/test_walk.c  The walk engine: arguments, outcomes and their reasons (INV-5). */
 #include "support/world.h"
 
-#include <core/core.h>
+#include <core/count.h>
 #include <swap/swap_internal.h>
 
 static void hold(struct rmap_page *page)
