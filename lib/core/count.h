@@ -40,20 +40,17 @@ static inline rmap_pfn_t rmap__section_pfn(const struct rmap__section *s, const 
     return k < s->count && k * s->stride == off ? s->first + k : RMAP_PFN_NONE;
 }
 
-/* A count this near to the maximum is raised the slow way, which cannot pass it. More threads than this do not exist. */
-#define RMAP__COUNT_SLACK ((uint32_t)1 << 22)
-
-/** The slow way. @return 0 or OVERFLOW. */
-int rmap__page_count_up_full(struct rmap_page *page, bool *first);
 /** mapcount += 1; *first: it was 0, so the mappings' reference is due. @return 0 or OVERFLOW. */
-static inline int rmap__page_count_up(struct rmap_page *page, bool *first)
+int rmap__page_count_up(struct rmap_page *page, bool *first);
+/* A count this near to the maximum is raised by rmap__page_count_up, which cannot pass it. More threads than this do not exist. */
+#define RMAP__COUNT_SLACK ((uint32_t)1 << 22)
+/** The same for a page that is mapped, without the call and its loop. @return false: not done, ask the one above. */
+static inline bool rmap__page_count_one_more(struct rmap_page *page)
 {
-    uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
-    if (__builtin_expect((was & RMAP_MAPCOUNT_MAX) >= RMAP_MAPCOUNT_MAX - RMAP__COUNT_SLACK, 0))
-        return rmap__page_count_up_full(page, first);
-    was = atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_acq_rel);
-    *first = (was & RMAP_MAPCOUNT_MAX) == 0;
-    return 0;
+    const uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
+    if (__builtin_expect((was & RMAP_MAPCOUNT_MAX) >= RMAP_MAPCOUNT_MAX - RMAP__COUNT_SLACK, 0)) return false;
+    atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_acq_rel);
+    return true;
 }
 
 /** The last mapping has gone: the mappings' reference, and an orphan's place in the swap cache. */

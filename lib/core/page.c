@@ -107,7 +107,7 @@ uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page)
     return rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE ? r->swap->count(r->swap_ctx, page->swap) : 0;
 }
 
-int rmap__page_count_up_full(struct rmap_page *page, bool *first)
+int rmap__page_count_up(struct rmap_page *page, bool *first)
 {
     uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
     do /* never beyond the maximum, not even for a moment: the next bit is STABLE */
