@@ -250,6 +250,8 @@ int rmap__fork_pinned(struct rmap_fork *f, rmap_vpn_t vpn, struct rmap_page *pag
 /** page.owner := tag (a reference is taken, the old one dropped). Page lock held or page unknown to others. */
 void rmap__page_set_owner(struct rmap_page *page, struct rmap__tag *tag);
 void rmap__page_set_index(struct rmap_page *page, rmap_vpn_t index);
+/** The index, and rmap_page_unlock, in one step: for pages that are in no swap cache's way, else as the two calls. */
+void rmap__page_unlock_at(struct rmap *r, struct rmap_page *page, rmap_vpn_t index);
 /** Swap entries of the page's slot, 0 without one. */
 uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page);
 /** A descriptor that is counted: not NULL, not SPECIAL. */

@@ -6,6 +6,7 @@
  * destination, where the pages get their new index. While an entry is in flight its page's count is still held and its
  * page lock taken: a walk waits or says BUSY, never "unmapped" (B3). One run lock at a time, so no order is needed.
  */
+#include <core/count.h>
 #include <core/track.h>
 
 #define FLIGHT_MAX 64
@@ -14,7 +15,8 @@
 struct flyer {
     rmap_pte_t entry;
     rmap_vpn_t offset;      /* pages from the start of the range */
-    struct rmap_page *page; /* locked and referenced, or NULL (special frame, swap entry that nobody caches) */
+    struct rmap_page *page; /* locked, or NULL (special frame, swap entry that nobody caches). The count that its entry has
+                               raised keeps it alive; one that caches a slot is referenced */
     bool shared; /* page or slot has other users: it keeps its index, TRACK covers it, a slot is marked MOVED */
 };
 
@@ -23,6 +25,7 @@ struct move {
     rmap_vpn_t from, to;
     uint64_t count;
     bool track; /* shared pages fly, too: the destination is recorded */
+    struct rmap__section frames;
     struct rmap_gather gather;
     struct rmap_moved done;
     struct flyer flight[FLIGHT_MAX];
@@ -32,18 +35,24 @@ struct move {
     struct rmap_page *busy;   /* page that stopped it because its lock was taken; referenced */
 };
 
-/** Ours alone? Page lock held. Pins do not matter: the frame stays where it is. */
-static bool page_is_own(struct rmap *r, struct rmap_page *page)
+/* Ours alone? Page lock held. Pins do not matter: the frame stays where it is. */
+static inline bool page_is_own(struct rmap *r, const struct rmap_page *page)
 {
-    return rmap_page_mapcount(page) + rmap__page_swap_count(r, page) == 1;
+    return rmap_page_mapcount(page) + (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE ? rmap__page_swap_count(r, page) : 0) == 1;
+}
+
+static inline struct rmap_page *page_of(const struct move *mv, rmap_pte_t e)
+{
+    return rmap__frame_page(mv->m->r, &mv->frames, rmap_pte_pfn(mv->m->mmu.ops->format, e));
 }
 
 /* ---- take off: source run locked ---- */
 
+/* The page of an entry in the locked run, which keeps it alive. */
 static bool lock_or_stop(struct move *mv, struct rmap_page *page)
 {
-    rmap_page_get(page); /* its entry, or the cache under the slot, keeps it alive */
     if (rmap_page_try_lock(page)) return true;
+    rmap_page_get(page);
     mv->busy = page;
     return false;
 }
@@ -57,7 +66,7 @@ static bool is_recorded(const struct move *mv, const struct flyer *x, const stru
 static bool take_present(struct move *mv, struct flyer *x)
 {
     struct rmap *r = mv->m->r;
-    struct rmap_page *page = rmap_page_find(r, rmap_pte_pfn(mv->m->mmu.ops->format, x->entry));
+    struct rmap_page *page = page_of(mv, x->entry);
     if (!rmap__page_counted(page)) return true;
     if (!lock_or_stop(mv, page)) return false;
     x->shared = !page_is_own(r, page);
@@ -65,6 +74,7 @@ static bool take_present(struct move *mv, struct flyer *x)
         x->page = page;
         return true;
     }
+    rmap_page_get(page);
     rmap_page_unlock(r, page);
     mv->shared = page;
     return false;
@@ -101,7 +111,6 @@ static bool wait_for_migration(struct move *mv, rmap_pte_t e)
     if (!page) return false;
     if (!lock_or_stop(mv, page)) return true;
     rmap_page_unlock(mv->m->r, page);
-    rmap_page_put(mv->m->r, page);
     return false;
 }
 
@@ -120,6 +129,8 @@ static int take_off(struct move *mv, uint64_t *at)
         uint32_t i = (uint32_t)(mv->from + *at - run.first);
         struct flyer x = {.entry = rmap_run_get(&m->mmu, &run, i), .offset = *at};
         if (!x.entry) continue;
+        if (run.slots && i + RMAP__AHEAD < run.count)
+            rmap__frame_prefetch(&mv->frames, rmap_pte_pfn(o->format, rmap_run_get(&m->mmu, &run, i + RMAP__AHEAD)));
         bool ready = true;
         if (rmap_pte_kind(o->format, x.entry) == RMAP_PTE_MIGRATION) {
             if (!wait_for_migration(mv, x.entry)) mv->refused = RMAP_ERR_BUSY;
@@ -131,7 +142,10 @@ static int take_off(struct move *mv, uint64_t *at)
             ready = take_swap(mv, &x);
         if (!ready) break;
         x.entry = rmap_run_exchange(&m->mmu, &run, i, 0);
-        rmap_gather_flush(&mv->gather, m, mv->from + *at, x.entry, RMAP_FLUSH_ALL);
+        if (rmap__flush_is_never_due(m))
+            mv->gather.elided++;
+        else
+            rmap_gather_flush(&mv->gather, m, mv->from + *at, x.entry, RMAP_FLUSH_ALL);
         mv->flight[mv->flyers++] = x;
     }
     o->run_unlock(m->mmu.ctx, &run);
@@ -156,17 +170,15 @@ static void land_swap(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
     } else {
         is_moved = false;
         r->swap->set_home(r->swap_ctx, entry, rmap__tag_owner(m->home_tag), vpn, false);
-        if (x->page) {
-            rmap__page_set_owner(x->page, m->home_tag);
-            rmap__page_set_index(x->page, vpn);
-        }
+        if (x->page) rmap__page_set_owner(x->page, m->home_tag);
         mv->done.swap_moved++;
     }
     if (is_moved && !was_moved) atomic_fetch_add_explicit(&m->moved, 1, memory_order_relaxed);
     if (was_moved && !is_moved) atomic_fetch_sub_explicit(&m->moved, 1, memory_order_relaxed);
 }
 
-/* An own page gets its new index; the clean copy that its slot may be follows it (C11). A shared one is tracked here. */
+/* An own page gets its new index, with its unlock; the clean copy that its slot may be follows it (C11). A shared one is
+ * tracked here. */
 static void land_page(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
 {
     struct rmap_member *m = mv->m;
@@ -176,7 +188,6 @@ static void land_page(struct move *mv, const struct flyer *x, rmap_vpn_t vpn)
         return;
     }
     rmap__page_set_owner(x->page, m->home_tag);
-    rmap__page_set_index(x->page, vpn);
     if (rmap_page_flags(x->page) & RMAP_PAGE_SWAPCACHE)
         r->swap->set_home(r->swap_ctx, x->page->swap, rmap__tag_owner(m->home_tag), vpn, false);
     mv->done.reindexed++;
@@ -209,9 +220,13 @@ static void land(struct move *mv)
         o->run_unlock(m->mmu.ctx, &run);
     }
     for (unsigned i = 0; i < mv->flyers; i++) {
-        if (!mv->flight[i].page) continue;
-        rmap_page_unlock(m->r, mv->flight[i].page);
-        rmap_page_put(m->r, mv->flight[i].page);
+        const struct flyer *x = &mv->flight[i];
+        if (!x->page) continue;
+        if (x->shared)
+            rmap_page_unlock(m->r, x->page);
+        else
+            rmap__page_unlock_at(m->r, x->page, mv->to + x->offset);
+        if (rmap_pte_kind(o->format, x->entry) == RMAP_PTE_SWAP) rmap_page_put(m->r, x->page);
     }
     mv->flyers = 0;
 }
@@ -343,14 +358,14 @@ static int check_empty(struct rmap_member *m, rmap_vpn_t first, uint64_t count)
 /* ---- before anything moves ---- */
 
 /* What one entry, at the page number `at`, asks of the move. */
-static int survey_entry(const struct move *mv, rmap_vpn_t at, rmap_pte_t e, struct rmap__track_needs *needs)
+static inline int survey_entry(const struct move *mv, rmap_vpn_t at, rmap_pte_t e, struct rmap__track_needs *needs)
 {
     struct rmap *r = mv->m->r;
     const struct rmap_pte_format *f = mv->m->mmu.ops->format;
     const rmap_vpn_t place = at - mv->from + mv->to;
     struct rmap_slot_home home;
     if (rmap_pte_maps(f, e)) {
-        struct rmap_page *page = rmap_page_find(r, rmap_pte_pfn(f, e));
+        struct rmap_page *page = page_of(mv, e);
         if (!rmap__page_counted(page)) return 0;
         /* On its way to another frame its mappings are counted at both: look at the lock first, then at the count. */
         const bool unsure = rmap_page_flags(page) & RMAP_PAGE_LOCKED, own = page_is_own(r, page);
@@ -403,13 +418,30 @@ static int plan(struct move *mv, struct rmap__track_plan *tables)
     return err;
 }
 
+/* Field by field: gather and flight are kilobytes. */
+static void move_init(struct move *mv, struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t count)
+{
+    mv->m = m;
+    mv->from = from;
+    mv->to = to;
+    mv->count = count;
+    mv->track = false;
+    mv->frames = rmap__main_section(m->r);
+    mv->done = (struct rmap_moved){0};
+    mv->flyers = 0;
+    mv->shared = mv->busy = NULL;
+    mv->refused = 0;
+    rmap_gather_init(&mv->gather, m->r);
+}
+
 /* The entries go. On failure they come back: whatever has moved is ours alone or tracked, and its tables are still there. */
 static int carry(struct move *mv)
 {
     int err = move_range(mv);
     if (!err) return 0;
-    struct move back = {.m = mv->m, .from = mv->to, .to = mv->from, .count = mv->count, .track = mv->track};
-    rmap_gather_init(&back.gather, mv->m->r);
+    struct move back;
+    move_init(&back, mv->m, mv->to, mv->from, mv->count);
+    back.track = mv->track;
     int undo = move_range(&back);
     RMAP_ASSERT(undo == 0);
     (void)undo;
@@ -424,10 +456,10 @@ int rmap_move(struct rmap_member *m, rmap_vpn_t from, rmap_vpn_t to, uint64_t co
     if (from < to + count && to < from + count) return RMAP_ERR_INVALID;
     int err = check_empty(m, to, count);
     if (err) return err;
-    struct move mv = {.m = m, .from = from, .to = to, .count = count};
+    struct move mv;
+    move_init(&mv, m, from, to, count);
     struct rmap__track_plan tables;
     struct rmap *r = m->r;
-    rmap_gather_init(&mv.gather, r);
     if (out) *out = mv.done;
     if ((err = plan(&mv, &tables))) return err;
     if (!(err = reserve_destination(&mv))) {

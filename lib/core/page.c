@@ -88,8 +88,9 @@ rmap_owner_t rmap_page_owner(const struct rmap_page *page)
 
 void rmap__page_set_owner(struct rmap_page *page, struct rmap__tag *tag)
 {
+    const rmap_owner_t old = rmap_page_owner(page);
+    if (old == rmap__tag_owner(tag)) return;
     rmap__tag_get(tag);
-    rmap_owner_t old = rmap_page_owner(page);
     atomic_store_explicit(&page->owner, rmap__tag_owner(tag), memory_order_release);
     rmap_owner_put(old);
 }

@@ -65,6 +65,24 @@ static void page_forget_orphan(struct rmap *r, struct rmap_page *page)
         r->swap->forget(r->swap_ctx, page);
 }
 
+void rmap__page_unlock_at(struct rmap *r, struct rmap_page *page, rmap_vpn_t index)
+{
+    const uint64_t keep = 0xfff & ~(uint64_t)(RMAP_PAGE_LOCKED | RMAP_PAGE_WAITERS);
+    uint64_t was = atomic_load_explicit(&page->index_flags, memory_order_relaxed);
+    RMAP_ASSERT(was & RMAP_PAGE_LOCKED);
+    rmap__rank_drop(RMAP__RANK_PAGE, page);
+    while (!(was & RMAP_PAGE_ORPHAN)) {
+        const uint64_t now = (uint64_t)index << RMAP_PAGE_INDEX_SHIFT | (was & keep);
+        if (!atomic_compare_exchange_weak_explicit(&page->index_flags, &was, now, memory_order_acq_rel, memory_order_relaxed))
+            continue;
+        if (was & RMAP_PAGE_WAITERS) rmap__wake_one(lock_half(page));
+        return;
+    }
+    rmap__rank_tried(RMAP__RANK_PAGE, page);
+    rmap__page_set_index(page, index);
+    rmap_page_unlock(r, page);
+}
+
 void rmap_page_unlock(struct rmap *r, struct rmap_page *page)
 {
     RMAP_ASSERT(rmap_page_flags(page) & RMAP_PAGE_LOCKED);
