@@ -40,17 +40,18 @@ enum rmap_move_policy {
  * Letters: [S] space lock, [G] group lock, [a] atomic, [c] constant while a member.
  */
 struct rmap_member {
+    /* What a look-up reads of each space that it passes: one cache line, if the member begins with one. */
     struct rmap *r;                          /**< [c] public, read-only */
     struct rmap_mmu mmu;                     /**< [c] public, read-only */
-    void *user;                              /**< public: the embedder's */
-    struct rmap__group *group;               /**< [c] */
     struct rmap__node *node;                 /**< [S][G] written under both, exclusive; read under either */
-    struct rmap__tag *open_tag;              /**< [S] counted hold on the open epoch's tag */
-    struct rmap__tag *home_tag;              /**< [S] open_tag; while forking the newest closed epoch's, counted */
     RMAP_ATOMIC(struct rmap__track *) track; /**< [S][G] tracked ranges, shared with forked members; NULL: none */
-    enum rmap_move_policy policy;            /**< [S] set by rmap_member_set_policy; public, read-only */
     RMAP_ATOMIC(uint32_t) forking;           /**< [a] set while this member's entries are being copied to a child */
     RMAP_ATOMIC(uint32_t) newborn;           /**< [a] set while a fork is copying to it */
+    struct rmap__group *group;               /**< [c] */
+    struct rmap__tag *open_tag;              /**< [S] counted hold on the open epoch's tag */
+    struct rmap__tag *home_tag;              /**< [S] open_tag; while forking the newest closed epoch's, counted */
+    void *user;                              /**< public: the embedder's */
+    enum rmap_move_policy policy;            /**< [S] set by rmap_member_set_policy; public, read-only */
     RMAP_ATOMIC(uint64_t) mapped;            /**< [a] entries that count as mappings; public, read-only */
     RMAP_ATOMIC(uint64_t) swapped;           /**< [a] swap entries; public, read-only */
     RMAP_ATOMIC(uint64_t) moved;             /**< [a] swap entries that are not at their slot's index */

@@ -112,8 +112,8 @@ struct rmap__node {
     struct rmap_member *member;                   /* [g] NULL: the space has exited */
     struct rmap__epoch *parent;                   /* [g] NULL at the root */
     TAILQ_ENTRY(rmap__node) link;                 /* [g] in parent->kids */
-    TAILQ_HEAD(rmap__epochs, rmap__epoch) epochs; /* [g] oldest first, the last is open */
     uint32_t kids;                                /* [g] over all epochs */
+    TAILQ_HEAD(rmap__epochs, rmap__epoch) epochs; /* [g] oldest first, the last is open */
 };
 
 /** Where a look-up is in the order of candidates; see position.h. */

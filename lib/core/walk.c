@@ -107,9 +107,9 @@ static inline bool page_wanted(const struct rmap__walk_page *p, bool lone)
     return p->open && (!lone || (p->lone && !p->result->hits));
 }
 
-static inline bool entry_maps(const struct rmap__walk *w, const struct rmap__walk_page *p, rmap_pte_t e, rmap_pte_t payload)
+static inline bool entry_maps(const struct rmap__walk *w, const struct rmap__walk_page *p, rmap_pte_t e)
 {
-    return (e & payload) == p->frame && rmap_pte_maps(w->format, e);
+    return (e & w->payload) == p->frame && rmap_pte_maps(w->format, e);
 }
 
 /*
@@ -121,12 +121,11 @@ static inline bool entry_maps(const struct rmap__walk *w, const struct rmap__wal
 static inline unsigned pass_by(struct rmap__walk *w, const struct rmap_member *m, const struct rmap_mmu_run *run, uint64_t delta,
                                bool lone, unsigned i, unsigned end)
 {
-    const rmap_pte_t payload = rmap_pte_payload_mask(w->format);
     for (; i < end; i++) {
         struct rmap__walk_page *p = &w->page[i];
         if (!page_wanted(p, lone)) continue;
         const rmap_pte_t e = rmap_run_peek(run, (uint32_t)(p->index + delta - run->first));
-        if (!entry_maps(w, p, e, payload)) continue;
+        if (!entry_maps(w, p, e)) continue;
         if ((e & w->busy.mask) == w->busy.on) break;
         page_meet(w, p, m, e);
         page_hit(w, p, m);
@@ -138,13 +137,12 @@ static inline unsigned pass_by(struct rmap__walk *w, const struct rmap_member *m
 static void look_into(struct rmap__walk *w, struct rmap_member *m, const struct rmap_mmu_run *run, uint64_t delta, bool lone,
                       unsigned i, unsigned end)
 {
-    const rmap_pte_t payload = rmap_pte_payload_mask(w->format);
     for (; i < end; i++) {
         struct rmap__walk_page *p = &w->page[i];
         if (!page_wanted(p, lone)) continue;
         const uint32_t slot = (uint32_t)(p->index + delta - run->first);
         const rmap_pte_t e = rmap_run_get(&m->mmu, run, slot);
-        if (!entry_maps(w, p, e, payload)) continue;
+        if (!entry_maps(w, p, e)) continue;
         page_meet(w, p, m, e);
         const enum rmap_reason stop = w->visitor->visit(w, p, m, run, slot, e);
         if (stop)
@@ -161,17 +159,23 @@ static inline unsigned page_at(const struct rmap__walk *w, unsigned i, unsigned 
     return i;
 }
 
-/* Pages [i, end) in one run, which was found, not locked; the places of all lie in it. */
-static void visit_seen(struct rmap__walk *w, struct rmap_member *m, struct rmap_mmu_run *run, uint64_t delta, bool lone, unsigned i,
-                       unsigned end)
+/* Pages [i, end) in one run, which is locked; it is unlocked. */
+static void visit_locked(struct rmap__walk *w, struct rmap_member *m, struct rmap_mmu_run *run, uint64_t delta, bool lone, unsigned i,
+                         unsigned end)
 {
-    const struct rmap_mmu_ops *o = m->mmu.ops;
-    i = pass_by(w, m, run, delta, lone, i, end);
-    if (i == end) return;
-    o->run_lock(m->mmu.ctx, run);
     look_into(w, m, run, delta, lone, i, end);
     if (w->visitor->flush_in_run) rmap_gather_flush_now(w->gather);
-    o->run_unlock(m->mmu.ctx, run);
+    m->mmu.ops->run_unlock(m->mmu.ctx, run);
+}
+
+/* Pages [i, end) in one run, which was found, not locked; the places of all lie in it. */
+static inline void visit_seen(struct rmap__walk *w, struct rmap_member *m, struct rmap_mmu_run *run, uint64_t delta, bool lone,
+                              unsigned i, unsigned end)
+{
+    i = pass_by(w, m, run, delta, lone, i, end);
+    if (i == end) return;
+    m->mmu.ops->run_lock(m->mmu.ctx, run);
+    visit_locked(w, m, run, delta, lone, i, end);
 }
 
 /*
@@ -195,13 +199,10 @@ static void visit_places(struct rmap__walk *w, struct rmap_member *m, rmap_vpn_t
         if (!run.count) return;
         i = page_at(w, i, last, delta, run.first);
         next = page_at(w, i, last, delta, run.first + run.count);
-        if (o->run_peek) {
+        if (o->run_peek)
             visit_seen(w, m, &run, delta, lone, i, next);
-        } else {
-            look_into(w, m, &run, delta, lone, i, next);
-            if (w->visitor->flush_in_run) rmap_gather_flush_now(w->gather);
-            o->run_unlock(m->mmu.ctx, &run);
-        }
+        else
+            visit_locked(w, m, &run, delta, lone, i, next);
     }
 }
 
@@ -303,19 +304,18 @@ static void ahead_peek(const struct rmap__walk *w, struct ahead *a)
     void *mmu[RMAP_PEEK_MAX];
     bool newborn[RMAP_PEEK_MAX];
     unsigned n = 0;
-    for (unsigned i = 0; i < a->n; i++) a->run[i].count = 0, a->absent[i] = false;
-    if (!o->run_peek || (a->n == 1 && w->nodes < PROBE_AFTER)) return;
-    for (; n < a->n && a->node[n]->member->mmu.ops == o; n++) {
+    for (; o->run_peek && n < a->n && a->node[n]->member->mmu.ops == o; n++) {
         const struct rmap_member *m = a->node[n]->member;
         newborn[n] = atomic_load_explicit(&m->newborn, memory_order_acquire);
         mmu[n] = m->mmu.ctx;
     }
-    o->run_peek(mmu, n, first, last + 1, a->run);
+    if (n) o->run_peek(mmu, n, first, last + 1, a->run);
     for (unsigned i = 0; i < n; i++) {
         struct rmap_mmu_run *run = &a->run[i];
         a->absent[i] = !run->count && !newborn[i];
-        if (run->count && (first < run->first || last - run->first >= run->count)) run->count = 0;
+        if (first < run->first || last - run->first >= run->count) run->count = 0;
     }
+    for (unsigned i = n; i < a->n; i++) a->run[i].count = 0, a->absent[i] = false;
 }
 
 /* Take up to `max` candidates out of the tree. */
@@ -405,6 +405,7 @@ static void page_end(struct rmap__walk *w, struct rmap__walk_page *p, const stru
 static void walk_format(struct rmap__walk *w, const struct rmap__group *g)
 {
     w->format = g->format;
+    w->payload = rmap_pte_payload_mask(w->format);
     w->busy = w->visitor->busy ? w->visitor->busy(w, w->format) : (struct rmap_pte_bit){0, 0};
     w->plain = (struct rmap_pte_bit){0, 0};
     static const enum rmap_pte_attr told[] = {RMAP_ATTR_ACCESSED, RMAP_ATTR_DIRTY, RMAP_ATTR_LOCKED};

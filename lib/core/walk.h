@@ -76,6 +76,7 @@ struct rmap__walk {
     unsigned pages, open;
     uint32_t visits, nodes; /* of every page that is open still */
     const struct rmap_pte_format *format; /* of all spaces of the group */
+    rmap_pte_t payload;                   /* its mask of frames */
     struct rmap_pte_bit busy;             /* the visitor's answer */
     struct rmap_pte_bit plain;            /* (e & mask) == on: neither accessed, nor dirty, nor locked */
     rmap_owner_t owner; /* of all pages of the cluster; 0: of nobody's */

@@ -119,7 +119,13 @@ again:;
 void rmap__radix_run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
 {
     const struct rmap__radix_config *c = ((const struct rmap_radix *)mmus[0])->config;
-    const uint64_t mask = c->table_mask, is = c->table_present; /* values: loads of entries are no reason to read them anew */
+    /* In locals: loads of entries are no reason to read them anew. */
+    const uint64_t mask = c->table_mask, is = c->table_present, frames = c->payload_mask;
+    const bool direct = c->identity && !c->phys_rotate; /* the frame field, as it stands, is the table's address */
+    if (n == 1) {
+        if (find_run(mmus[0], vpn, end, runs)) runs->count = 0;
+        return;
+    }
     rmap__slot *table[RMAP_PEEK_MAX];
     struct rmap_mmu_run found;
     const bool inside = vpn < end && end <= c->pages;
@@ -134,8 +140,9 @@ void rmap__radix_run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_
             if (!LIKELY(table[i] != NULL)) continue;
             rmap__slot *word = &table[i][index];
             const rmap_pte_t e = rmap__radix_load(word);
-            table[i] = LIKELY((e & mask) == is) ? rmap__radix_table(c, e) : NULL;
-            if (level == 1) runs[i].cookie = word;
+            table[i] = NULL;
+            if (LIKELY((e & mask) == is)) table[i] = direct ? (rmap__slot *)(uintptr_t)(e & frames) : rmap__radix_table(c, e);
+            runs[i].cookie = word;
         }
     }
     set_run(c, NULL, NULL, vpn, &found);
