@@ -44,10 +44,25 @@ static inline rmap_pfn_t rmap__section_pfn(const struct rmap__section *s, const 
 int rmap__page_count_up(struct rmap_page *page, bool *first);
 /* A count this near to the maximum is raised by rmap__page_count_up, which cannot pass it. More threads than this do not exist. */
 #define RMAP__COUNT_SLACK ((uint32_t)1 << 22)
-/** The same for a page that is mapped, without the call and its loop. @return false: not done, ask the one above. */
-static inline bool rmap__page_count_one_more(struct rmap_page *page)
+/**
+ * The same for fork, with less: `page` is mapped by a present entry of the space that forks, whose run is locked and whose space
+ * lock is held exclusively. @return false: not done, ask the one above.
+ *
+ * If that entry is the page's only mapping, and nobody has the page locked or cached, nobody else can change the count: it is
+ * lowered for entries that went, and there was but this one; it is raised by forks of mappers, which is us; by swap-ins, for which
+ * the page must be cached and another space hold a swap entry of it; and by a migration's landing, which holds the page's lock
+ * until all have landed. A walk may set STABLE meanwhile, and this store take it away again: the walk then does without. So the
+ * count is raised without a locked instruction, which is most of what a fork costs (docs/design/races.md).
+ */
+static inline bool rmap__page_count_forked(struct rmap_page *page)
 {
+    const uint64_t others = 0xfff & ~(uint64_t)(RMAP_PAGE_DIRTY | RMAP_PAGE_REFERENCED);
+    const uint64_t flags = atomic_load_explicit(&page->index_flags, memory_order_acquire);
     const uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
+    if ((was & RMAP_MAPCOUNT_MAX) == 1 && !(flags & others)) {
+        atomic_store_explicit(&page->mapcount, was + 1, memory_order_relaxed); /* the entry's release publishes it */
+        return true;
+    }
     if (__builtin_expect((was & RMAP_MAPCOUNT_MAX) >= RMAP_MAPCOUNT_MAX - RMAP__COUNT_SLACK, 0)) return false;
     atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_acq_rel);
     return true;
