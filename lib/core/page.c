@@ -121,7 +121,8 @@ int rmap__page_count_up(struct rmap_page *page, bool *first)
 
 void rmap__page_unmapped(struct rmap *r, struct rmap_page *page)
 {
-    if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) {
+    /* With swap entries the page is no orphan: whoever drops the last of those then looks at the mapcount, as we at their count. */
+    if ((rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) && !rmap__page_swap_count(r, page)) {
         rmap_page_set_flags(page,
                             RMAP_PAGE_ORPHAN); /* first the mark, then the try: the holder sees it at its unlock */
         if (rmap_page_try_lock(page)) rmap_page_unlock(r, page);

@@ -17,6 +17,14 @@ static enum rmap_reason unmap_begin(struct rmap__walk *w, struct rmap__walk_page
     return RMAP_REASON_NONE;
 }
 
+/* A swap entry keeps the attributes that software has given, which are where they are in any entry. */
+static void unmap_prepare(struct rmap__walk *w)
+{
+    const struct rmap_pte_format *f = w->format;
+    w->keep = f->attr[RMAP_ATTR_LOCKED].mask | f->attr[RMAP_ATTR_SOFT_DIRTY].mask;
+    w->base = rmap_pte_make_kind(f, RMAP_PTE_SWAP, 0, 0) & ~w->keep;
+}
+
 /* The entry about to be made is not at its slot's index (TRACK): look-ups by slot must know. */
 static void mark_moved(struct rmap_member *m, rmap_swp_t entry)
 {
@@ -38,13 +46,12 @@ static enum rmap_reason unmap_visit(struct rmap__walk *w, struct rmap__walk_page
     if (rmap_pte_get(f, e, RMAP_ATTR_ACCESSED) && (w->flags & RMAP_SPARE_YOUNG)) return RMAP_REASON_YOUNG;
     if (w->r->swap->dup(w->r->swap_ctx, page->swap, 1)) return RMAP_REASON_NO_SLOT; /* count before entry */
     if (vpn != p->index) mark_moved(m, page->swap);
-    unsigned keep = rmap_pte_attrs(f, e) & (1u << RMAP_ATTR_LOCKED | 1u << RMAP_ATTR_SOFT_DIRTY);
-    rmap_pte_t old = rmap_run_exchange(&m->mmu, run, slot, rmap_pte_make_kind(f, RMAP_PTE_SWAP, page->swap, keep));
+    const rmap_pte_t swap = (e & w->keep) | w->base | (rmap_pte_t)page->swap << f->payload_shift;
+    rmap_pte_t old = rmap_run_exchange(&m->mmu, run, slot, swap);
     if (rmap_pte_get(f, old, RMAP_ATTR_DIRTY)) rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
-    rmap_gather_flush(w->gather, m, vpn, old, RMAP_FLUSH_ALL);
-    rmap__gather_page(w->gather, page, 1);
-    rmap__mappings_sub(m, 1);
-    atomic_fetch_add_explicit(&m->swapped, 1, memory_order_relaxed);
+    rmap__walk_flush(w, m, vpn, old, RMAP_FLUSH_ALL);
+    rmap__walk_take(w, p);
+    w->swapped++;
     return RMAP_REASON_NONE;
 }
 
@@ -66,6 +73,7 @@ int rmap_unmap(struct rmap *r, struct rmap_page *const *pages, size_t n, unsigne
                                                .flags = RMAP_SPARE_YOUNG | RMAP_IGNORE_LOCKED,
                                                .visit = unmap_visit,
                                                .takes = true,
+                                               .prepare = unmap_prepare,
                                                .begin = unmap_begin,
                                                .tighten = unmap_tighten,
                                                .flush_in_run = true};

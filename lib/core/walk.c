@@ -163,7 +163,10 @@ static inline unsigned page_at(const struct rmap__walk *w, unsigned i, unsigned 
 static void visit_locked(struct rmap__walk *w, struct rmap_member *m, struct rmap_mmu_run *run, uint64_t delta, bool lone, unsigned i,
                          unsigned end)
 {
+    w->taken = w->swapped = 0;
     look_into(w, m, run, delta, lone, i, end);
+    rmap__mappings_sub(m, w->taken);
+    if (w->swapped) atomic_fetch_add_explicit(&m->swapped, w->swapped, memory_order_relaxed);
     if (w->visitor->flush_in_run) rmap_gather_flush_now(w->gather);
     m->mmu.ops->run_unlock(m->mmu.ctx, run);
 }
@@ -406,7 +409,8 @@ static void walk_format(struct rmap__walk *w, const struct rmap__group *g)
 {
     w->format = g->format;
     w->payload = rmap_pte_payload_mask(w->format);
-    w->busy = w->visitor->busy ? w->visitor->busy(w, w->format) : (struct rmap_pte_bit){0, 0};
+    w->busy = (struct rmap_pte_bit){0, 0};
+    if (w->visitor->prepare) w->visitor->prepare(w);
     w->plain = (struct rmap_pte_bit){0, 0};
     static const enum rmap_pte_attr told[] = {RMAP_ATTR_ACCESSED, RMAP_ATTR_DIRTY, RMAP_ATTR_LOCKED};
     for (unsigned k = 0; k < 3; k++) {

@@ -3,6 +3,7 @@
 #ifndef RMAP_CORE_WALK_H
 #define RMAP_CORE_WALK_H
 
+#include <core/count.h>
 #include <core/position.h>
 
 /** Pages of one batch that share owner and table are walked together: one descent and one run lock serve all. */
@@ -19,6 +20,7 @@ struct rmap__walk_page {
     bool lone;       /* one mapping when the walk began: the hint may find it */
     bool loose;      /* hits of a hint and of the ordered walk do not make a bound: no tightening */
     bool fresh_slot; /* unmap: the slot had no entry when the walk began */
+    uint32_t item;     /* of the gather, plus 1, that holds the counts of entries taken; 0: none yet */
     bool seen_forking; /* the last hit's forking mark, sampled there and then */
     /* Where the hits were, in walk order: what lies above these three lies above all (model rule 8). NULL: there was none. Not
      * to be followed once the walk is unbound. */
@@ -51,11 +53,9 @@ struct rmap__visitor {
     bool takes;
     /** The visit shows mappings to somebody: each once, source before target, so no hint is followed. */
     bool in_order;
-    /**
-     * Which hits the visit has something to do at: those with (e & mask) == on. Others are only counted, and where the MMU
-     * has run_peek no run is locked for them. Asked once for pages that are walked together. NULL: all ({0, 0}).
-     */
-    struct rmap_pte_bit (*busy)(const struct rmap__walk *w, const struct rmap_pte_format *f);
+    /** Called once for pages that are walked together, when w->format is known: sets w->busy, if it is not all hits, and
+     *  w->keep. May be NULL. */
+    void (*prepare)(struct rmap__walk *w);
     /** Flush before a run is unlocked: what the visit changes is read by others to mean "not cached". */
     bool flush_in_run;
 };
@@ -77,9 +77,13 @@ struct rmap__walk {
     uint32_t visits, nodes; /* of every page that is open still */
     const struct rmap_pte_format *format; /* of all spaces of the group */
     rmap_pte_t payload;                   /* its mask of frames */
-    struct rmap_pte_bit busy;             /* the visitor's answer */
+    /* Which hits the visit has something to do at: those with (e & mask) == on. Others are only counted, and where the MMU has
+     * run_peek no run is locked for them. {0, 0}, if the visitor does not say: all. */
+    struct rmap_pte_bit busy;
+    rmap_pte_t keep, base; /* of visitors that replace entries: (old & keep) | base, and a payload */
     struct rmap_pte_bit plain;            /* (e & mask) == on: neither accessed, nor dirty, nor locked */
     rmap_owner_t owner; /* of all pages of the cluster; 0: of nobody's */
+    uint32_t taken, swapped; /* entries of the run under way: mappings taken away, and those that became swap entries */
     /* where the walk is */
     struct rmap__visit visit; /* known to the group from the first rest on */
     bool rested;
@@ -92,6 +96,30 @@ struct rmap__walk {
  */
 int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, struct rmap_page *const *pages, size_t n,
                      unsigned flags, struct rmap_result *results);
+
+/**
+ * The visit has taken the page's entry away: the gather holds its count until the flush. The member's books follow when its run
+ * is unlocked.
+ */
+static inline void rmap__walk_take(struct rmap__walk *w, struct rmap__walk_page *p)
+{
+    w->taken++;
+    if (p->item) {
+        w->gather->item[p->item - 1].count++;
+    } else {
+        rmap__gather_push(w->gather, p->page);
+        p->item = w->gather->items;
+    }
+}
+/** rmap_gather_flush, without the call where it is never due. */
+static inline void rmap__walk_flush(struct rmap__walk *w, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t old,
+                                    enum rmap_flush_kind kind)
+{
+    if (rmap__flush_is_never_due(m))
+        w->gather->elided++;
+    else
+        rmap_gather_flush(w->gather, m, vpn, old, kind);
+}
 
 /** A page's walk has ended. */
 void rmap__walk_count(struct rmap__walk *w, const struct rmap_result *res);
