@@ -177,6 +177,14 @@ static inline void rmap__group_unlock(struct rmap__group *g)
     pthread_rwlock_unlock(&g->lock);
 }
 
+/* ---- instance.c ---- */
+/** rmap_mapper_class: bits of mapcount - 1. */
+static inline unsigned rmap__mapper_class(uint32_t mapcount)
+{
+    const unsigned bits = mapcount > 1 ? 32 - (unsigned)__builtin_clz(mapcount - 1) : 0;
+    return bits < RMAP_MAPPER_CLASSES ? bits : RMAP_MAPPER_CLASSES - 1;
+}
+
 /* ---- tag.c ---- */
 static inline struct rmap__tag *rmap__owner_tag(rmap_owner_t owner)
 {

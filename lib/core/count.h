@@ -42,6 +42,13 @@ static inline rmap_pfn_t rmap__section_pfn(const struct rmap__section *s, const 
 
 /** mapcount += 1; *first: it was 0, so the mappings' reference is due. @return 0 or OVERFLOW. */
 int rmap__page_count_up(struct rmap_page *page, bool *first);
+/** rmap_page_pfn, where `s` is the section that pages mostly lie in. */
+static inline rmap_pfn_t rmap__page_frame(struct rmap *r, const struct rmap__section *s, const struct rmap_page *page)
+{
+    const rmap_pfn_t pfn = rmap__section_pfn(s, page);
+    return __builtin_expect(pfn != RMAP_PFN_NONE, 1) ? pfn : rmap_page_pfn(r, page);
+}
+
 /* A count this near to the maximum is raised by rmap__page_count_up, which cannot pass it. More threads than this do not exist. */
 #define RMAP__COUNT_SLACK ((uint32_t)1 << 22)
 /**

@@ -41,9 +41,7 @@ int rmap_destroy(struct rmap *r)
 
 unsigned rmap_mapper_class(uint32_t mapcount)
 {
-    unsigned c = 0;
-    for (uint32_t top = 1; mapcount > top && c < RMAP_MAPPER_CLASSES - 1; top *= 2) c++;
-    return c;
+    return rmap__mapper_class(mapcount);
 }
 
 static struct rmap_walk_stats walk_stats(const struct rmap__walk_counters *c)

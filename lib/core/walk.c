@@ -438,7 +438,7 @@ static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
     if (w->rested) rmap__visit_end(tag->group, &w->visit);
     rmap_gather_flush_now(w->gather); /* while members cannot leave */
     rmap__group_unlock(tag->group);
-    for (unsigned i = 0; i < w->pages; i++) rmap__walk_count(w, w->page[i].result);
+    rmap__walk_count(w);
 }
 
 bool rmap__walk_tighten_page(struct rmap__walk *w, struct rmap__walk_page *p, struct rmap__epoch *to)
@@ -486,7 +486,7 @@ static void end_ownerless(const struct rmap_page *page, struct rmap_result *res)
 
 /* Pages from `i` on that can be walked together. @return where the next ones begin. */
 static size_t fill_cluster(struct rmap__walk *w, struct rmap_page *const *pages, size_t i, size_t n,
-                           struct rmap_result *results)
+                           const struct rmap__section *frames, struct rmap_result *results)
 {
     w->owner = 0;
     for (w->pages = 0; i < n && w->pages < RMAP_WALK_CLUSTER; i++) {
@@ -496,7 +496,7 @@ static size_t fill_cluster(struct rmap__walk *w, struct rmap_page *const *pages,
         if (w->pages && !cluster_fits(w, owner, index)) break;
         w->owner = owner;
         w->page[w->pages++] = (struct rmap__walk_page){
-            .page = pages[i], .pfn = rmap_page_pfn(w->r, pages[i]), .index = index, .result = &results[i]};
+            .page = pages[i], .pfn = rmap__page_frame(w->r, frames, pages[i]), .index = index, .result = &results[i]};
     }
     return i;
 }
@@ -519,15 +519,16 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
 {
     if (!r || (n && (!pages || !results))) return RMAP_ERR_NULL_ARG;
     if (flags & ~(v->flags | RMAP_LOCK_PAGES)) return RMAP_ERR_INVALID;
+    const struct rmap__section frames = rmap__main_section(r);
     for (size_t i = 0; i < n; i++)
-        if (rmap_page_pfn(r, pages[i]) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
+        if (rmap__page_frame(r, &frames, pages[i]) == RMAP_PFN_NONE) return RMAP_ERR_UNKNOWN_PAGE;
     struct rmap_gather gather;
     struct rmap__walk w;
     walk_init(&w, r, v, &gather, flags, ctx);
     if (n) memset(results, 0, n * sizeof *results);
     if (flags & RMAP_LOCK_PAGES) lock_pages(pages, n, results);
     for (size_t i = 0; i < n;) {
-        i = fill_cluster(&w, pages, i, n, results);
+        i = fill_cluster(&w, pages, i, n, &frames, results);
         if (w.owner) walk_cluster(&w, rmap__owner_tag(w.owner));
         for (unsigned k = 0; !w.owner && k < w.pages; k++) end_ownerless(w.page[k].page, w.page[k].result);
         if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);

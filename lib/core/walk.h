@@ -121,8 +121,8 @@ static inline void rmap__walk_flush(struct rmap__walk *w, struct rmap_member *m,
         rmap_gather_flush(w->gather, m, vpn, old, kind);
 }
 
-/** A page's walk has ended. */
-void rmap__walk_count(struct rmap__walk *w, const struct rmap_result *res);
+/** The walks of the cluster's pages have ended. */
+void rmap__walk_count(struct rmap__walk *w);
 /** The call ends. */
 void rmap__walk_publish(const struct rmap__walk *w);
 

@@ -7,7 +7,7 @@
  */
 #include <core/walk.h>
 
-static void sum(struct rmap_walk_stats *s, const struct rmap_result *res)
+static inline void sum(struct rmap_walk_stats *s, const struct rmap_result *res)
 {
     s->walks++;
     s->visits += res->visits;
@@ -15,15 +15,18 @@ static void sum(struct rmap_walk_stats *s, const struct rmap_result *res)
     s->hits += res->hits;
 }
 
-void rmap__walk_count(struct rmap__walk *w, const struct rmap_result *res)
+void rmap__walk_count(struct rmap__walk *w)
 {
     struct rmap__walk_sums *s = &w->sums;
-    s->incomplete += res->outcome == RMAP_INCOMPLETE;
-    s->partial += res->outcome == RMAP_PARTIAL;
-    if (res->tightened)
-        sum(&s->first_lookups, res);
-    else if (res->visits)
-        sum(&s->by_mappers[rmap_mapper_class(res->mapcount)], res);
+    for (unsigned i = 0; i < w->pages; i++) {
+        const struct rmap_result *res = w->page[i].result;
+        s->incomplete += res->outcome == RMAP_INCOMPLETE;
+        s->partial += res->outcome == RMAP_PARTIAL;
+        if (res->tightened)
+            sum(&s->first_lookups, res);
+        else if (res->visits)
+            sum(&s->by_mappers[rmap__mapper_class(res->mapcount)], res);
+    }
 }
 
 static void publish(struct rmap__walk_counters *c, const struct rmap_walk_stats *s)
