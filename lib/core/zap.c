@@ -6,14 +6,20 @@
 struct zap {
     struct rmap_member *m;
     struct rmap__section frames;
+    rmap_pte_t payload; /* the format's mask of frames */
     struct rmap_gather gather;
     struct rmap_zapped done;
 };
 
+static inline rmap_pfn_t frame_of(const struct zap *z, rmap_pte_t e)
+{
+    return (e & z->payload) >> z->m->mmu.ops->format->payload_shift;
+}
+
 static inline void zap_mapping(struct zap *z, rmap_vpn_t vpn, rmap_pte_t old)
 {
     const struct rmap_pte_format *f = z->m->mmu.ops->format;
-    struct rmap_page *page = rmap__frame_page(z->m->r, &z->frames, rmap_pte_pfn(f, old));
+    struct rmap_page *page = rmap__frame_page(z->m->r, &z->frames, frame_of(z, old));
     if (rmap__flush_is_never_due(z->m))
         z->gather.elided++;
     else
@@ -61,6 +67,7 @@ int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rma
     struct zap z;
     z.m = m;
     z.frames = rmap__main_section(m->r);
+    z.payload = rmap_pte_payload_mask(m->mmu.ops->format);
     z.done = (struct rmap_zapped){0};
     rmap_gather_init(&z.gather, m->r);
     const struct rmap_mmu_ops *o = m->mmu.ops;
@@ -72,11 +79,11 @@ int rmap_zap(struct rmap_member *m, rmap_vpn_t first, uint64_t count, struct rma
         /* A run may be as long as the gather: stop where it is full, and come back. */
         const uint32_t run_end = end - run.first < run.count ? (uint32_t)(end - run.first) : run.count;
         uint32_t i = (uint32_t)(at - run.first);
-        for (; i < run_end && rmap_gather_room(&z.gather, 1); i++) {
-            const rmap_pte_t e = rmap_run_get(&m->mmu, &run, i);
+        for (; i < run_end && z.gather.items < RMAP_GATHER_ITEMS; i++) {
+            if (!rmap_run_get(&m->mmu, &run, i)) continue;
             if (run.slots && i + RMAP__AHEAD < run_end)
-                rmap__frame_prefetch(&z.frames, rmap_pte_pfn(o->format, rmap_run_get(&m->mmu, &run, i + RMAP__AHEAD)));
-            if (e) zap_entry(&z, &run, i);
+                rmap__frame_prefetch(&z.frames, frame_of(&z, rmap_run_get(&m->mmu, &run, i + RMAP__AHEAD)));
+            zap_entry(&z, &run, i);
         }
         at = run.first + i;
         o->run_unlock(m->mmu.ctx, &run);
