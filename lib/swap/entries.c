@@ -88,10 +88,12 @@ static void entry_set_home(void *ctx, rmap_swp_t entry, rmap_owner_t owner, rmap
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     RMAP_ASSERT(slot);
     if (slot) {
-        rmap_owner_t before = slot->owner;
-        rmap_owner_get(owner); /* first: it may be the same one */
-        slot->owner = owner;
-        rmap_owner_put(before);
+        const rmap_owner_t before = slot->owner;
+        if (before != owner) {
+            rmap_owner_get(owner);
+            slot->owner = owner;
+            rmap_owner_put(before);
+        }
         uint64_t state = rmap__slot_state(slot) & ~(uint64_t)RMAP__SLOT_MOVED;
         slot->index_state = index << RMAP__SLOT_INDEX_SHIFT | state | (moved ? RMAP__SLOT_MOVED : 0);
     }

@@ -37,7 +37,7 @@ TARGETS = [
     Target("G1", "anonmm", "objrmap", ">=", 1, "no slower than anonmm"),
     Target("G1", "anon_vma_chain", "objrmap", ">", 1, "which pays its bytes per region"),
     Target("two/dead", "anonmm", "objrmap", ">=", 100, "a page shared by 2 of 1,000, owner dead, second look-up"),
-    Target("star/absent", "objrmap", "raw", "<=", 0.5, "a visited member that has no table there"),
+    Target("star/absent", "objrmap", "raw-full", "<=", 0.5, "a visited member that has no table there, against a descent to an entry"),
     Target("star/empty", "objrmap", "raw", "<=", 0.5, "a visited member whose table is empty there; beside star/absent"),
     Target("star/other", "objrmap", "raw", "<=", 0.5, "a visited member with another page there; beside star/absent"),
     Target("move/own", "objrmap", "kernel", "<=", 1.0, "per page; the kernel's mremap by entries"),

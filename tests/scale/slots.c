@@ -23,6 +23,7 @@ static void page_put(struct slots *s, struct rmap_page *page)
 static void set_owner(struct slot *x, rmap_owner_t owner)
 {
     rmap_owner_t before = x->owner;
+    if (before == owner) return;
     rmap_owner_get(owner);
     x->owner = owner;
     rmap_owner_put(before);
