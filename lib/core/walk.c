@@ -425,6 +425,7 @@ static void walk_format(struct rmap__walk *w, const struct rmap__group *g)
 /* Pages [0, n) have one tag and lie in one block of page numbers, in ascending order. */
 static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
 {
+    struct rmap_gather *gather = w->gather;
     w->open = 0;
     w->visits = w->nodes = 0;
     w->rested = w->unbound = false;
@@ -437,7 +438,7 @@ static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
     for (unsigned i = 0; i < w->pages; i++) page_end(w, &w->page[i], top);
     leave_hint(w, tag->group);
     if (w->rested) rmap__visit_end(tag->group, &w->visit);
-    rmap_gather_flush_now(w->gather); /* while members cannot leave */
+    if (gather->flushes) rmap_gather_flush_now(gather); /* while members cannot leave */
     rmap__group_unlock(tag->group);
     rmap__walk_count(w);
 }
@@ -512,7 +513,8 @@ static void walk_init(struct rmap__walk *w, struct rmap *r, const struct rmap__v
     w->gather = gather;
     w->flags = flags;
     w->ctx = ctx;
-    memset(&w->sums, 0, sizeof w->sums);
+    w->sums.counted = 0;
+    w->sums.incomplete = w->sums.partial = 0;
 }
 
 int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, struct rmap_page *const *pages, size_t n,
@@ -532,9 +534,9 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
         i = fill_cluster(&w, pages, i, n, &frames, results);
         if (w.owner) walk_cluster(&w, rmap__owner_tag(w.owner));
         for (unsigned k = 0; !w.owner && k < w.pages; k++) end_ownerless(w.page[k].page, w.page[k].result);
-        if (!rmap_gather_room(&gather, RMAP_WALK_CLUSTER)) rmap_gather_finish(&gather);
+        if (gather.items + RMAP_WALK_CLUSTER > RMAP_GATHER_ITEMS) rmap_gather_finish(&gather);
     }
-    rmap_gather_finish(&gather);
+    if (gather.items || gather.elided) rmap_gather_finish(&gather);
     rmap__walk_publish(&w);
     if (v->end || (flags & RMAP_LOCK_PAGES)) end_pages(&w, pages, n, results);
     return 0;

@@ -61,8 +61,10 @@ struct rmap__visitor {
 };
 
 /** For the instance's counters: walk_stats.c. */
+#define RMAP__FIRST_LOOKUPS RMAP_MAPPER_CLASSES
 struct rmap__walk_sums {
-    struct rmap_walk_stats by_mappers[RMAP_MAPPER_CLASSES], first_lookups;
+    uint32_t counted; /* bit set of those below that hold anything; the others are not initialised */
+    struct rmap_walk_stats of[RMAP_MAPPER_CLASSES + 1]; /* by mappers; first look-ups */
     uint64_t incomplete, partial;
 };
 

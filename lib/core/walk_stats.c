@@ -7,8 +7,11 @@
  */
 #include <core/walk.h>
 
-static inline void sum(struct rmap_walk_stats *s, const struct rmap_result *res)
+static inline void sum(struct rmap__walk_sums *sums, unsigned which, const struct rmap_result *res)
 {
+    struct rmap_walk_stats *s = &sums->of[which];
+    if (!(sums->counted >> which & 1)) *s = (struct rmap_walk_stats){0};
+    sums->counted |= 1u << which;
     s->walks++;
     s->visits += res->visits;
     s->nodes += res->nodes;
@@ -23,15 +26,14 @@ void rmap__walk_count(struct rmap__walk *w)
         s->incomplete += res->outcome == RMAP_INCOMPLETE;
         s->partial += res->outcome == RMAP_PARTIAL;
         if (res->tightened)
-            sum(&s->first_lookups, res);
+            sum(s, RMAP__FIRST_LOOKUPS, res);
         else if (res->visits)
-            sum(&s->by_mappers[rmap__mapper_class(res->mapcount)], res);
+            sum(s, rmap__mapper_class(res->mapcount), res);
     }
 }
 
 static void publish(struct rmap__walk_counters *c, const struct rmap_walk_stats *s)
 {
-    if (!s->walks) return;
     atomic_fetch_add_explicit(&c->walks, s->walks, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->visits, s->visits, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->nodes, s->nodes, memory_order_relaxed);
@@ -46,6 +48,8 @@ void rmap__walk_publish(const struct rmap__walk *w)
     const enum rmap_walk_verb verb = look ? RMAP_WALK_LOOK : w->visitor->verb;
     if (s->incomplete) RMAP__COUNT(w->r, incomplete, s->incomplete);
     if (s->partial) RMAP__COUNT(w->r, partial, s->partial);
-    publish(&c->first_lookups, &s->first_lookups);
-    for (unsigned k = 0; k < RMAP_MAPPER_CLASSES; k++) publish(&c->walk[verb][k], &s->by_mappers[k]);
+    for (uint32_t left = s->counted; left; left &= left - 1) {
+        const unsigned k = (unsigned)__builtin_ctz(left);
+        publish(k == RMAP__FIRST_LOOKUPS ? &c->first_lookups : &c->walk[verb][k], &s->of[k]);
+    }
 }
