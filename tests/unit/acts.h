@@ -53,6 +53,8 @@ struct scene {
     bool was_pinned;
     int (*find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *);
     void (*unlock)(void *, struct rmap_mmu_run *);
+    void (*peek)(void *const *, size_t, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *);
+    void (*lock)(void *, struct rmap_mmu_run *);
     struct rmap_swap_ops swap;
 };
 static struct scene *scene;

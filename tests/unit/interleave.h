@@ -5,8 +5,8 @@
  *     main:  WRITE by S   ●─ look ─●─ lock run ─●─ decide ─●─ copy ─●─ flush ─●─ count ─●
  *     task:  ZAP by S, READ by X …     at one of the ●, or before, or after
  *
- * Points (●): before a run is found and after it is unlocked, around each flush and each call of the swap map, after a fault's
- * look, and the yield points of debug builds. What can happen there is found out by looking: the page's lock is free, the
+ * Points (●): before a run is found and after it is unlocked; after each look without the lock, before and after it is locked then;
+ * around each flush and each call of the swap map, after a fault's look, and the yield points of debug builds. What can happen there is found out by looking: the page's lock is free, the
  * space's run is not held, the group lock can be had, no fork, move or exit of that space is under way. So the locks of the
  * library decide, and the test plays what they allow. See choices.h. In scene->nested an act's own points count, too.
  *
@@ -40,6 +40,20 @@ static int point_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu
 {
     point();
     return scene->find(mmu, vpn, end, run);
+}
+/* One space after the other, so that what others do falls between the tables of the first and those of the next. */
+static void point_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    for (size_t i = 0; i < n; i++) {
+        scene->peek(&mmus[i], 1, vpn, end, &runs[i]);
+        point();
+    }
+}
+static void point_lock(void *mmu, struct rmap_mmu_run *run)
+{
+    point();
+    scene->lock(mmu, run);
+    point();
 }
 static void point_unlock(void *mmu, struct rmap_mmu_run *run)
 {
@@ -113,8 +127,12 @@ static void scene_watch(struct scene *x)
     static struct rmap_swap_ops watched;
     x->find = x->w.ops.run_find;
     x->unlock = x->w.ops.run_unlock;
+    x->peek = x->w.ops.run_peek;
+    x->lock = x->w.ops.run_lock;
     x->w.ops.run_find = point_find;
     x->w.ops.run_unlock = point_unlock;
+    x->w.ops.run_peek = point_peek;
+    x->w.ops.run_lock = point_lock;
     if (x->w.ops.flush) x->w.ops.flush = point_flush;
     x->w.on_look = point_look;
     x->w.device.during_read = x->w.device.during_write = point_device;
@@ -208,6 +226,8 @@ static void script_play(const struct script *sc, uint64_t *points)
     *points += x.points;
     x.w.ops.run_find = x.find;
     x.w.ops.run_unlock = x.unlock;
+    x.w.ops.run_peek = x.peek;
+    x.w.ops.run_lock = x.lock;
     x.w.r->swap = rmap_swap_get_ops();
     x.w.on_look = NULL;
     x.w.device.during_read = x.w.device.during_write = NULL;

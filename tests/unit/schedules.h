@@ -78,6 +78,8 @@ struct scene {
     bool walked, walking, walk_first;
     int (*run_find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *); /* the world's own */
     void (*run_unlock)(void *, struct rmap_mmu_run *);
+    void (*run_peek)(void *const *, size_t, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *);
+    void (*run_lock)(void *, struct rmap_mmu_run *);
 };
 
 static struct scene *scene; /* the one that runs: MMU hooks know only their space */
@@ -186,8 +188,15 @@ static void task_run(struct scene *x, unsigned i)
     x->busy[i] = false;
 }
 
+/* What copies or zaps waits for the run that the walk holds. */
+static bool waits_for_run(const struct scene *x, struct step t)
+{
+    const struct world_space *s = x->s[t.who], *kid = x->kid[t.who];
+    return (t.op == STEP_ZAP || t.op == STEP_COPY) && ((s && s->runs) || (kid && kid->runs));
+}
 static bool possible_in_walk(const struct scene *x, struct step t)
 {
+    if (waits_for_run(x, t)) return false;
     /* After a move under TRACK a zap forgets its record, in the exclusive group lock. */
     return t.op <= STEP_IN_WALK && !(t.op == STEP_ZAP && x->s[t.who]->m.track);
 }
@@ -213,22 +222,28 @@ static void steps_between(struct scene *x, bool (*possible)(const struct scene *
     }
 }
 
-/* A moment of the walk at which it holds no run lock. */
+/* A moment of the walk. */
 static void walk_point(void)
 {
     struct scene *x = scene;
-    if (!x || !x->walking || x->w.runs) return;
+    if (!x || !x->walking) return;
+    const unsigned runs = x->w.runs;
+    x->w.runs = 0; /* what the walk holds is not the others' */
     x->walking = false;
     steps_between(x, possible_in_walk);
     x->walking = true;
+    x->w.runs = runs;
+}
+static void walk_begins(void)
+{
+    if (!scene->walking || !scene->walk_first) return;
+    scene->walk_first = false;
+    walk_point();
 }
 
 static int watched_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
 {
-    if (scene->walking && scene->walk_first) {
-        scene->walk_first = false;
-        walk_point();
-    }
+    walk_begins();
     int err = scene->run_find(mmu, vpn, end, run);
     if (err) walk_point();
     return err;
@@ -237,6 +252,23 @@ static int watched_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_m
 static void watched_unlock(void *mmu, struct rmap_mmu_run *run)
 {
     scene->run_unlock(mmu, run);
+    walk_point();
+}
+
+/* One space after the other, so that steps fall between the tables of the first and those of the next. */
+static void watched_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    walk_begins();
+    for (size_t i = 0; i < n; i++) {
+        scene->run_peek(&mmus[i], 1, vpn, end, &runs[i]);
+        walk_point();
+    }
+}
+
+static void watched_lock(void *mmu, struct rmap_mmu_run *run)
+{
+    walk_point();
+    scene->run_lock(mmu, run);
     walk_point();
 }
 
@@ -391,8 +423,12 @@ static void scene_open(struct scene *x, const struct scenario *sc, bool above)
     if (sc->first == Y_READ_BACK) CHECK_EQ(world_read(x->s[Y], 0), 1);
     x->run_find = x->w.ops.run_find;
     x->run_unlock = x->w.ops.run_unlock;
+    x->run_peek = x->w.ops.run_peek;
+    x->run_lock = x->w.ops.run_lock;
     x->w.ops.run_find = watched_find;
     x->w.ops.run_unlock = watched_unlock;
+    x->w.ops.run_peek = watched_peek;
+    x->w.ops.run_lock = watched_lock;
 #ifdef RMAP_DEBUG
     x->w.r->yield = move_point;
     x->w.r->yield_ctx = x;
