@@ -5,7 +5,8 @@
  *     task a:  begin ─ copy ─ commit        task b:  zap        walk:  ● visit ● visit ● visit ●
  *
  * A choice is made wherever more than one thing could happen next: which task, or the walk. Inside
- * a walk that is before its first and after every look into a space, when it holds no run lock; there only steps are
+ * a walk that is before its first and after every look into a space, when it holds no run lock: after a table was looked for in vain,
+ * after an entry was read and before its run is locked, after that was unlocked, and before the next candidate; there only steps are
  * possible that need neither the page lock nor the exclusive group lock. A migration is two walks; between them its
  * page lock is held, so that everything is possible but a swap-in, a move and a copy-on-write fault. A move is before its
  * records (and when its page has landed), where everything is possible, the walk included, and in flight, where what needs
@@ -14,6 +15,7 @@
  * (model: `dfs` of explore.py, without preemption bound).
  *
  * The world: spaces S, X forked from S, Y forked from X, as many as the scenario wants, and vpn 0 written by S before.
+ * With a `crowd` the tables of S and all below are looked up together, some candidates before their entries are read.
  * With `above` the page comes from a space above S that gave its mapping up: then every walk wastes a step and may
  * tighten.
  */
@@ -25,6 +27,12 @@
 #include "support/world.h"
 
 #include <core/core.h>
+
+#ifdef RMAP_DEBUG
+#define CANDIDATES_YIELD true
+#else
+#define CANDIDATES_YIELD false /* a look for a candidate's table is the only moment before its entry is read */
+#endif
 
 enum { S, X, Y, SPACES };
 
@@ -61,6 +69,7 @@ struct scenario {
     unsigned spaces;
     enum first_state first;
     bool track; /* the spaces' policy */
+    unsigned crowd; /* so many older siblings of S that gave the page up: the search is long when it comes to S */
     struct step task[2][TASK_STEPS];
 };
 
@@ -76,6 +85,7 @@ struct scene {
     bool busy[2];                           /* the task is in the middle of a step: a move */
     enum walk_kind kind;
     bool walked, walking, walk_first;
+    bool untouched; /* by the walk, since the last moment: no entry was read */
     int (*run_find)(void *, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *); /* the world's own */
     void (*run_unlock)(void *, struct rmap_mmu_run *);
     void (*run_peek)(void *const *, size_t, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *);
@@ -188,15 +198,8 @@ static void task_run(struct scene *x, unsigned i)
     x->busy[i] = false;
 }
 
-/* What copies or zaps waits for the run that the walk holds. */
-static bool waits_for_run(const struct scene *x, struct step t)
-{
-    const struct world_space *s = x->s[t.who], *kid = x->kid[t.who];
-    return (t.op == STEP_ZAP || t.op == STEP_COPY) && ((s && s->runs) || (kid && kid->runs));
-}
 static bool possible_in_walk(const struct scene *x, struct step t)
 {
-    if (waits_for_run(x, t)) return false;
     /* After a move under TRACK a zap forgets its record, in the exclusive group lock. */
     return t.op <= STEP_IN_WALK && !(t.op == STEP_ZAP && x->s[t.who]->m.track);
 }
@@ -222,23 +225,26 @@ static void steps_between(struct scene *x, bool (*possible)(const struct scene *
     }
 }
 
-/* A moment of the walk. */
+/* A moment of the walk at which it holds no run lock. */
 static void walk_point(void)
 {
     struct scene *x = scene;
-    if (!x || !x->walking) return;
-    const unsigned runs = x->w.runs;
-    x->w.runs = 0; /* what the walk holds is not the others' */
-    x->walking = false;
+    if (!x || !x->walking || x->w.runs) return;
+    x->walking = x->walk_first = false;
     steps_between(x, possible_in_walk);
     x->walking = true;
-    x->w.runs = runs;
+    x->untouched = true;
 }
 static void walk_begins(void)
 {
-    if (!scene->walking || !scene->walk_first) return;
-    scene->walk_first = false;
-    walk_point();
+    if (scene->walking && scene->walk_first) walk_point();
+}
+/* Before a candidate's entry is read; not again, if nothing was since the last moment. */
+static void __attribute__((unused)) walk_candidate(void)
+{
+    walk_begins();
+    if (!scene->untouched) walk_point();
+    scene->untouched = false;
 }
 
 static int watched_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
@@ -255,21 +261,25 @@ static void watched_unlock(void *mmu, struct rmap_mmu_run *run)
     walk_point();
 }
 
-/* One space after the other, so that steps fall between the tables of the first and those of the next. */
+/*
+ * One space after the other, so that steps fall between the tables of the first and those of the next. A table that was found
+ * stays, whatever the steps do: they may as well come before it is looked up. One that was not may come into being.
+ */
 static void watched_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
 {
     walk_begins();
     for (size_t i = 0; i < n; i++) {
         scene->run_peek(&mmus[i], 1, vpn, end, &runs[i]);
-        walk_point();
+        if (!runs[i].count || !CANDIDATES_YIELD) walk_point();
     }
 }
 
+/* The entry has been read. Once the lock is had, steps that do not wait for it may as well come before. */
 static void watched_lock(void *mmu, struct rmap_mmu_run *run)
 {
     walk_point();
     scene->run_lock(mmu, run);
-    walk_point();
+    scene->untouched = false;
 }
 
 /* ---- the walk ---- */
@@ -382,6 +392,7 @@ static void __attribute__((unused)) move_point(void *ctx, enum rmap__yield_point
 {
     struct scene *x = ctx;
     const bool flight = at == RMAP__AT_MOVE_FLIGHT;
+    if (at == RMAP__AT_CANDIDATE && x->walking) walk_candidate();
     if (at == RMAP__AT_CANDIDATE || at == RMAP__AT_FORK_RUN || x->walking) return;
     for (;;) {
         unsigned n = 1, task[4] = {0};
@@ -408,11 +419,12 @@ static void scene_open(struct scene *x, const struct scenario *sc, bool above)
     x->scenario = sc;
     enum rmap_move_policy policy = sc->track ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY;
     world_init(&x->w, &(struct world_options){.frames = 24, .slots = 16, .policy = policy});
-    struct world_space *top = above ? world_space(&x->w) : NULL;
-    if (above) world_write(top, 0, 1);
+    struct world_space *top = above || sc->crowd ? world_space(&x->w) : NULL;
+    if (top) world_write(top, 0, 1);
+    for (unsigned i = 0; i < sc->crowd; i++) world_zap(world_fork(top), 0, 1);
     for (unsigned i = 0; i < sc->spaces; i++) {
-        x->s[i] = i ? world_fork(x->s[i - 1]) : above ? world_fork(top) : world_space(&x->w);
-        if (i == 0 && !above) world_write(x->s[0], 0, 1);
+        x->s[i] = i ? world_fork(x->s[i - 1]) : top ? world_fork(top) : world_space(&x->w);
+        if (i == 0 && !top) world_write(x->s[0], 0, 1);
         x->gone[i][1] = true;
     }
     if (above) world_zap(top, 0, 1);

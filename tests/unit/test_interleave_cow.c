@@ -31,9 +31,9 @@ SCRIPT(interleave_cow, E1_write_protected_meanwhile, 10, .spaces = 2,
 /* the other way round: the drop is stopped at each step */
 SCRIPT(interleave_cow, E1_a_drop_is_stopped_while_both_write, 31, .spaces = 2,
        .main = {ZAP, S}, .task = {{{WRITE, S}}, {{WRITE, X}}})
-SCRIPT(interleave_cow, E1_an_eviction_is_stopped_while_both_write, 12, .spaces = 2,
+SCRIPT(interleave_cow, E1_an_eviction_is_stopped_while_both_write, 13, .spaces = 2,
        .main = {EVICT, S}, .task = {{{WRITE, S}}, {{WRITE, X}}})
-SCRIPT(interleave_cow, E1_an_eviction_is_stopped_while_one_writes_and_is_stopped, 21, .spaces = 2, .nested = true,
+SCRIPT(interleave_cow, E1_an_eviction_is_stopped_while_one_writes_and_is_stopped, 25, .spaces = 2, .nested = true,
        .main = {EVICT, S}, .task = {{{WRITE, S}}, {{ZAP, X}}})
 
 /* E4.  all others leave, by each way; the last one writes in place, and no sooner */

@@ -21,10 +21,10 @@ SCRIPT(interleave_move, B3_a_shared_page_is_moved_while_it_is_evicted_and_read, 
 SCRIPT(interleave_move, B3_a_shared_page_is_moved_while_the_sharer_writes_or_leaves, 337, .spaces = 3, .main = {MOVE, X}, .task = {{{WRITE, S}}, {{EXIT, Y}}})
 SCRIPT(interleave_move, B3_a_page_becomes_the_movers_own_in_the_middle, 37, .spaces = 2, .main = {MOVE, X}, .task = {{{ZAP, S}}, {{AGE, X}}})
 SCRIPT(interleave_move, B3_a_walk_is_stopped_while_a_space_moves, 4, .spaces = 3, .main = {AGE, S}, .task = {{{MOVE, X}}, {{WRITE, Y}}})
-SCRIPT(interleave_move, B3_an_eviction_is_stopped_while_a_space_moves, 288, .spaces = 3, .main = {EVICT, S}, .task = {{{MOVE, X}, {READ, X}}, {{ZAP, Y}}})
+SCRIPT(interleave_move, B3_an_eviction_is_stopped_while_a_space_moves, 339, .spaces = 3, .main = {EVICT, S}, .task = {{{MOVE, X}, {READ, X}}, {{ZAP, Y}}})
 SCRIPT(interleave_move, B3_a_tracked_page_is_moved_while_it_is_walked, 147, .spaces = 2, .track = true, .main = {MOVE, X}, .task = {{{AGE, S}}, {{EVICT, S}}})
 SCRIPT(interleave_move, B3_a_tracked_page_is_moved_while_the_sharer_writes_and_forks, 171, .spaces = 2, .track = true, .main = {MOVE, X}, .task = {{{FORK, S}}, {{WRITE, S}}})
-SCRIPT(interleave_move, B3_a_tracked_page_is_moved_while_others_evict_step_by_step, 315, .spaces = 3, .track = true, .nested = true,
+SCRIPT(interleave_move, B3_a_tracked_page_is_moved_while_others_evict_step_by_step, 350, .spaces = 3, .track = true, .nested = true,
        .main = {MOVE, X}, .task = {{{EVICT, S}}, {{READ, Y}}})
 SCRIPT(interleave_move, B5_a_tracked_swap_entry_is_moved_while_the_sharers_swap_in, 324, .spaces = 3, .start = DEVICE, .track = true, .nested = true,
        .main = {MOVE, X}, .task = {{{READ, S}}, {{READ, Y}}})

@@ -17,9 +17,9 @@ SCRIPT(interleave_swap, C1_an_eviction_is_stopped_while_both_swap_in, 4, .spaces
        .main = {EVICT, S}, .task = {{{READ, S}}, {{READ, X}}})
 SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_others_swap_in, 9, .spaces = 3, .start = S_READ_BACK,
        .main = {UNMAP, S}, .task = {{{READ, X}, {WRITE, X}}, {{READ, Y}}})
-SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_mappers_and_entries_go, 209, .spaces = 3, .start = S_READ_BACK,
+SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_mappers_and_entries_go, 252, .spaces = 3, .start = S_READ_BACK,
        .main = {UNMAP, S}, .task = {{{ZAP, S}}, {{ZAP, X}, {EXIT, Y}}})
-SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_its_mapper_writes, 21, .spaces = 2,
+SCRIPT(interleave_swap, C1_an_unmap_is_stopped_while_its_mapper_writes, 24, .spaces = 2,
        .main = {UNMAP, S}, .task = {{{WRITE, S}}, {{READ, X}}})
 /* on the device: the load is stopped, too, in the middle of its read */
 SCRIPT(interleave_swap, C1_two_load_at_once, 4, .spaces = 2, .start = DEVICE, .main = {READ, S}, .task = {{{READ, X}}})
@@ -53,13 +53,13 @@ SCRIPT(interleave_swap, C9_swap_in_while_the_owner_exits, 33, .spaces = 3, .star
        .main = {READ, Y}, .task = {{{EXIT, S}}, {{READ, X}}})
 
 /* C6.  the slot can take one entry, or two, of three: what unmap did before stays right, whatever else happens */
-SCRIPT(interleave_swap, C6_the_count_overflows_in_unmap_at_the_second, 78, .spaces = 3, .slot_max = 1,
+SCRIPT(interleave_swap, C6_the_count_overflows_in_unmap_at_the_second, 108, .spaces = 3, .slot_max = 1,
        .main = {UNMAP, S}, .task = {{{READ, S}}, {{ZAP, X}}})
 SCRIPT(interleave_swap, C6_the_count_overflows_in_unmap_at_the_third, 6, .spaces = 3, .slot_max = 2,
        .main = {UNMAP, S}, .task = {{{WRITE, X}}, {{EXIT, Y}}})
 SCRIPT(interleave_swap, C6_the_count_overflows_in_a_fork, 18, .spaces = 2, .start = CACHED, .slot_max = 2,
        .main = {FORK, X}, .task = {{{READ, S}}, {{READ, X}}})
-SCRIPT(interleave_swap, C6_an_eviction_that_overflows_while_a_mapper_writes, 20, .spaces = 3, .slot_max = 2,
+SCRIPT(interleave_swap, C6_an_eviction_that_overflows_while_a_mapper_writes, 22, .spaces = 3, .slot_max = 2,
        .main = {EVICT, S}, .task = {{{WRITE, Y}}, {{READ, S}, {EVICT, X}}})
 
 /* A12.  a space ends while its page is in the swap cache, before, during and after an eviction that holds the page's lock */

@@ -20,21 +20,21 @@ static void from_above(struct scene *x)
 /* A7.  a fork, stopped at each step, while the page is walked; and walks while it is forked */
 SCRIPT(interleave_walk, A7_a_fork_is_stopped_while_the_page_is_aged, 67, .spaces = 2, .main = {FORK, S}, .task = {{{AGE, X}}, {{PROTECT, X}}})
 SCRIPT(interleave_walk, A7_a_fork_is_stopped_while_the_page_is_unmapped, 78, .spaces = 2, .main = {FORK, S}, .task = {{{UNMAP, X}}, {{READ, X}}})
-SCRIPT(interleave_walk, A7_a_fork_is_stopped_while_the_page_is_evicted_step_by_step, 180, .spaces = 2, .nested = true,
+SCRIPT(interleave_walk, A7_a_fork_is_stopped_while_the_page_is_evicted_step_by_step, 201, .spaces = 2, .nested = true,
        .main = {FORK, S}, .task = {{{EVICT, X}}, {{ZAP, X}}})
 SCRIPT(interleave_walk, A7_a_walk_is_stopped_while_two_fork, 4, .spaces = 2, .main = {AGE, S}, .task = {{{FORK, S}}, {{FORK, X}}})
 SCRIPT(interleave_walk, A7_an_unmap_is_stopped_while_two_fork, 15, .spaces = 2, .main = {UNMAP, S}, .task = {{{FORK, S}}, {{FORK, X}}})
 
 /* A11.  the page is dropped in one space, in two, in all, while it is walked; its frame is used again at once */
-SCRIPT(interleave_walk, A11_dropped_in_one_space_while_aged, 58, .spaces = 3, .main = {AGE, S}, .task = {{{ZAP, X}}, {{WRITE, X}}})
-SCRIPT(interleave_walk, A11_dropped_everywhere_while_protected, 1340, .spaces = 2, .main = {PROTECT, S}, .task = {{{ZAP, S}, {WRITE, S}}, {{ZAP, X}, {WRITE, X}}})
-SCRIPT(interleave_walk, A11_dropped_everywhere_while_unmapped, 14861, .spaces = 2, .main = {UNMAP, S}, .task = {{{ZAP, S}, {WRITE, S}}, {{ZAP, X}, {WRITE, X}}})
-SCRIPT(interleave_walk, A11_dropped_everywhere_while_evicted, 6318, .spaces = 2, .main = {EVICT, S}, .task = {{{ZAP, S}, {WRITE, S}}, {{ZAP, X}, {WRITE, X}}})
+SCRIPT(interleave_walk, A11_dropped_in_one_space_while_aged, 101, .spaces = 3, .main = {AGE, S}, .task = {{{ZAP, X}}, {{WRITE, X}}})
+SCRIPT(interleave_walk, A11_dropped_everywhere_while_protected, 1459, .spaces = 2, .main = {PROTECT, S}, .task = {{{ZAP, S}, {WRITE, S}}, {{ZAP, X}, {WRITE, X}}})
+SCRIPT(interleave_walk, A11_dropped_everywhere_while_unmapped, 17097, .spaces = 2, .main = {UNMAP, S}, .task = {{{ZAP, S}, {WRITE, S}}, {{ZAP, X}, {WRITE, X}}})
+SCRIPT(interleave_walk, A11_dropped_everywhere_while_evicted, 6819, .spaces = 2, .main = {EVICT, S}, .task = {{{ZAP, S}, {WRITE, S}}, {{ZAP, X}, {WRITE, X}}})
 
 /* A14.  three mappers; of those that were hit one goes before the last is seen */
-SCRIPT(interleave_walk, A14_one_goes_and_one_comes_back_while_aged, 99, .spaces = 3, .main = {AGE, S}, .task = {{{ZAP, S}, {WRITE, S}}, {{WRITE, X}}})
-SCRIPT(interleave_walk, A14_two_go_while_unmapped, 30, .spaces = 3, .main = {UNMAP, S}, .task = {{{ZAP, X}}, {{WRITE, Y}}})
-SCRIPT(interleave_walk, A14_one_goes_to_swap_and_comes_back_while_aged, 24, .spaces = 3, .start = S_READ_BACK,
+SCRIPT(interleave_walk, A14_one_goes_and_one_comes_back_while_aged, 164, .spaces = 3, .main = {AGE, S}, .task = {{{ZAP, S}, {WRITE, S}}, {{WRITE, X}}})
+SCRIPT(interleave_walk, A14_two_go_while_unmapped, 36, .spaces = 3, .main = {UNMAP, S}, .task = {{{ZAP, X}}, {{WRITE, Y}}})
+SCRIPT(interleave_walk, A14_one_goes_to_swap_and_comes_back_while_aged, 33, .spaces = 3, .start = S_READ_BACK,
        .main = {AGE, S}, .task = {{{ZAP, S}}, {{ZAP, Y}}})
 
 /* A15.  S had it first; X and Y map it. Walks that tighten while X or Y forks, moves, swaps in, leaves */
