@@ -5,9 +5,10 @@
  *     task a:  begin ─ copy ─ commit        task b:  zap        walk:  ● visit ● visit ● visit ●
  *
  * A choice is made wherever more than one thing could happen next: which task, or the walk. Inside
- * a walk that is before its first and after every look into a space, when it holds no run lock: after a table was looked for in vain,
- * after an entry was read and before its run is locked, after that was unlocked, and before the next candidate; there only steps are
- * possible that need neither the page lock nor the exclusive group lock. A migration is two walks; between them its
+ * a walk that is before its first and after every look into a space, when it holds no run lock: after a table was looked
+ * for in vain, after an entry was read and before its run is locked, after that was unlocked, and before the next
+ * candidate; there only steps are possible that need neither the page lock nor the exclusive group lock. WALK_LOOK locks no run
+ * at all. A migration is two walks; between them its
  * page lock is held, so that everything is possible but a swap-in, a move and a copy-on-write fault. A move is before its
  * records (and when its page has landed), where everything is possible, the walk included, and in flight, where what needs
  * the page lock is not. Each schedule runs in a world of its own, from the start, and the last choice that can be changed
@@ -56,7 +57,7 @@ struct step {
     enum step_op op;
     unsigned who;
 };
-enum walk_kind { WALK_REF, WALK_PROTECT, WALK_UNMAP, WALK_MIGRATE, WALK_MIGRATE_BACK };
+enum walk_kind { WALK_REF, WALK_LOOK, WALK_PROTECT, WALK_UNMAP, WALK_MIGRATE, WALK_MIGRATE_BACK };
 enum first_state {
     ALL_PRESENT,
     ALL_CACHED,
@@ -370,10 +371,12 @@ static void scene_walk(struct scene *x)
         rmap_page_put(x->w.r, page);
         return;
     }
-    each_space(x, mark_entry, page);
+    if (kind != WALK_LOOK) each_space(x, mark_entry, page);
     x->walking = x->walk_first = true;
     if (kind == WALK_REF)
         res = world_referenced(&x->w, page);
+    else if (kind == WALK_LOOK)
+        res = world_look(&x->w, page);
     else if (kind == WALK_PROTECT)
         res = world_protect(&x->w, page);
     else

@@ -32,6 +32,7 @@ static struct {
     struct world_space *after; /* once this space has been looked into … */
     void (*happens)(void);     /* … this happens, once */
     void (*run_unlock)(void *, struct rmap_mmu_run *);
+    void (*run_peek)(void *const *, size_t, rmap_vpn_t, rmap_vpn_t, struct rmap_mmu_run *);
     struct world_space *zapped;
     struct rmap_fork *fork;
 } hook;
@@ -48,6 +49,13 @@ static int hook_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_
     if (err) hook_fire(mmu);
     return err;
 }
+static void hook_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    for (size_t i = 0; i < n; i++) {
+        hook.run_peek(&mmus[i], 1, vpn, end, &runs[i]);
+        if (!runs[i].count) hook_fire(mmus[i]);
+    }
+}
 static void hook_unlock(void *mmu, struct rmap_mmu_run *run)
 {
     hook.run_unlock(mmu, run);
@@ -59,7 +67,9 @@ static void happens_after(struct world_space *visited, void (*what)(void))
     if (w->ops.run_find != hook_find) {
         hook.run_find = w->ops.run_find;
         hook.run_unlock = w->ops.run_unlock;
+        hook.run_peek = w->ops.run_peek;
         w->ops.run_find = hook_find;
+        w->ops.run_peek = hook_peek;
         w->ops.run_unlock = hook_unlock;
     }
     hook.after = visited;

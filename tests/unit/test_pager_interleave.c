@@ -4,7 +4,7 @@
  *
  *     rmap_space_write(S):  ●─ look ─●─ lock page, compare, decide ─●─ copy, compare, install ─●─ done      swap: ● load ●
  *
- * At each ● (before a run is locked, after it is unlocked, in the device's read and write) everything happens in all orders that another
+ * At each ● (before a run is locked, after it is unlocked, after it is looked into without the lock, in the device's read and write) everything happens in all orders that another
  * thread can do: drops of the entry, faults of both spaces, reclaim. It is played by the same thread, inside the main act, so it
  * enters below the calls that would refuse that (rmap__fault, rmap_zap, rmap__reclaim).
  *
@@ -154,6 +154,20 @@ static int find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *
     x.runs[whose(mmu)] += !err;
     return err;
 }
+static void peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    for (size_t i = 0; i < n; i++) {
+        x.own->run_peek(&mmus[i], 1, vpn, end, &runs[i]);
+        point();
+    }
+}
+static void lock(void *mmu, struct rmap_mmu_run *run)
+{
+    point();
+    x.own->run_lock(mmu, run);
+    x.runs[whose(mmu)]++;
+    point();
+}
 static int make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
 {
     point();
@@ -178,6 +192,8 @@ static void watch(void)
     x.own = member(S)->mmu.ops;
     x.ops = *x.own;
     x.ops.run_find = find;
+    x.ops.run_peek = peek;
+    x.ops.run_lock = lock;
     x.ops.run_make = make;
     x.ops.run_unlock = unlock;
     member(S)->mmu.ops = member(X)->mmu.ops = &x.ops;
@@ -265,5 +281,5 @@ SCRIPT(C1_a_swap_in_while_the_entries_go, 459, .start = ON_SWAP, .main = {READ, 
 SCRIPT(C1_a_write_fault_on_swap_while_the_slot_is_freed_and_used_again, 3553, .start = ON_SWAP,
        .main = {WRITE, S}, .task = {{{DROP, S}, {WRITE, S}, {RECLAIM, S}}, {{DROP, X}}})
 SCRIPT(C1_reclaim_is_stopped_while_both_fault, 9, .main = {RECLAIM, S}, .task = {{{WRITE, S}, {READ, S}}, {{WRITE, X}}})
-SCRIPT(C1_reclaim_is_stopped_while_entries_go, 1250, .main = {RECLAIM, S}, .task = {{{DROP, S}, {WRITE, S}}, {{DROP, X}}})
+SCRIPT(C1_reclaim_is_stopped_while_entries_go, 1743, .main = {RECLAIM, S}, .task = {{{DROP, S}, {WRITE, S}}, {{DROP, X}}})
 /* clang-format on */

@@ -99,7 +99,8 @@ SCENARIO(scouted_fork_and_a_copy_on_write_against_write_protect, WALK_PROTECT, L
          .task = {{FORK(S)}, {COW(X)}})
 SCENARIO(scouted_fork_aborts_against_referenced, WALK_REF, LEAST(358), .spaces = 2, .crowd = 4,
          .task = {{{STEP_BEGIN, S}, {STEP_COPY, S}, {STEP_ABORT, S}}, {ZAP(X)}})
-SCENARIO(scouted_fork_while_a_sharer_exits_against_unmap, WALK_UNMAP, LEAST(3258), .spaces = 2, .crowd = 4, .task = {{FORK(S)}, {EXIT(X)}})
+SCENARIO(scouted_fork_while_a_sharer_exits_against_unmap, WALK_UNMAP, LEAST(3258), .spaces = 2, .crowd = 4,
+         .task = {{FORK(S)}, {EXIT(X)}})
 SCENARIO(scouted_fork_while_a_sharer_swaps_in, WALK_REF, LEAST(70), .spaces = 2, .crowd = 4, .first = ALL_CACHED,
          .task = {{FORK(S)}, {{STEP_READ, X}}})
 SCENARIO(scouted_fork_after_a_move_against_referenced, WALK_REF, LEAST(38), .spaces = 1, .crowd = 4,
@@ -111,6 +112,20 @@ SCENARIO(scouted_fork_while_a_tracked_page_moves_against_unmap, WALK_UNMAP, LEAS
 SCENARIO(scouted_fork_against_migrate, WALK_MIGRATE, LEAST(404), .spaces = 1, .crowd = 4, .task = {{FORK(S)}})
 SCENARIO(scouted_fork_then_zap_against_migrate_there_and_back, WALK_MIGRATE_BACK, LEAST(3139), .spaces = 1, .crowd = 4,
          .task = {{FORK(S), ZAP(S)}})
+
+/* A look that locks nothing: what it tightens to has the child among its candidates all the same */
+SCENARIO(A7_fork_against_a_look, WALK_LOOK, LEAST(17), .spaces = 1, .task = {{FORK(S)}})
+SCENARIO(A15_fork_then_zap_against_a_look, WALK_LOOK, LEAST(38), .spaces = 1, .task = {{FORK(S), ZAP(S)}})
+SCENARIO(A15_fork_and_a_zap_elsewhere_against_a_look, WALK_LOOK, LEAST(222), .spaces = 2, .task = {{FORK(S)}, {ZAP(X)}})
+SCENARIO(A14_two_of_three_mappers_zapped_against_a_look, WALK_LOOK, LEAST(54), .spaces = 3, .task = {{ZAP(S)}, {ZAP(X)}})
+SCENARIO(A15_two_forks_at_once_against_a_look, WALK_LOOK, LEAST(3418), .spaces = 2, .task = {{FORK(S)}, {FORK(X)}})
+SCENARIO(A6_a_fork_aborts_against_a_look, WALK_LOOK, LEAST(83), .spaces = 2,
+         .task = {{{STEP_BEGIN, S}, {STEP_COPY, S}, {STEP_ABORT, S}}, {ZAP(X)}})
+SCENARIO(B16_a_fork_after_a_tracked_move_against_a_look, WALK_LOOK, LEAST(643), .spaces = 2, .track = true,
+         .task = {{{STEP_MOVE, X}, FORK(X)}, {COW(S)}})
+SCENARIO(scouted_fork_then_zap_against_a_look, WALK_LOOK, LEAST(327), .spaces = 2, .crowd = 4, .task = {{FORK(S), ZAP(S)}})
+SCENARIO(scouted_fork_and_a_zap_elsewhere_against_a_look, WALK_LOOK, LEAST(1083), .spaces = 2, .crowd = 4,
+         .task = {{FORK(S)}, {ZAP(X)}})
 
 /* S12, B3, B16: moves under TRACK, walks before the records are there, after the landing, and in between with other steps */
 #define MOVE(s)                                                                                                        \
