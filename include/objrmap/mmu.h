@@ -110,7 +110,7 @@ struct rmap_mmu_ops {
     /**
      * As run_find, but nothing is locked, for n (1 … RMAP_PEEK_MAX) MMUs of these ops at once, whose cache misses may overlap:
      * runs[i] is the run of mmus[i], or its count is 0 where run_find would have failed. Others may change the slots, which
-     * must be in memory. So a look-up passes by spaces that do not map its page for what it costs to read their tables.
+     * must be in memory; an MMU may be among the n twice. So a look-up passes by spaces that do not map its page for what it costs to read their tables.
      * Called under a lock that keeps trim and destroy away (the group's). With run_lock; both NULL: every run that is looked
      * into is locked.
      */

@@ -13,6 +13,7 @@ void rmap__kit_ops_complete(struct rmap__kit *k)
     KIT_EXPECT(k, o->run_find && o->run_make && o->run_unlock, "run_find, run_make and run_unlock are required");
     KIT_EXPECT(k, o->reserve && o->unreserve, "reserve and unreserve are required");
     KIT_EXPECT(k, !o->get == !o->set && !o->set == !o->exchange, "get, set and exchange come together");
+    KIT_EXPECT(k, !o->run_peek == !o->run_lock, "run_peek and run_lock come together");
     KIT_EXPECT(k, o->flush || (o->caps & RMAP_MMU_NO_TLB), "there is no flush, and caps do not say NO_TLB");
     KIT_EXPECT(k, !(o->caps & ~(unsigned)CAPS_KNOWN), "caps are %#x", o->caps);
     KIT_EXPECT(k, k->pages <= RMAP_VPN_MAX, "%llu pages are more than RMAP_VPN_MAX", KIT_N(k->pages));

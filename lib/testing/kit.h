@@ -4,7 +4,7 @@
  *
  *     run.c          the driver: fresh MMUs for each case, order, patience   rules.c   the table of rules and cases
  *     entries.c      steps on entries                                        mmus.c    MMUs made, emptied, destroyed
- *     form.c, runs.c, tables.c, content.c, access.c, flush.c, race.c, core_scenario.c   the cases
+ *     form.c, runs.c, tables.c, content.c, peek.c, access.c, flush.c, race.c, core_scenario.c   the cases
  *     core_world.c   frames and spaces for the core     core_verbs.c   the core's verbs as the scenario uses them
  *
  * A case is a function that returns when it is done, or at the first thing that is wrong, and then holds no run. Public
@@ -55,6 +55,7 @@ enum rmap__kit_need {
     KIT_EXACT = 1 << 9,
     KIT_ACCESSED = 1 << 10, /* the format has the attribute */
     KIT_DIRTY = 1 << 11,
+    KIT_PEEK = 1 << 12, /* run_peek and run_lock */
 };
 
 /** Cases of a step rely on the rules of those before. */
@@ -150,6 +151,11 @@ void rmap__kit_update_changes_nothing(struct rmap__kit *k);
 void rmap__kit_two_mmus_independent(struct rmap__kit *k);
 void rmap__kit_flush_takes_no_run_lock(struct rmap__kit *k);
 void rmap__kit_run_excludes(struct rmap__kit *k);
+
+void rmap__kit_peek_agrees(struct rmap__kit *k);
+void rmap__kit_peek_takes_no_lock(struct rmap__kit *k);
+void rmap__kit_peek_stays_valid(struct rmap__kit *k);
+void rmap__kit_run_lock_excludes(struct rmap__kit *k);
 
 void rmap__kit_access_follows_entry(struct rmap__kit *k);
 void rmap__kit_access_marks_entry(struct rmap__kit *k);

@@ -39,33 +39,57 @@ static bool start(struct race *r, pthread_t *thread, void *(*f)(void *))
     return KIT_CHECK(r->k, !pthread_create(thread, NULL, f, r), "no thread can be started");
 }
 
-/* ---- run-excludes ---- */
+/* ---- run-excludes, run-lock-excludes ---- */
+
+/* By run_find, or by run_lock what run_peek has shown. */
+static bool enter(struct rmap__kit_mmu *m, rmap_vpn_t vpn, bool seen, struct rmap_mmu_run *run)
+{
+    if (!seen) return rmap__kit_lock(m, vpn, run);
+    m->mmu.ops->run_peek(&m->mmu.ctx, 1, vpn, vpn + 1, run);
+    if (run->count) m->mmu.ops->run_lock(m->mmu.ctx, run);
+    return run->count;
+}
 
 /* In each round both threads come to the door together, and who is in gives the other time to come in, too. */
-static void *lock_often(void *ctx)
+static void lock_rounds(struct race *r, bool seen)
 {
-    struct race *r = ctx;
     for (unsigned round = 1; round <= ROUNDS; round++) {
         struct rmap_mmu_run run;
         atomic_fetch_add(&r->begun, 1);
         while (atomic_load(&r->begun) < 2 * round) sched_yield();
-        if (!rmap__kit_lock(r->m, r->vpn, &run)) continue;
+        if (!enter(r->m, r->vpn, seen, &run)) continue;
         if (atomic_fetch_add(&r->inside, 1)) atomic_fetch_add(&r->wrong, 1);
         for (unsigned i = 0; i < 10; i++) sched_yield();
         atomic_fetch_sub(&r->inside, 1);
         rmap__kit_unlock(r->m, &run);
     }
+}
+
+static void *lock_often(void *ctx)
+{
+    lock_rounds(ctx, false);
     return NULL;
 }
 
-void rmap__kit_run_excludes(struct rmap__kit *k)
+/* One thread comes by run_find, the other one as `seen` says. */
+static void excludes(struct rmap__kit *k, bool seen)
 {
     struct race r;
     pthread_t thread;
     if (!race_init(&r, k) || !start(&r, &thread, lock_often)) return;
-    lock_often(&r);
+    lock_rounds(&r, seen);
     pthread_join(thread, NULL);
     KIT_EXPECT(k, !atomic_load(&r.wrong), "a run was given to two threads at once, %u times", atomic_load(&r.wrong));
+}
+
+void rmap__kit_run_excludes(struct rmap__kit *k)
+{
+    excludes(k, false);
+}
+
+void rmap__kit_run_lock_excludes(struct rmap__kit *k)
+{
+    excludes(k, true);
 }
 
 /* ---- exchange-atomic ---- */

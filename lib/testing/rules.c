@@ -4,7 +4,7 @@
 
 const struct rmap__kit_case rmap__kit_cases[] = {
     /* clang-format off */
-    {{"ops-complete", "The required operations are there; get, set and exchange come together."},
+    {{"ops-complete", "The required operations are there; get, set and exchange come together, run_peek and run_lock, too."},
      KIT_FORM, 0, rmap__kit_ops_complete},
     {{"format-consistent", "The entry format passes rmap_pte_format_check and holds the frames."},
      KIT_FORM, 0, rmap__kit_format_consistent},
@@ -47,6 +47,15 @@ const struct rmap__kit_case rmap__kit_cases[] = {
      KIT_CONTENT, KIT_TLB, rmap__kit_flush_takes_no_run_lock},
     {{"run-excludes", "A run is locked by one thread at a time."},
      KIT_CONTENT, KIT_THREADS, rmap__kit_run_excludes},
+
+    {{"peek-agrees", "run_peek() of 1 to 16 MMUs shows the runs that run_find() locks, and nothing where that finds none."},
+     KIT_CONTENT, KIT_PEEK, rmap__kit_peek_agrees},
+    {{"peek-takes-no-lock", "run_peek() shows a run that is locked, and what is set in it meanwhile."},
+     KIT_CONTENT, KIT_PEEK, rmap__kit_peek_takes_no_lock},
+    {{"peek-stays-valid", "A run that run_peek() showed can be read and locked after tables were added."},
+     KIT_CONTENT, KIT_PEEK, rmap__kit_peek_stays_valid},
+    {{"run-lock-excludes", "A run is locked by one thread at a time, by run_lock() or by run_find()."},
+     KIT_CONTENT, KIT_PEEK | KIT_THREADS, rmap__kit_run_lock_excludes},
 
     {{"access-follows-entry", "An access reaches what the entry says if its attributes allow it, else it faults."},
      KIT_ACCESS, KIT_TOUCH, rmap__kit_access_follows_entry},

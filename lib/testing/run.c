@@ -61,6 +61,7 @@ static const char *missing(const struct rmap__kit *k, unsigned needs)
     if ((needs & KIT_UPDATE) && !k->o->update) return "the MMU has no update()";
     if ((needs & KIT_TRIM) && !k->o->trim) return "the MMU has no trim()";
     if ((needs & KIT_TABLE_BYTES) && !k->o->table_bytes) return "the MMU has no table_bytes()";
+    if ((needs & KIT_PEEK) && !k->o->run_peek) return "the MMU has no run_peek()";
     if ((needs & KIT_TLB) && (caps & RMAP_MMU_NO_TLB)) return "NO_TLB: it is never flushed";
     if ((needs & KIT_NO_TLB) && !(caps & RMAP_MMU_NO_TLB)) return "the MMU does not claim NO_TLB";
     if ((needs & KIT_EXACT) && !(caps & RMAP_MMU_ACCESSED_EXACT)) return "the MMU does not claim ACCESSED_EXACT";

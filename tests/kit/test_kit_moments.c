@@ -123,7 +123,8 @@ RMAP_TEST(kit_moments, whatever_goes_wrong_once_is_survived_and_every_rule_notic
             if (!core || told_to_the_core(o)) broken += sweep(rule, o);
         if (!broken) snprintf(deaf + strlen(deaf), sizeof deaf - strlen(deaf), "%s ", rule->id);
     }
-    /* Two look at tables of pointers and call nothing; two need threads; one is for MMUs without a TLB. */
-    CHECK_STR(deaf, "ops-complete format-consistent run-excludes no-tlb-means-none exchange-atomic ");
+    /* Two look at tables of pointers and call nothing; three need threads, and four run_peek; one is for MMUs without a TLB. */
+    CHECK_STR(deaf, "ops-complete format-consistent run-excludes peek-agrees peek-takes-no-lock peek-stays-valid "
+                    "run-lock-excludes no-tlb-means-none exchange-atomic ");
     free(b);
 }

@@ -110,8 +110,9 @@ RMAP_TEST(kit_run, without_hooks_their_rules_are_skipped_and_the_others_kept)
     b->t.set_active = NULL;
     b->t.flags = 0;
     kit_check_passes(&b->t, "without hooks",
-                     "run-make-needs-no-memory reserve-fails-cleanly run-excludes access-follows-entry "
-                     "access-marks-entry grant-needs-no-flush no-tlb-means-none flush-forgets flush-write "
+                     "run-make-needs-no-memory reserve-fails-cleanly run-excludes peek-agrees peek-takes-no-lock "
+                     "peek-stays-valid run-lock-excludes access-follows-entry access-marks-entry "
+                     "grant-needs-no-flush no-tlb-means-none flush-forgets flush-write "
                      "flush-forgets-dirty accessed-exact accessed-comes-back inactive-caches-nothing exchange-atomic ");
     free(b);
 }
@@ -123,7 +124,7 @@ RMAP_TEST(kit_run, patience_changes_nothing_for_a_sound_mmu)
     kit_run(&b->t, 60, NULL, &log);
     CHECK_OK(log.error);
     CHECK_STR(log.broken, "");
-    CHECK_STR(log.skipped, "no-tlb-means-none ");
+    CHECK_STR(log.skipped, "peek-agrees peek-takes-no-lock peek-stays-valid run-lock-excludes no-tlb-means-none ");
     free(b);
 }
 

@@ -136,6 +136,8 @@ RMAP_TEST(instance, member_init_refuses_inconsistent_mmus)
     REFUSED_WITHOUT(reserve);
     REFUSED_WITHOUT(unreserve);
     REFUSED_WITHOUT(flush); /* there is a TLB */
+    REFUSED_WITHOUT(run_peek); /* both or none */
+    REFUSED_WITHOUT(run_lock);
     REFUSED_WITHOUT(format);
     mmu.pages = 0;
     CHECK_ERR(rmap_member_init(w.r, &m, &mmu), RMAP_ERR_INVALID);
