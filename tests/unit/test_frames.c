@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /** @file unit/test_frames.c  Frame sections, and the frames that the embedder hands out. */
+#include "support/prng.h"
 #include "support/world.h"
+
+#include <core/count.h>
 
 /* frames 5000-5255 exist; sections at 10-19 and 30-39, descriptors 48 bytes apart */
 RMAP_TEST(frames, frame_sections_are_arithmetic_in_both_directions)
@@ -30,6 +33,40 @@ RMAP_TEST(frames, frame_sections_are_arithmetic_in_both_directions)
     CHECK(rmap_page_find(w.r, 5255));
     CHECK_OK(rmap_frames_remove(w.r, 10));
     world_fini(&w);
+}
+
+/* sections of 37 from frame 100 on, in strides of all kinds: each address in them, before, behind, and anywhere */
+RMAP_TEST(frames, the_frame_of_an_address_is_what_a_division_says)
+{
+    static const size_t strides[] = {32, 40, 48, 56, 64, 72, 96, 104, 120, 128, 136, 264, 1000, 1024, 3 * 4096, 8 * 8191};
+    enum { FRAMES = 37 };
+    for (unsigned i = 0; i < sizeof strides / sizeof *strides; i++) {
+        struct world w;
+        struct prng p;
+        const size_t stride = strides[i], bytes = stride * (FRAMES + 4);
+        unsigned char *memory = calloc(1, bytes);
+        const uintptr_t base = (uintptr_t)memory + 2 * stride;
+        CHECK(memory);
+        world_init(&w, NULL);
+        CHECK_OK(rmap_frames_add(w.r, &(struct rmap_frame_section){(void *)base, stride, 100, FRAMES}));
+        const struct rmap__section *s = &w.r->sections[0];
+        CHECK_EQ(s->first, 100);
+        for (uintptr_t at = (uintptr_t)memory; at < (uintptr_t)memory + bytes; at++) {
+            const uintptr_t off = at - base;
+            const rmap_pfn_t pfn = off % stride == 0 && off / stride < FRAMES ? 100 + off / stride : RMAP_PFN_NONE;
+            if (rmap__section_pfn(s, (struct rmap_page *)at) != pfn)
+                TEST_FAIL("stride %zu, %td bytes behind the first", stride, (ptrdiff_t)off);
+        }
+        prng_init(&p, i);
+        for (unsigned n = 0; n < 10000; n++) { /* where no multiple of the stride may wrap around to */
+            const uintptr_t at = n % 2 ? prng_next(&p) : base + prng_next(&p) * stride, off = at - base;
+            const bool inside = off % stride == 0 && off / stride < FRAMES;
+            CHECK_EQ(rmap__section_pfn(s, (struct rmap_page *)at), inside ? 100 + off / stride : RMAP_PFN_NONE);
+        }
+        CHECK_OK(rmap_frames_remove(w.r, 100));
+        world_fini(&w);
+        free(memory);
+    }
 }
 
 /* sections at 10-13, 30-33 and 5000-5255; pages 7 and 8 of a space lie in the last one */
