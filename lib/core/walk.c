@@ -316,7 +316,7 @@ static void ahead_peek(const struct rmap__walk *w, struct ahead *a)
     for (unsigned i = 0; i < n; i++) {
         struct rmap_mmu_run *run = &a->run[i];
         a->absent[i] = !run->count && !newborn[i];
-        if (first < run->first || last - run->first >= run->count) run->count = 0;
+        if (run->count && (first < run->first || last - run->first >= run->count)) run->count = 0;
         if (run->count) __builtin_prefetch(&run->slots[first - run->first]);
     }
     for (unsigned i = n; i < a->n; i++) a->run[i].count = 0, a->absent[i] = false;
