@@ -13,7 +13,8 @@
  *     a walk that has unmapped and says DONE leaves no mapping; nobody reads an epoch that a tree edit has freed
  *
  * What a step stands for is said beside it, with its function in lib/core. A step is atomic where the code is: one
- * read-modify-write, what happens under the exclusive group lock, one look under a run lock. Taken as given: tags (an
+ * read-modify-write, what happens under the exclusive group lock, one load of an entry, one look under a run lock. Looks take
+ * no run lock but for a hit that the visitor works on; tables may be looked up ahead, all at once. Taken as given: tags (an
  * owner is the epoch that its tag leads to), the hint (a guess that the frame check decides), entries' attributes.
  *
  * Switched off one at a time by -D, and then refuted: see spin.sh.
@@ -44,6 +45,8 @@ byte readers;        /* holders of the group lock, shared: the exclusive ones ar
 /* Spaces, each with the one entry. */
 bool runs_threads[SPACES], forking[SPACES], run_lock[SPACES];
 byte entry[SPACES];
+bool table[SPACES];   /* there is one for the entry; made by a fork's first copy, and kept */
+bool newborn[SPACES]; /* a fork is copying to it */
 bool cached[SPACES];  /* a processor may still use a translation to the page */
 bool visited[SPACES]; /* by the present walk, or copied from one that was */
 byte born = 1;        /* spaces so far */
@@ -102,7 +105,7 @@ inline zap(s)
 /* Both runs are held from the look to the child's entry; the count is another word, which walks load meanwhile. */
 inline fork_copy(p, c)
 {
-    d_step { !run_lock[p] && !run_lock[c] -> run_lock[p] = true; run_lock[c] = true };
+    d_step { !run_lock[p] && !run_lock[c] -> run_lock[p] = true; run_lock[c] = true; table[c] = true }; /* run_make */
     if
     :: entry[p] == MAPS ->
 #ifndef COUNT_AFTER_ENTRY
@@ -129,6 +132,7 @@ inline fork_begin(p, c, more)
         readers == 0 ->
         attach(p, c, more);
         forking[p] = true;
+        newborn[c] = true;
 #ifndef TIGHTEN_AFTER_FORK
         edits++
 #endif
@@ -169,13 +173,14 @@ end_life:
         fork_copy(s, child);
 #endif
         if
-        :: d_step { forking[s] = false; runs_threads[child] = true } /* rmap_fork_commit: fork_end */
+        :: d_step { forking[s] = false; newborn[child] = false; runs_threads[child] = true } /* rmap_fork_commit: fork_end */
         :: zap(child);                                               /* rmap_fork_abort */
 #ifdef ABORT_MARK_LAST
             leave(child);
-            forking[s] = false
-#else
             forking[s] = false;
+            newborn[child] = false
+#else
+            d_step { forking[s] = false; newborn[child] = false };
             leave(child)
 #endif
         fi
@@ -198,20 +203,47 @@ end_life:
 #define TIGHTENS true
 #endif
 
-/* Look into space s: visit_places. A miss is one look under the run lock; a hit keeps it. */
+/* ahead_peek: the tables of all candidates to come, before any of their entries is read. */
+inline look_ahead()
+{
+    d_step {
+        ahead = true;
+        i = 0;
+        do
+        :: i == SPACES -> break
+        :: i < SPACES ->
+#if defined(ENTRY_AHEAD) /* what is not mapped then is not looked at again */
+            absent[i] = (entry[i] != MAPS);
+#elif defined(NO_NEWBORN)
+            absent[i] = !table[i];
+#else
+            absent[i] = !table[i] && !newborn[i];
+#endif
+            i++
+        od
+    }
+}
+
+#define SEEN(s) (is_member[s] && !(ahead && absent[s]))
+
+/*
+ * Look into space s: visit_member. One load, pass_by, tells a miss; a hit that is only counted (never unmap's) is told by it, too.
+ * For any other the run is locked, and the look that counts is the one under the lock: look_into.
+ */
 inline look_into(s)
 {
     nodes++;
     if
-    :: !is_member[s]
-    :: is_member[s] && !run_lock[s] && entry[s] != MAPS
-    :: is_member[s] && !run_lock[s] && entry[s] == MAPS -> run_lock[s] = true; hit = s
+    :: !SEEN(s)
+    :: SEEN(s) && entry[s] != MAPS
+    :: SEEN(s) && entry[s] == MAPS && !takes -> visited[s] = true; hit = s
+    :: SEEN(s) && entry[s] == MAPS && takes && !run_lock[s] -> run_lock[s] = true; locked = true; hit = s
     fi
 }
 
 inline page_hit(s)
 {
-    mark = forking[s]; /* sampled at the hit */
+    mark = forking[s]; /* page_meet: sampled at the hit, no sooner than the entry */
     visited[s] = true;
     if
     :: takes ->
@@ -235,7 +267,10 @@ inline page_hit(s)
         fi;
         low = anc;
         low_epoch = anc_epoch;
-        run_lock[s] = false;
+        if
+        :: locked -> run_lock[s] = false; locked = false
+        :: else
+        fi;
         hit = NIL;
         if
 #ifdef NO_STABLE
@@ -290,7 +325,7 @@ inline tighten()
 proctype Walk()
 {
     byte hits, nodes, taken, step, hit = NIL, low, low_epoch, anc, anc_epoch, edits_seen, walks;
-    bool takes, fresh, done, open_page, mark;
+    bool takes, fresh, done, open_page, mark, locked, ahead, absent[SPACES];
 
     do
     :: walks == WALKS -> break
@@ -332,9 +367,16 @@ proctype Walk()
         do
         :: !open_page -> break
         :: else ->
-            readers--; /* a bounded walk gives the group lock away for a moment; one that does not has fewer orders */
+            if
+            :: !ahead -> readers-- /* a bounded walk gives the group lock away for a moment; one that does not has fewer orders */
+            :: !ahead -> look_ahead() /* no more of that until the tables are used */
+            :: ahead
+            fi;
             atomic {
-                readers++;
+                if
+                :: !ahead -> readers++
+                :: else
+                fi;
                 d_step {
                     position_step(step);
                     if
@@ -374,7 +416,15 @@ proctype Walk()
             fi
         od;
         tighten();
-        d_step { at_node = NIL; at_epoch = NIL; at_kid = NIL; at_enter = false };
+        d_step {
+            at_node = NIL; at_epoch = NIL; at_kid = NIL; at_enter = false;
+            ahead = false;
+            i = 0;
+            do
+            :: i == SPACES -> break
+            :: i < SPACES -> absent[i] = false; i++
+            od
+        };
         readers--;
         if
         :: taken > 0 -> LOWER(taken) /* rmap_gather_finish, after the group lock */
@@ -396,6 +446,7 @@ init
         is_member[0] = true;
         exists[EPOCH(0, 0)] = true;
         entry[0] = MAPS;
+        table[0] = true;
         cached[0] = true;
         mapcount = 1;
         owner = EPOCH(0, 0);

@@ -76,7 +76,7 @@ verify "fork tree, fork, zap, exit, walk" fork_walk
 optimise=-O0
 refute fork_walk "" NO_STABLE NO_FORKING_MARK MARK_AFTER_LOAD CHILD_BEFORE_SOURCE INSERT_AFTER_COPY COUNT_AFTER_ENTRY \
     LOWER_BEFORE_CLEAR LOWER_BEFORE_FLUSH TIGHTEN_AFTER_FORK TIGHTEN_AFTER_LEAVE TIGHTEN_NEWEST MERGE_INTO_NEWEST \
-    ABORT_MARK_LAST
+    ABORT_MARK_LAST NO_NEWBORN ENTRY_AHEAD
 
 verify "walk, move, fault: a shared page" move_fault
 verify "walk, move, fault: a page of one space" move_fault -DALONE
