@@ -14,7 +14,8 @@
  *                      space lock, so reclaim may call them inside a fault
  *     page in page     only by try: batches hold many, in any order; so the walk's first page is waited for with none held
  *     group in page    the owner says which group, and is the page's; a verb keeps its pages over many group sections
- *     run in group     members, and the tables that they bring, stay while we look into one space after another
+ *     run in group     members, and the tables that they bring, stay while we look into one space after another; so entries can be
+ *                      read without the run, and only where there is work to do it is waited for
  *     page in run      only by try: a fault, a move, free_lazily find the page by its entry. Who waited here would wait for
  *                      a walk that waits for the run
  *     run in run       fork's child's inside its parent's, of another MMU; a child has no child yet, so there is no cycle

@@ -103,7 +103,7 @@ RMAP_TEST(fork_plain, what_is_pinned_or_lies_elsewhere_goes_the_long_way)
     world_zap(c, 607, 1);
     world_zap(p, 607, 1);
     CHECK_EQ(rmap_page_mapcount(&other[0]), 0);
-    rmap__page_set_owner(&other[0], NULL); /* as its last reference would */
+    rmap_owner_put(rmap_page_owner(&other[0])); /* as its last reference would */
     other[0].refcount = 0;
     CHECK_OK(rmap_frames_remove(w.r, WORLD_PFN + 1000));
     world_fini(&w);
