@@ -16,6 +16,17 @@ static void from_above(struct scene *x)
     x->value[S] = x->other[S] = 0;
 }
 
+/* The page is mapped behind four others that gave it up: tables are looked up together, before the entries are read */
+static void behind_a_crowd(struct scene *x)
+{
+    for (unsigned i = x->spaces; i-- > X;) world_exit(x->s[i]);
+    for (unsigned i = 0; i < 4; i++) world_zap(world_fork(x->s[S]), 0, 1);
+    for (unsigned i = X; i < x->spaces; i++) {
+        x->s[i] = world_fork(x->s[i - 1]);
+        world_read(x->s[i], 0);
+    }
+}
+
 /* clang-format off */
 /* A7.  a fork, stopped at each step, while the page is walked; and walks while it is forked */
 SCRIPT(interleave_walk, A7_a_fork_is_stopped_while_the_page_is_aged, 67, .spaces = 2, .main = {FORK, S}, .task = {{{AGE, X}}, {{PROTECT, X}}})
@@ -46,6 +57,19 @@ SCRIPT(interleave_walk, A15_a_walk_is_stopped_while_the_only_mapper_forks, 4, .s
 SCRIPT(interleave_walk, A15_an_eviction_is_stopped_while_the_only_mapper_forks, 24, .spaces = 2, .prepare = from_above, .main = {EVICT, X}, .task = {{{FORK, X}}, {{READ, X}}})
 SCRIPT(interleave_walk, A15_a_fork_is_stopped_while_a_walk_tightens_step_by_step, 16, .spaces = 3, .nested = true, .prepare = from_above,
        .main = {FORK, X}, .task = {{{AGE, X}}, {{ZAP, Y}}})
+
+/* A7, A11, A14.  the same in a long search, and what a search may fall into */
+SCRIPT(interleave_walk, A11_ahead_dropped_in_one_space_while_aged, 34, .spaces = 3, .prepare = behind_a_crowd, .main = {AGE, X}, .task = {{{ZAP, X}}, {{WRITE, Y}}})
+SCRIPT(interleave_walk, A14_ahead_two_go_while_protected, 414, .spaces = 3, .prepare = behind_a_crowd, .main = {PROTECT, X}, .task = {{{ZAP, X}}, {{ZAP, Y}}})
+SCRIPT(interleave_walk, A11_ahead_dropped_everywhere_while_unmapped, 12356, .spaces = 3, .prepare = behind_a_crowd, .main = {UNMAP, X}, .task = {{{ZAP, X}, {WRITE, X}}, {{ZAP, Y}}})
+SCRIPT(interleave_walk, A11_ahead_dropped_while_evicted_and_read, 489, .spaces = 2, .prepare = behind_a_crowd, .main = {EVICT, X}, .task = {{{ZAP, S}}, {{READ, X}}})
+SCRIPT(interleave_walk, A7_ahead_a_fork_is_stopped_while_the_page_is_walked, 16, .spaces = 2, .prepare = behind_a_crowd, .main = {FORK, X}, .task = {{{AGE, S}}, {{UNMAP, X}}})
+SCRIPT(interleave_walk, A7_ahead_a_fork_is_stopped_while_walks_are_stopped_too, 198, .spaces = 2, .prepare = behind_a_crowd, .nested = true, .main = {FORK, X}, .task = {{{AGE, S}}, {{ZAP, S}}})
+SCRIPT(interleave_walk, B3_ahead_a_move_is_stopped_while_the_page_is_walked, 256, .spaces = 2, .prepare = behind_a_crowd, .main = {MOVE, X}, .task = {{{AGE, S}}, {{PROTECT, S}}})
+SCRIPT(interleave_walk, B3_ahead_a_tracked_move_is_stopped_while_walks_are_stopped_too, 403, .spaces = 2, .prepare = behind_a_crowd, .track = true, .nested = true,
+       .main = {MOVE, X}, .task = {{{AGE, S}}, {{ZAP, S}}})
+SCRIPT(interleave_walk, C9_ahead_a_swap_in_is_stopped_while_the_page_is_walked, 6, .spaces = 3, .start = S_READ_BACK, .prepare = behind_a_crowd, .main = {READ, X}, .task = {{{AGE, S}}, {{UNMAP, S}}})
+SCRIPT(interleave_walk, A3_ahead_an_exit_is_stopped_while_the_page_is_walked, 48, .spaces = 2, .prepare = behind_a_crowd, .main = {EXIT, X}, .task = {{{AGE, S}}, {{EVICT, S}}})
 
 /* A3.  the owner, and everybody, leaves while the page is walked, evicted, written by another */
 SCRIPT(interleave_walk, A3_the_owner_exits_while_its_page_is_evicted, 8, .spaces = 2, .main = {EVICT, X}, .task = {{{EXIT, S}}, {{EXIT, X}}})
