@@ -127,7 +127,6 @@ void rmap__radix_run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_
         return;
     }
     rmap__slot *table[RMAP_PEEK_MAX];
-    struct rmap_mmu_run found;
     const bool inside = vpn < end && end <= c->pages;
     for (size_t i = 0; i < n; i++) {
         struct rmap_radix *r = mmus[i];
@@ -145,13 +144,14 @@ void rmap__radix_run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_
             runs[i].cookie = word;
         }
     }
-    set_run(c, NULL, NULL, vpn, &found);
-    const uint64_t slot = found.first & c->index_mask[0];
+    const uint32_t count = (uint32_t)1 << c->run_shift;
+    const rmap_vpn_t run_first = vpn & ~((rmap_vpn_t)count - 1);
+    const uint64_t slot = run_first & c->index_mask[0];
     for (size_t i = 0; i < n; i++) {
         if (LIKELY(table[i] != NULL)) {
             runs[i].slots = table[i] + slot;
-            runs[i].first = found.first;
-            runs[i].count = found.count;
+            runs[i].first = run_first;
+            runs[i].count = count;
         } else if (find_run(mmus[i], vpn, end, &runs[i])) { /* a later one in the range, or none */
             runs[i].count = 0;
         }

@@ -7,6 +7,7 @@
 
 #include <objrmap/radix.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 static struct rmap_mmu_provider tables;
 static struct rmap_mmu_ops ops;
@@ -174,11 +175,18 @@ static struct {
 } space[4];
 static pthread_mutex_t *lock_of(void *mmu)
 {
+    for (unsigned i = 0; i < 4; i++)
+        if (space[i].mmu == mmu) return &space[i].lock;
+    abort();
+}
+static int create_alone(void *ctx, const struct rmap_mmu_client *client, struct rmap_mmu *out)
+{
+    const int error = create(ctx, client, out);
     unsigned i = 0;
-    while (space[i].mmu && space[i].mmu != mmu) i++;
-    if (!space[i].mmu) pthread_mutex_init(&space[i].lock, NULL);
-    space[i].mmu = mmu;
-    return &space[i].lock;
+    while (space[i].mmu) i++; /* two at a time, and what hangs keeps its own */
+    pthread_mutex_init(&space[i].lock, NULL);
+    space[i].mmu = out->ctx;
+    return error;
 }
 static int find_alone(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *run)
 {
@@ -213,11 +221,12 @@ static void peek_alone(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t e
 static void destroy_alone(void *ctx, struct rmap_mmu *mmu)
 {
     for (unsigned i = 0; i < 4; i++)
-        if (space[i].mmu == mmu->ctx) pthread_mutex_init(&space[i].lock, NULL); /* its memory may be another's MMU next */
+        if (space[i].mmu == mmu->ctx) space[i].mmu = NULL;
     destroy(ctx, mmu);
 }
 BROKEN_PEEK(a_look_takes_the_lock, "peek-takes-no-lock ", 2)
 {
+    broken.create = create_alone;
     broken.destroy = destroy_alone;
     ops.run_find = find_alone;
     ops.run_make = make_alone;
