@@ -126,6 +126,39 @@ RMAP_TEST(ahead, INV_5_a_copy_made_after_the_tables_were_looked_up_is_found)
     }
 }
 
+/* 0 with 60 children, all mapping page 7, which all but 5 and 50 have not touched since it was aged: two runs are locked to clear
+ * accessed, and none to look */
+RMAP_TEST(ahead, S4_no_run_is_locked_where_there_is_nothing_to_do)
+{
+    memset(&x, 0, sizeof x);
+    world_init(&x.w, &(struct world_options){.frames = 64});
+    x.s[0] = world_space(&x.w);
+    world_write(x.s[0], 7, 70);
+    x.page = world_page(x.s[0], 7);
+    for (unsigned i = 1; i <= 60; i++) x.s[i] = world_fork(x.s[0]);
+    CHECK_EQ(world_referenced(&x.w, x.page).hits, 61);
+    CHECK_EQ(world_read(x.s[5], 7), 70);
+    CHECK_EQ(world_read(x.s[50], 7), 70);
+    uint64_t before = x.w.run_locks;
+    struct rmap_result res = world_look(&x.w, x.page);
+    CHECK_EQ(x.w.run_locks, before);
+    CHECK_EQ(res.hits, 61);
+    CHECK(res.young);
+    res = world_referenced(&x.w, x.page);
+    CHECK_EQ(x.w.run_locks, before + 2);
+    CHECK_EQ(res.hits, 61);
+    CHECK(res.young);
+    before = x.w.run_locks;
+    res = world_referenced(&x.w, x.page);
+    CHECK_EQ(x.w.run_locks, before);
+    CHECK_EQ(res.hits, 61);
+    CHECK(!res.young);
+    CHECK_EQ(world_protect(&x.w, x.page).hits, 61); /* which promises something of each: it locks them all */
+    CHECK_EQ(x.w.run_locks, before + 61);
+    world_check(&x.w);
+    world_fini(&x.w);
+}
+
 /* ---- MMUs of several kinds in one group ---- */
 
 static struct rmap_mmu_ops kinds[3]; /* the world's; one that cannot be looked into; another that can */

@@ -2,6 +2,7 @@
 /** @file unit/test_page_lock.c  The page lock when it is taken: who waits falls asleep, and nobody is left asleep. */
 #include "support/world.h"
 
+#include <core/core.h>
 #include <pthread.h>
 #include <sched.h>
 
@@ -116,6 +117,27 @@ RMAP_TEST(page_lock, it_excludes_and_nobody_is_left_asleep)
     CHECK_EQ(x.plain, (uint64_t)n * THREADS);
     rmap_page_clear_flags(x.page, ~0u);
     end();
+}
+
+/* A move unlocks with the new index, in one step: who sleeps is woken, and no flag is lost but the lock's */
+RMAP_TEST(page_lock, an_unlock_with_a_new_index_wakes_who_sleeps)
+{
+    for (unsigned round = 0; round < 20; round++) {
+        pthread_t t[THREADS];
+        begin();
+        rmap_page_lock(x.page);
+        rmap_page_set_flags(x.page, RMAP_PAGE_REFERENCED);
+        for (unsigned i = 0; i < THREADS; i++) CHECK_EQ(pthread_create(&t[i], NULL, lock_once, NULL), 0);
+        while (x.arrived < THREADS) sched_yield();
+        until_somebody_sleeps();
+        CHECK_EQ(x.got, 0);
+        rmap__page_unlock_at(x.w.r, x.page, 1000 + round);
+        for (unsigned i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
+        CHECK_EQ(x.plain, THREADS);
+        CHECK_EQ(rmap_page_index(x.page), 1000 + round);
+        CHECK(rmap_page_flags(x.page) & RMAP_PAGE_REFERENCED);
+        end();
+    }
 }
 
 /* Locked here, unlocked there: the next one gets it, wherever it is */
