@@ -30,7 +30,7 @@ static void watched_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t
     if (x.groups++ == x.when && x.event) AS_ANOTHER_THREAD(x.event());
 }
 
-/* 0 with KIDS children, page 7 in 0 and in every third of them; a child of SOURCE, which has it, is in the tree without entries */
+/* 0 with KIDS children, page 7 in 0, SOURCE and every third of them; a child of SOURCE is in the tree without entries */
 static void crowd_begin(void)
 {
     memset(&x, 0, sizeof x);
@@ -171,7 +171,7 @@ static void peek_of_the_third(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_
     x.peek(mmus, n, vpn, end, runs);
 }
 
-/* 0 with 60 children of three kinds, in rows of four; groups begin with 4, 20, 36, 52: with each kind once. Page 7 in every second */
+/* 0 with 60 children of three kinds, in rows of four; groups begin with 4, 20, 36, 52: with each kind. Page 7 in every second */
 RMAP_TEST(ahead, spaces_of_several_kinds_of_mmu_are_not_mixed_up)
 {
     memset(&x, 0, sizeof x);
