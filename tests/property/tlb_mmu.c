@@ -16,6 +16,16 @@ static int run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_r
 {
     return tables_of(mmu)->ops->run_find(tables_of(mmu)->ctx, vpn, end, run);
 }
+static void run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    void *ctx[RMAP_PEEK_MAX];
+    for (size_t i = 0; i < n; i++) ctx[i] = tables_of(mmus[i])->ctx;
+    tables_of(mmus[0])->ops->run_peek(ctx, n, vpn, end, runs);
+}
+static void run_lock(void *mmu, struct rmap_mmu_run *run)
+{
+    tables_of(mmu)->ops->run_lock(tables_of(mmu)->ctx, run);
+}
 static int run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
 {
     return tables_of(mmu)->ops->run_make(tables_of(mmu)->ctx, vpn, t, run);
@@ -166,6 +176,8 @@ int tlb_mmu_create(const struct rmap_radix_options *radix, unsigned caps, tlb_la
         .active = active,
         .update = update,
         .table_bytes = table_bytes,
+        .run_peek = run_peek,
+        .run_lock = run_lock,
     };
     t->space = -1;
     t->last_use = last_use;

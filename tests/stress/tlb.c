@@ -42,6 +42,22 @@ static int run_find(void *mmu, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_r
     return 0;
 }
 
+static void run_peek(void *const *mmus, size_t n, rmap_vpn_t vpn, rmap_vpn_t end, struct rmap_mmu_run *runs)
+{
+    for (size_t i = 0; i < n; i++) {
+        delay();
+        tables_of(mmus[i])->ops->run_peek(&tables_of(mmus[i])->ctx, 1, vpn, end, &runs[i]);
+    }
+    delay();
+}
+
+static void run_lock(void *mmu, struct rmap_mmu_run *run)
+{
+    delay();
+    tables_of(mmu)->ops->run_lock(tables_of(mmu)->ctx, run);
+    delay();
+}
+
 static int run_make(void *mmu, rmap_vpn_t vpn, struct rmap_tables *t, struct rmap_mmu_run *run)
 {
     delay();
@@ -344,6 +360,8 @@ static int create(void *ctx, const struct rmap_mmu_client *client, struct rmap_m
         .active = active,
         .update = w->o.tlb ? update : NULL,
         .table_bytes = table_bytes,
+        .run_peek = t->opaque ? NULL : run_peek,
+        .run_lock = t->opaque ? NULL : run_lock,
     };
     *out = (struct rmap_mmu){.ops = &t->ops, .ctx = t, .pages = TLB_PAGES};
     return 0;
