@@ -14,7 +14,7 @@
 #define LOW_SHARE 32
 #define HIGH_SHARE 16
 /* A look at the free frames costs time in proportion to all of them: no look before so many faults have come. */
-#define FAULTS_BETWEEN_LOOKS 16
+#define FAULTS_BETWEEN_LOOKS 64
 #define PAUSE_MICROSECONDS 500
 #define CHUNK_FRAMES 64
 
@@ -26,19 +26,22 @@ struct reclaimer {
     struct reclaimer_use use; /* the thread's own, until it has ended */
 };
 
+/*
+ * From below LOW to HIGH, always by whole chunks: a few frames at a time would cost as many walks and flushes as a chunk, for
+ * less.  What the faults take meanwhile is the next look's business, or a busy program would be met at HIGH for ever.
+ */
 static void refill(struct reclaimer *reclaimer)
 {
     uint64_t free_frames = store_free_frames(reclaimer->store);
 
     reclaimer->use.use.tasks++;
-    if (free_frames >= reclaimer->low) return;
-    while (free_frames < reclaimer->high && !reclaimer->ending) {
-        uint64_t wanted = reclaimer->high - free_frames;
-        uint64_t freed = store_reclaim(reclaimer->store, wanted < CHUNK_FRAMES ? wanted : CHUNK_FRAMES);
-
-        reclaimer->use.calls++;
-        reclaimer->use.frames += freed;
-        if (!freed) break;
+    while (free_frames < reclaimer->low && !reclaimer->ending) {
+        for (uint64_t freed; free_frames < reclaimer->high; free_frames += freed) {
+            freed = store_reclaim(reclaimer->store, CHUNK_FRAMES);
+            reclaimer->use.calls++;
+            reclaimer->use.frames += freed;
+            if (!freed) return;
+        }
         free_frames = store_free_frames(reclaimer->store);
     }
 }
