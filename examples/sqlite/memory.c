@@ -15,6 +15,7 @@
 
 #define PAGE_SHIFT 12
 #define FAULT_TRIES 100
+#define SWAP_AROUND 16 /* tables are read in about the order of their pages */
 #define SWAP_BYTES_MAX ((uint64_t)2 << 30)
 
 struct store {
@@ -102,6 +103,7 @@ static int make_pager(struct store *store, const struct store_options *options)
         .frames = frames,
         .page_shift = PAGE_SHIFT,
         .swap = store->swap,
+        .swap_around = SWAP_AROUND,
         .move_policy = options->move == STORE_MOVE_TRACK ? RMAP_MOVE_POLICY_TRACK : RMAP_MOVE_POLICY_COPY,
     };
     int error = rmap_memory_init(&store->frames, frames, PAGE_SHIFT);

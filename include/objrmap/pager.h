@@ -8,7 +8,7 @@
  * space lock; there is one reclaim at a time, and who needs a frame meanwhile waits for it. No call touches the buffers
  * of read and write, which may be projected memory, under any lock; what other calls fill must not lie there. The order of
  * locks is in docs/locking.md.
- * A fault needs at most two free frames, and about 48 KiB of stack (with lz4, whose compressor takes 16).
+ * A fault needs at most two free frames (neighbours are read into frames to spare), and about 48 KiB of stack (with lz4, whose compressor takes 16).
  */
 #ifndef OBJRMAP_PAGER_H
 #define OBJRMAP_PAGER_H
@@ -34,6 +34,10 @@ struct rmap_pager_options {
     struct rmap_device *swap;                 /**< first swap device or NULL; ownership passes on success */
     enum rmap_move_policy move_policy;        /**< of new spaces; forks inherit it */
     unsigned evict_batch;                     /**< pages evicted at a time, 0: a default (64); 1 … 256 */
+    /** Pages of the aligned block around a fault on swap that it brings in: the neighbours that are cached are mapped, and, where
+     *  the space's faults are near each other and frames are to spare, those on swap are read with the page. Frames of a
+     *  block are evicted together, too. 0 or 1: the page alone; a power of two, at most 16. */
+    unsigned swap_around;
 };
 
 struct rmap_pager_stats {
@@ -45,6 +49,7 @@ struct rmap_pager_stats {
     uint64_t anon_new;             /**< pages instantiated by write faults */
     uint64_t cow_copies, cow_reuses;
     uint64_t swap_ins, swap_in_cached; /**< pages read from the device; found in the cache */
+    uint64_t swap_in_around;           /**< swap entries that became mappings with a neighbour's fault */
     uint64_t swap_in_copies;           /**< private copies for moved swap entries (S10) */
     uint64_t evictions;                /**< frames freed by reclaim */
     uint64_t shared_evictions;         /**< of those, pages mapped by two or more spaces when their unmap began */
@@ -74,7 +79,7 @@ struct rmap_swapoff {
 
 RMAP_BEGIN_DECLS
 
-/** @return 0; NULL_ARG; STRUCT_SIZE; RANGE (frames, page_shift, evict_batch); INVALID (move_policy; the
+/** @return 0; NULL_ARG; STRUCT_SIZE; RANGE (frames, page_shift, evict_batch, swap_around); INVALID (move_policy; the
  *  provider shows another memory than `memory`); NOMEM; SYSTEM; as rmap_swap_add for `swap`. Allocates. */
 RMAP_API int rmap_pager_create(const struct rmap_pager_options *options, struct rmap_pager **out);
 /** @return 0; NULL_ARG; BUSY (a space, a pin or another page reference is left; this thread is inside a call). */

@@ -113,6 +113,14 @@ RMAP_API struct rmap_page *rmap_swap_cache_find(struct rmap_swap *s, rmap_swp_t 
  *    address). After an error the page is as before, but for its bytes, and the slot keeps its content.
  */
 RMAP_API int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *page);
+/**
+ * The same for n pages, none of them twice: results[i] is the answer for entries[i] and pages[i], as rmap_swap_cache_load
+ * gives it. A device is asked for 64 pages at a time, those of entries that lie side by side in the array; in ascending order,
+ * neighbouring slots may be one transfer. About 4 KiB of stack.
+ * @return 0; NULL_ARG (also among the pages); INVALID, UNKNOWN_PAGE, UNSUPPORTED (of any page): then nothing is read.
+ */
+RMAP_API int rmap_swap_cache_load_batch(struct rmap_swap *s, const rmap_swp_t *entries, struct rmap_page *const *pages,
+                                        size_t n, int *results);
 
 /**
  * Write dirty cached pages to their slots; sorts `pages` by slot, and results[i] belongs to pages[i] after that. Clean

@@ -188,7 +188,7 @@ static int until_there_is_a_frame(struct rmap__fault_state *f)
     for (;;) {
         const struct rmap__hands_seen seen = rmap__hands_look(p);
         int rc = rounds(f);
-        const unsigned own = f->spares;
+        const unsigned own = f->spares + rmap__around_give_back(f);
         while (f->spares) rmap_page_put(f->m->r, rmap__fault_take(f));
         if (!f->in_hand) return rc;
         f->in_hand = false;
@@ -208,6 +208,8 @@ static int resolve(struct rmap__fault_state *f, struct rmap_space *s, const stru
         .m = rmap__space_member(s),
         .format = s->mmu.ops->format,
         .vpn = vpn,
+        .region_first = r->first,
+        .region_end = r->first + r->count,
         .access = access,
         .no_access = r->prot == RMAP_NONE,
         .touch = touch,

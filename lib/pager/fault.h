@@ -22,12 +22,23 @@ enum rmap__fault_step {
 };
 
 #define RMAP__FAULT_SPARES 2
+#define RMAP__AROUND_MAX RMAP__CLUSTER /* pages that one fault brings in, its own included */
+
+/** Neighbours of the faulting page, in ascending order. `page`: frames in hand, which nobody else knows. fault_around.c */
+struct rmap__around {
+    rmap_vpn_t vpn[RMAP__AROUND_MAX];
+    rmap_swp_t entry[RMAP__AROUND_MAX];
+    struct rmap_page *page[RMAP__AROUND_MAX];
+    unsigned count;
+    bool asked; /* once for each fault */
+};
 
 struct rmap__fault_state {
     struct rmap_space *s;
     struct rmap_member *m;
     const struct rmap_pte_format *format;
     rmap_vpn_t vpn;
+    rmap_vpn_t region_first, region_end;
     unsigned access;                 /* 0: only bring in what is on swap (swapoff) */
     bool no_access;                  /* the region allows nothing: what is made keeps its frame, not present */
     unsigned attrs;                  /* attributes that an entry of this region may be given by any fault */
@@ -37,6 +48,7 @@ struct rmap__fault_state {
     struct rmap_page *page;          /* what a present entry maps, referenced; or NULL */
     struct rmap_page *spare[RMAP__FAULT_SPARES]; /* frames in hand, nobody else knows them */
     unsigned spares;
+    struct rmap__around around; /* to be read together */
     bool in_hand;          /* counted among those that may have frames */
     unsigned read, copied; /* pages read from a device, private copies of pages whose entry had been moved */
 };
@@ -61,6 +73,17 @@ static inline struct rmap_page *rmap__fault_take(struct rmap__fault_state *f)
 {
     return f->spare[--f->spares];
 }
+
+/* ---- fault_around.c ---- */
+/** The faulting page has to be read: choose what is read with it, and take frames for that and for the page itself. Once for
+ *  each fault, no lock held, may reclaim; takes nothing where there is nothing to spare. */
+void rmap__around_take(struct rmap__fault_state *f);
+/** Free the frames that were not used. No lock held. @return how many. */
+unsigned rmap__around_give_back(struct rmap__fault_state *f);
+/** rmap_swap_cache_load of the faulting page; what was chosen is read with it, and mapped. The page's lock held. */
+int rmap__around_load(struct rmap__fault_state *f, rmap_swp_t entry, struct rmap_page *page);
+/** Map neighbours that are cached and can be locked by try. The faulting page's lock may be held. */
+void rmap__around_map_cached(struct rmap__fault_state *f);
 
 /* ---- steps: each returns an enum rmap__fault_step or an error; no lock is held before and after ---- */
 

@@ -62,12 +62,12 @@ static int slot_is_dead(struct rmap__fault_state *f)
     return err ? RMAP_ERR_BAD_FRAME : RMAP__FAULT_AGAIN;
 }
 
-/* Read the slot into a frame in hand. Readahead would fill neighbouring slots here. */
+/* Read the slot into a frame in hand, and its neighbours into those taken for them. */
 static int load(struct rmap__fault_state *f, struct swapin *in)
 {
     struct rmap_page *page = f->spare[f->spares - 1];
     rmap_page_lock(page);
-    int rc = rmap_swap_cache_load(f->s->p->swap, in->entry, page);
+    int rc = rmap__around_load(f, in->entry, page);
     if (rc) {
         rmap_page_unlock(f->m->r, page);
         if (rc == RMAP_ERR_ABSENT) return slot_is_dead(f);
@@ -142,10 +142,15 @@ int rmap__fault_swap(struct rmap__fault_state *f)
     bool private = wants_private(f, &in);
     unsigned frames = (in.page == NULL) + private;
     if (f->spares < frames) {
-        if (in.page) release(f, &in);
-        return rmap__fault_need(f, frames);
+        if (in.page)
+            release(f, &in);
+        else
+            rmap__around_take(f);
+        rc = rmap__fault_need(f, frames);
+        return rc ? rc : RMAP__FAULT_AGAIN; /* the neighbours have brought all of them */
     }
     if (!in.page && (rc = load(f, &in))) return rc;
+    if (!private) rmap__around_map_cached(f);
 
     struct rmap_gather g;
     rmap_gather_init(&g, f->m->r);

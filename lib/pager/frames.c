@@ -153,6 +153,15 @@ static bool refill(struct rmap_pager *p)
     return wanted;
 }
 
+bool rmap__frames_afford(struct rmap_pager *p, uint64_t n)
+{
+    refill(p);
+    rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
+    const bool afford = p->frames.free >= p->low_frames + n;
+    rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
+    return afford;
+}
+
 /* There was no frame to be had. `again`: nor after a reclaim a moment ago, which has tried bad slots. @return true if some
  * have come back since, by whomever. */
 static bool refill_hard(struct rmap_pager *p, uint64_t since, bool again)

@@ -2,6 +2,29 @@
 /** @file pager/lists.c  The two generations of frames. What reclaim works on is *isolated*: on no list, referenced. */
 #include <pager/pager_internal.h>
 
+/* [F] held. */
+static void take_out(struct rmap__frames *fs, struct rmap__frame *f)
+{
+    TAILQ_REMOVE(&fs->list[f->list], f, link);
+    fs->listed[f->list]--;
+    f->list = RMAP__LIST_NONE;
+}
+
+/* Those of the frame's cluster that are in the list, too. [F] held. */
+static size_t isolate_cluster(struct rmap__frames *fs, const struct rmap__frame *of, enum rmap__list_name list,
+                              struct rmap_page **out, size_t max)
+{
+    const rmap_pfn_t pfn = (rmap_pfn_t)(of - fs->frame), first = pfn - pfn % RMAP__CLUSTER;
+    size_t n = 0;
+    for (rmap_pfn_t i = first; i < first + RMAP__CLUSTER && i < fs->total && n < max; i++) {
+        struct rmap__frame *f = &fs->frame[i];
+        if (f->list != list || !rmap_page_try_get(&f->page)) continue;
+        take_out(fs, f);
+        out[n++] = &f->page;
+    }
+    return n;
+}
+
 size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struct rmap_page **out, size_t max)
 {
     struct rmap__frames *fs = &p->frames;
@@ -9,15 +32,17 @@ size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struc
     rmap__mutex_lock(&fs->lock, RMAP__RANK_FRAMES);
     for (uint64_t left = fs->listed[list]; n < max && left; left--) {
         struct rmap__frame *f = TAILQ_LAST(&fs->list[list], rmap__frame_list);
-        TAILQ_REMOVE(&fs->list[list], f, link);
         if (!rmap_page_try_get(&f->page)) {
             /* Just being handed out, or on its way back: not ours to touch. */
+            TAILQ_REMOVE(&fs->list[list], f, link);
             TAILQ_INSERT_HEAD(&fs->list[list], f, link);
             continue;
         }
-        f->list = RMAP__LIST_NONE;
-        fs->listed[list]--;
+        take_out(fs, f);
         out[n++] = &f->page;
+        if (p->swap_around < 2) continue;
+        n += isolate_cluster(fs, f, list, out + n, max - n);
+        if (left > fs->listed[list] + 1) left = fs->listed[list] + 1;
     }
     rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);
     return n;

@@ -13,6 +13,7 @@ static int options_check(const struct rmap_pager_options *o)
     if (o->frames < RMAP__FRAMES_MIN || o->frames > RMAP__FRAMES_MAX) return RMAP_ERR_RANGE;
     if (o->page_shift < 12 || o->page_shift > 16 || o->evict_batch > RMAP__EVICT_MAX) return RMAP_ERR_RANGE;
     if (o->memory && (o->memory->page_shift != o->page_shift || o->memory->frames < o->frames)) return RMAP_ERR_RANGE;
+    if (o->swap_around > RMAP__CLUSTER || (o->swap_around & (o->swap_around - 1))) return RMAP_ERR_RANGE;
     if (o->move_policy != RMAP_MOVE_POLICY_COPY && o->move_policy != RMAP_MOVE_POLICY_TRACK) return RMAP_ERR_INVALID;
     if (o->provider->memory && o->provider->memory != o->memory) return RMAP_ERR_INVALID;
     return 0;
@@ -105,6 +106,7 @@ int rmap_pager_create(const struct rmap_pager_options *options, struct rmap_page
     p->page_shift = options->page_shift;
     p->commit_limit = options->commit_limit;
     p->move_policy = options->move_policy;
+    p->swap_around = options->swap_around ? options->swap_around : 1;
     LIST_INIT(&p->spaces);
 
     locks_init(p);

@@ -110,6 +110,7 @@ struct rmap_pager {
     enum rmap_move_policy move_policy;  /* [c] of new spaces */
     uint64_t commit_limit;              /* [c] 0: none */
     unsigned evict_batch;               /* [c] */
+    unsigned swap_around;               /* [c] pages of a block that come in together: a power of two, 1: none */
     uint64_t low_frames;                /* [c] below this many free frames an allocation reclaims */
     bool reclaiming;                    /* [R] */
     bool saw_discardable, saw_busy;     /* [R] by this reclaim: lazily freed pages; pages that others had locked */
@@ -125,7 +126,7 @@ struct rmap_pager {
 /** Of the faults in one space: whose threads then share no counter with those of others. Fields as in rmap_pager_stats. */
 struct rmap__fault_counters {
     uint64_t faults, faults_minor, zero_maps, anon_new, cow_copies, cow_reuses, swap_ins, swap_in_cached,
-        swap_in_copies;
+        swap_in_copies, swap_in_around;
 };
 
 struct rmap_space {
@@ -141,6 +142,7 @@ struct rmap_space {
     uint64_t charged;                   /* [S] pages of accounted regions */
     uint64_t credit;                    /* [S] pages that the call under way will uncharge, spent already; else 0 */
     struct rmap__fault_counters faults; /* [a] */
+    _Atomic rmap_vpn_t last_in;         /* [a] page of the last fault that had to read */
     bool dead;                          /* [S] being destroyed: faults from its MMU find nothing */
     void *user;                         /* the embedder's */
 };
@@ -188,6 +190,8 @@ static inline bool rmap__frame_is_free(const struct rmap__frames *fs, rmap_pfn_t
 {
     return fs->free_map[pfn / 64] >> (pfn % 64) & 1;
 }
+/** Can n frames be had without falling below the low mark? Reclaims first if they are short already. No lock held but [S]. */
+bool rmap__frames_afford(struct rmap_pager *p, uint64_t n);
 /** Frames handed out, the zero frame included. Takes [F]. */
 uint64_t rmap__frames_used(struct rmap_pager *p);
 /** Is the frame out of use for good? Takes [F]. */
@@ -215,7 +219,11 @@ void rmap__hands_leave(struct rmap_pager *p);
 bool rmap__hands_wait(struct rmap_pager *p, struct rmap__hands_seen seen, unsigned own);
 
 /* ---- lists.c: each takes [F] ---- */
-/** Take up to `max` of the oldest frames out of a list, each with a reference. @return how many. */
+/**
+ * Take up to `max` of the oldest frames out of a list, each with a reference. Where faults bring in blocks, the rest of a
+ * frame's cluster goes along, as far as it is in the list: or clusters would never be free again, and blocks never in a row.
+ * @return how many.
+ */
 size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struct rmap_page **out, size_t max);
 /** Put an isolated page at the young end of a list. The caller still holds its reference, and drops it afterwards. */
 void rmap__list_put(struct rmap_pager *p, struct rmap_page *page, enum rmap__list_name list);

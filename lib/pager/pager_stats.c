@@ -46,6 +46,7 @@ void rmap__fault_counters_add(const struct rmap_space *s, struct rmap_pager_stat
     ADD(swap_ins);
     ADD(swap_in_cached);
     ADD(swap_in_copies);
+    ADD(swap_in_around);
 #undef ADD
 }
 

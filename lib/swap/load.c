@@ -4,55 +4,74 @@
 
 /* What the slot was like when the read began. */
 struct load {
-    struct rmap_device *device;
     uint64_t checksum;
     uint32_t version;
+    uint32_t at; /* place in the caller's arrays */
 };
 
-static int load_begin(struct rmap_swap *s, rmap_swp_t entry, struct load *load)
+/* Reads of one device under way. */
+struct batch {
+    struct rmap_device *device;
+    struct load load[RMAP__IO_BATCH];
+    struct rmap_io io[RMAP__IO_BATCH];
+    size_t n;
+};
+
+static unsigned device_number(rmap_swp_t entry)
 {
-    int rc = 0;
+    return rmap_swp_device(entry) - 1;
+}
+
+/* Can the slot be read? [m] held. */
+static int slot_check(const struct rmap__slot *slot)
+{
+    if (!slot) return RMAP_ERR_ABSENT;
+    if (slot->cached) return RMAP_ERR_EXISTS;
+    return rmap__slot_state(slot) & RMAP__SLOT_WRITTEN ? 0 : RMAP_ERR_IO_READ;
+}
+
+/* Collect slots of the first one's device. @return how many entries were dealt with, in the batch or by their result. */
+static size_t batch_begin(struct rmap_swap *s, struct batch *b, const rmap_swp_t *entries, size_t n, int *results)
+{
+    size_t i;
+    b->n = 0;
     rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
-    const struct rmap__slot *slot = rmap__slot_find_live(s, entry);
-    if (!slot)
-        rc = RMAP_ERR_ABSENT;
-    else if (slot->cached)
-        rc = RMAP_ERR_EXISTS;
-    else if (!(rmap__slot_state(slot) & RMAP__SLOT_WRITTEN))
-        rc = RMAP_ERR_IO_READ;
-    else {
-        struct rmap__swap_device *d = &s->devices[rmap_swp_device(entry) - 1];
-        *load = (struct load){.device = d->device, .checksum = slot->checksum, .version = slot->version};
+    for (i = 0; i < n && b->n < RMAP__IO_BATCH; i++) {
+        if (rmap_swp_device(entries[i]) != rmap_swp_device(entries[0])) break;
+        const struct rmap__slot *slot = rmap__slot_find_live(s, entries[i]);
+        results[i] = slot_check(slot);
+        if (results[i]) continue;
+        struct rmap__swap_device *d = &s->devices[device_number(entries[i])];
+        b->device = d->device;
+        b->io[b->n] = (struct rmap_io){.slot = rmap_swp_slot(entries[i]), .error = RMAP_ERR_IO_READ};
+        b->load[b->n++] = (struct load){.checksum = slot->checksum, .version = slot->version, .at = (uint32_t)i};
         d->reading++; /* the slot may die while we read: then this alone keeps the device */
     }
     rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
-    return rc;
+    return i;
 }
 
-static int read_page(const struct rmap_swap *s, rmap_swp_t entry, const struct load *load, void *data)
+/* The answer of the device, with the checksum looked at. */
+static int judge(const struct rmap_swap *s, rmap_swp_t entry, const struct load *load, const struct rmap_io *io)
 {
-    struct rmap_io io = {.slot = rmap_swp_slot(entry), .data = data, .error = RMAP_ERR_IO_READ};
-    load->device->ops->read(load->device, &io, 1);
-    switch (io.error) {
+    switch (io->error) {
     case 0:
-        return rmap__swap_checksum(data, s->page_shift, entry) == load->checksum ? 0 : RMAP_ERR_CORRUPT;
+        return rmap__swap_checksum(io->data, s->page_shift, entry) == load->checksum ? 0 : RMAP_ERR_CORRUPT;
     case RMAP_ERR_CORRUPT:
     case RMAP_ERR_NOMEM:
-        return io.error;
+        return io->error;
     default:
         return RMAP_ERR_IO_READ;
     }
 }
 
-/* The answer, or 1: what was read is the slot's content no more, look again. */
-static int load_end(struct rmap_swap *s, rmap_swp_t entry, const struct load *load, struct rmap_page *page, int rc)
+/* The answer, or 1: what was read is the slot's content no more, look again. [m] held. */
+static int end_page(struct rmap_swap *s, rmap_swp_t entry, const struct load *load, struct rmap_page *page, int rc)
 {
-    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
-    s->devices[rmap_swp_device(entry) - 1].reading--;
-    if (!slot || slot->version != load->version || slot->cached) {
-        rc = 1;
-    } else if (rc) {
+    s->devices[device_number(entry)].reading--;
+    if (!slot || slot->version != load->version || slot->cached) return 1;
+    if (rc) {
         s->stats.checksum_errors += rc == RMAP_ERR_CORRUPT;
         s->stats.read_errors += rc != RMAP_ERR_CORRUPT;
     } else {
@@ -60,8 +79,32 @@ static int load_end(struct rmap_swap *s, rmap_swp_t entry, const struct load *lo
         rmap_page_clear_flags(page, RMAP_PAGE_DIRTY);
         rmap__slot_attach(s, entry, page);
     }
-    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
     return rc;
+}
+
+/* One device call for a stretch of entries; results are answers or 1 (look again). @return how many were dealt with. */
+static size_t load_some(struct rmap_swap *s, const rmap_swp_t *entries, struct rmap_page *const *pages, size_t n,
+                        int *results)
+{
+    struct batch b;
+    const size_t dealt = batch_begin(s, &b, entries, n, results);
+    if (!b.n) return dealt;
+
+    for (size_t i = 0; i < b.n; i++) {
+        int rc = rmap__swap_address(s, pages[b.load[i].at], &b.io[i].data); /* it has one: pages_check */
+        RMAP_ASSERT(!rc);
+        (void)rc;
+    }
+    b.device->ops->read(b.device, b.io, b.n);
+    for (size_t i = 0; i < b.n; i++) results[b.load[i].at] = judge(s, entries[b.load[i].at], &b.load[i], &b.io[i]);
+
+    rmap__mutex_lock(&s->lock, RMAP__RANK_SLOTS);
+    for (size_t i = 0; i < b.n; i++) {
+        const uint32_t at = b.load[i].at;
+        results[at] = end_page(s, entries[at], &b.load[i], pages[at], results[at]);
+    }
+    rmap__mutex_unlock(&s->lock, RMAP__RANK_SLOTS);
+    return dealt;
 }
 
 /* Nobody else can know a page that is locked, neither cached nor mapped, and has no owner. */
@@ -72,20 +115,39 @@ static bool page_is_new(const struct rmap_page *page)
            !rmap_page_is_anon(page) && rmap_page_mapcount(page) == 0;
 }
 
-int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *page)
+/* All new, with room for bytes? */
+static int pages_check(struct rmap_swap *s, struct rmap_page *const *pages, size_t n)
 {
-    if (!s || !page) return RMAP_ERR_NULL_ARG;
-    if (!s->r || !page_is_new(page)) return RMAP_ERR_INVALID;
     void *data;
-    int rc = rmap__swap_address(s, page, &data);
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++) {
+        if (!pages[i])
+            rc = RMAP_ERR_NULL_ARG;
+        else if (!s->r || !page_is_new(pages[i]))
+            rc = RMAP_ERR_INVALID;
+        else
+            rc = rmap__swap_address(s, pages[i], &data);
+    }
+    return rc;
+}
+
+int rmap_swap_cache_load_batch(struct rmap_swap *s, const rmap_swp_t *entries, struct rmap_page *const *pages, size_t n,
+                               int *results)
+{
+    if (!s || !entries || !pages || !results) return RMAP_ERR_NULL_ARG;
+    int rc = pages_check(s, pages, n);
     if (rc) return rc;
 
-    /* Between begin and end the slot may be freed, taken, written, cached: end sees it, begin then says which. */
-    do {
-        struct load load;
-        rc = load_begin(s, entry, &load);
-        if (rc) return rc;
-        rc = load_end(s, entry, &load, page, read_page(s, entry, &load, data));
-    } while (rc > 0);
-    return rc;
+    for (size_t done = 0; done < n;)
+        done += load_some(s, entries + done, pages + done, n - done, results + done);
+    /* Between begin and end a slot may be freed, taken, written, cached: end sees it, begin then says which. */
+    for (size_t i = 0; i < n; i++)
+        while (results[i] > 0) load_some(s, entries + i, pages + i, 1, results + i);
+    return 0;
+}
+
+int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct rmap_page *page)
+{
+    int result, rc = rmap_swap_cache_load_batch(s, &entry, &page, 1, &result);
+    return rc ? rc : result;
 }

@@ -162,6 +162,18 @@ static int load(struct stage *g)
     rmap_page_unlock(g->w.r, g->page);
     return rc;
 }
+static int load_batch(struct stage *g)
+{
+    struct rmap_swap *s = rmap_pager_swap(g->w.p);
+    const rmap_swp_t entry = stage_swapped(g, 8);
+    int result;
+    rmap_page_lock(g->page);
+    int rc = rmap_swap_cache_load_batch(s, &entry, &g->page, 1, &result);
+    if (!rc) rc = result;
+    if (!rc) CHECK_OK(rmap_swap_cache_del(s, g->page));
+    rmap_page_unlock(g->w.r, g->page);
+    return rc;
+}
 /* It is as new as before, or was taken by another reader. */
 static void check_new_page(struct stage *g, int rc)
 {
@@ -259,6 +271,13 @@ const struct verb fault_verbs_swap[] = {
      .without = MMAP},
     {.names = "rmap_swap_cache_load rmap_swap_cache_find",
      .call = load,
+     .check = check_new_page,
+     .prepare = new_page,
+     .clear = stage_unshare,
+     .stages = PLENTY | WINDOWS,
+     .meets = READ | SPOILT | PREAD},
+    {.names = "rmap_swap_cache_load_batch",
+     .call = load_batch,
      .check = check_new_page,
      .prepare = new_page,
      .clear = stage_unshare,

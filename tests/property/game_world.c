@@ -191,6 +191,7 @@ static void begin(struct game *g, uint64_t seed, struct tape *tape, enum game_mm
         .swap = device(g),
         .move_policy = g->c.policy,
         .evict_batch = g->c.evict_batch,
+        .swap_around = 1u << g->c.evict_batch % 5,
     };
     CHECK_OK(rmap_pager_create(&options, &g->p));
     g->r = rmap_pager_rmap(g->p);

@@ -202,6 +202,8 @@ RMAP_TEST(pager_arguments, H5_options)
     REFUSED(page_shift, 11, RMAP_ERR_RANGE);
     REFUSED(page_shift, 17, RMAP_ERR_RANGE);
     REFUSED(evict_batch, 257, RMAP_ERR_RANGE);
+    REFUSED(swap_around, 3, RMAP_ERR_RANGE);
+    REFUSED(swap_around, 32, RMAP_ERR_RANGE);
     provider.struct_size = 1;
     REFUSED(provider, &provider, RMAP_ERR_STRUCT_SIZE);
     provider = w.provider;

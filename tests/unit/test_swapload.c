@@ -38,6 +38,41 @@ RMAP_TEST(swapload, a_failed_read_changes_nothing)
     world_end(&w);
 }
 
+/* Slots 0, 1, 2 and a dead one; the second read of the device fails, the third page is cached already: each has its answer. */
+RMAP_TEST(swapload, a_batch_answers_for_each_page)
+{
+    world_begin(&w, 10);
+    rmap_swp_t entry[4];
+    struct rmap_page *page[4];
+    int result[4] = {77, 77, 77, 77};
+    for (unsigned i = 0; i < 3; i++) entry[i] = evict(&w, mapped_page(&w, 5 + i, 1 + i));
+    entry[3] = rmap_swp_make(1, 9);
+    for (unsigned i = 0; i < 4; i++) page[i] = new_page(&w);
+    struct rmap_page *cached = new_page(&w);
+    CHECK_OK(rmap_swap_cache_load(w.s, entry[2], cached));
+    w.dev.fail_read_at = w.dev.reads + 2;
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, entry, page, 4, result));
+    CHECK_EQ(result[0], 0);
+    CHECK_EQ(result[1], RMAP_ERR_IO_READ);
+    CHECK_EQ(result[2], RMAP_ERR_EXISTS);
+    CHECK_EQ(result[3], RMAP_ERR_ABSENT);
+    CHECK(holds(&w, page[0], 1));
+    CHECK_EQ(page[0]->swap, entry[0]);
+    for (unsigned i = 1; i < 4; i++) {
+        CHECK_EQ(flags_of(page[i]), RMAP_PAGE_LOCKED);
+        CHECK_EQ(page[i]->refcount, 1);
+    }
+    CHECK_ERR(rmap_swap_cache_load_batch(w.s, entry, page, 2, result), RMAP_ERR_INVALID); /* the first is not new */
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, entry + 1, page + 1, 1, result + 1));
+    CHECK_EQ(result[1], 0);
+    CHECK(holds(&w, page[1], 2));
+    for (unsigned i = 0; i < 2; i++) CHECK_OK(rmap_swap_cache_del(w.s, page[i]));
+    for (unsigned i = 0; i < 4; i++) release(&w, page[i]);
+    leave(&w, cached);
+    for (unsigned i = 0; i < 3; i++) check_content(&w, entry[i], 1 + i);
+    world_end(&w);
+}
+
 /* C5: one bit on the way (once: a second read is right), one bit on the device (for ever), two slots exchanged. */
 RMAP_TEST(swapload, checksums_find_what_the_device_does_not)
 {

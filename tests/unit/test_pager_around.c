@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/** @file unit/test_pager_around.c  Blocks of pages that come in with one fault on swap (the pager's swap_around). */
+#include "unit/pager_world.h"
+
+#define BLOCK 8
+
+static struct world w;
+
+/* S: [64, 96) = 0, 1, …, all on swap; the fault before was at page 64. */
+static struct rmap_space *begin(uint64_t frames, unsigned around)
+{
+    world_init(&w, frames, 200, 0);
+    CHECK_OK(rmap_pager_destroy(w.p));
+    struct rmap_pager_options po = world_options(&w, frames, 0);
+    faulty_device_init(&w.device, 200, 12);
+    po.swap = &w.device.base;
+    po.swap_around = around;
+    CHECK_OK(rmap_pager_create(&po, &w.p));
+    w.r = rmap_pager_rmap(w.p);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 64, 32, RW);
+    fill(s, 64, 32, 0);
+    evict_all(&w);
+    CHECK_EQ(space_stats(s).swapped, 32);
+    CHECK_EQ(get(s, 64), 0); /* far from the fault before it, of which there is none: alone, whatever is asked for */
+    CHECK_EQ(stats(&w).swap_ins, 1);
+    return s;
+}
+
+RMAP_TEST(pager_around, a_block_is_read_by_its_first_fault)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    CHECK_EQ(get(s, 75), 11); /* of [72, 80) */
+    CHECK_EQ(stats(&w).swap_ins, 1 + BLOCK);
+    CHECK_EQ(stats(&w).swap_in_around, BLOCK - 1);
+    CHECK_EQ(space_stats(s).mapped, 1 + BLOCK);
+    CHECK_EQ(space_stats(s).swapped, 31 - BLOCK);
+    world_verify(&w);
+    expect(s, 72, BLOCK, 8);
+    CHECK_EQ(stats(&w).swap_ins, 1 + BLOCK);
+    for (rmap_vpn_t vpn = 73; vpn < 80; vpn++) /* their frames are in a row */
+        CHECK_EQ(rmap_page_pfn(w.r, page_at(&w, s, vpn)), rmap_page_pfn(w.r, page_at(&w, s, 72)) + (vpn - 72));
+    put(s, 79, 99);
+    evict_all(&w);
+    CHECK_EQ(get(s, 79), 99);
+    CHECK_EQ(get(s, 78), 14);
+    world_fini(&w);
+}
+
+RMAP_TEST(pager_around, nobody_asked_for_more_gets_one_page)
+{
+    for (unsigned around = 0; around < 2; around++) {
+        struct rmap_space *s = begin(64, around);
+        CHECK_EQ(get(s, 75), 11);
+        CHECK_EQ(stats(&w).swap_ins, 2);
+        CHECK_EQ(stats(&w).swap_in_around, 0);
+        world_fini(&w);
+    }
+}
+
+/* Faults that are far from each other read one page each. */
+RMAP_TEST(pager_around, scattered_faults_read_nothing_beside_their_page)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    map_at(s, 1000, 32, RW);
+    fill(s, 1000, 32, 0);
+    evict_all(&w);
+    CHECK_EQ(get(s, 1010), 10);
+    CHECK_EQ(get(s, 80), 16);
+    CHECK_EQ(get(s, 1020), 20);
+    CHECK_EQ(stats(&w).swap_ins, 1 + 3);
+    CHECK_EQ(stats(&w).swap_in_around, 0);
+    world_fini(&w);
+}
+
+/* The region ends inside the block: [90, 96) of [88, 96) is another region's, which may not be written; and 64 … is not touched. */
+RMAP_TEST(pager_around, a_block_ends_with_its_region)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    CHECK_OK(rmap_space_protect(s, 90, 6, RMAP_READ));
+    CHECK_EQ(get(s, 88), 24);
+    CHECK_EQ(stats(&w).swap_ins, 1 + 2);
+    CHECK_EQ(stats(&w).swap_in_around, 1);
+    CHECK_ERR(try_put(s, 91, 1), RMAP_ERR_ACCESS);
+    CHECK_EQ(get(s, 91), 27);
+    CHECK_EQ(stats(&w).swap_ins, 1 + 2 + 6);
+    world_fini(&w);
+}
+
+/* What a sibling has brought in is mapped, and nothing is read. */
+RMAP_TEST(pager_around, cached_neighbours_are_mapped)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    struct rmap_space *c = space_fork(&w, s);
+    CHECK_EQ(get(s, 75), 11);
+    const uint64_t reads = stats(&w).swap_ins, around = stats(&w).swap_in_around;
+    CHECK_EQ(get(c, 79), 15);
+    CHECK_EQ(stats(&w).swap_ins, reads);
+    CHECK_EQ(stats(&w).swap_in_around, around + BLOCK - 1);
+    for (rmap_vpn_t vpn = 72; vpn < 80; vpn++) CHECK(page_at(&w, c, vpn) == page_at(&w, s, vpn));
+    world_verify(&w);
+    put(c, 73, 5); /* still copy on write */
+    CHECK_EQ(get(s, 73), 9);
+    evict_all(&w);
+    expect(s, 72, BLOCK, 8);
+    CHECK_EQ(get(c, 73), 5);
+    world_fini(&w);
+}
+
+/* A neighbour that cannot be read stays on swap, and only its own fault says so. */
+RMAP_TEST(pager_around, a_neighbours_failed_read_is_its_own_affair)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    uint64_t value = 0;
+    w.device.fail_read_at = w.device.reads + 2; /* page 73 of [72, 80) */
+    CHECK_EQ(get(s, 75), 11);
+    CHECK_EQ(stats(&w).swap_ins, 1 + BLOCK - 1);
+    CHECK_EQ(stats(&w).swap_in_around, BLOCK - 2);
+    CHECK_EQ(stats(&w).frames_used, 1 + 1 + BLOCK - 1);
+    w.device.fail_all_reads = true;
+    CHECK_ERR(rmap_space_read(s, 73 * PAGE, &value, sizeof value, NULL), RMAP_ERR_IO_READ);
+    CHECK_ERR(rmap_space_read(s, 85 * PAGE, &value, sizeof value, NULL), RMAP_ERR_IO_READ); /* and a whole block */
+    CHECK_EQ(stats(&w).frames_used, 1 + 1 + BLOCK - 1);
+    w.device.fail_all_reads = false;
+    expect(s, 64, 32, 0);
+    world_fini(&w);
+}
+
+/* 16 frames, two of them low: the neighbours get what is to spare, which is nothing in the end, and every page is right. */
+RMAP_TEST(pager_around, small_budgets_do_without)
+{
+    struct rmap_space *s = begin(16, 16);
+    for (unsigned round = 0; round < 3; round++) {
+        expect(s, 64, 32, 0);
+        CHECK(stats(&w).frames_used <= 16);
+        world_verify(&w);
+    }
+    for (rmap_vpn_t vpn = 64; vpn < 96; vpn++) put(s, vpn, 500 + vpn);
+    expect(s, 64, 32, 564);
+    world_fini(&w);
+}
