@@ -11,14 +11,16 @@ static void take_out(struct rmap__frames *fs, struct rmap__frame *f)
 }
 
 /* Those of the frame's cluster that are in the list, too. [F] held. */
-static size_t isolate_cluster(struct rmap__frames *fs, const struct rmap__frame *of, enum rmap__list_name list,
+static size_t isolate_cluster(struct rmap_pager *p, const struct rmap__frame *of, enum rmap__list_name list,
                               struct rmap_page **out, size_t max)
 {
+    struct rmap__frames *fs = &p->frames;
     const rmap_pfn_t pfn = (rmap_pfn_t)(of - fs->frame), first = pfn - pfn % RMAP__CLUSTER;
     size_t n = 0;
     for (rmap_pfn_t i = first; i < first + RMAP__CLUSTER && i < fs->total && n < max; i++) {
         struct rmap__frame *f = &fs->frame[i];
-        if (f->list != list || !rmap_page_try_get(&f->page)) continue;
+        if (f->list != list || f->along == p->reclaim_number || !rmap_page_try_get(&f->page)) continue;
+        f->along = p->reclaim_number;
         take_out(fs, f);
         out[n++] = &f->page;
     }
@@ -41,7 +43,9 @@ size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struc
         take_out(fs, f);
         out[n++] = &f->page;
         if (p->swap_around < 2) continue;
-        n += isolate_cluster(fs, f, list, out + n, max - n);
+        const size_t along = isolate_cluster(p, f, list, out + n, max - n);
+        n += along;
+        p->along += along;
         if (left > fs->listed[list] + 1) left = fs->listed[list] + 1;
     }
     rmap__mutex_unlock(&fs->lock, RMAP__RANK_FRAMES);

@@ -46,6 +46,7 @@ struct rmap__frame {
     struct rmap_page page;         /* first: the core's section steps over the rest by its stride */
     TAILQ_ENTRY(rmap__frame) link; /* [F] */
     uint32_t list;                 /* [F] enum rmap__list_name; NONE: free, isolated by reclaim, or the zero frame */
+    uint32_t along;                /* [F] the last reclaim that it went along with, before its turn */
 };
 TAILQ_HEAD(rmap__frame_list, rmap__frame);
 
@@ -113,6 +114,8 @@ struct rmap_pager {
     unsigned swap_around;               /* [c] pages of a block that come in together: a power of two, 1: none */
     uint64_t low_frames;                /* [c] below this many free frames an allocation reclaims */
     bool reclaiming;                    /* [R] */
+    uint32_t reclaim_number;            /* [R] */
+    uint64_t along;                     /* [R] frames that this reclaim has looked at before their turn */
     bool saw_discardable, saw_busy;     /* [R] by this reclaim: lazily freed pages; pages that others had locked */
     _Atomic uint64_t lazy_marks;        /* [a] raised after pages were lazily freed … */
     _Atomic uint64_t lazy_done;         /* [R][a] … and its value when reclaim last found none of them */
@@ -222,6 +225,7 @@ bool rmap__hands_wait(struct rmap_pager *p, struct rmap__hands_seen seen, unsign
 /**
  * Take up to `max` of the oldest frames out of a list, each with a reference. Where faults bring in blocks, the rest of a
  * frame's cluster goes along, as far as it is in the list: or clusters would never be free again, and blocks never in a row.
+ * Each goes along but once in a reclaim, and is counted in p->along: so all others have their turns.
  * @return how many.
  */
 size_t rmap__list_isolate(struct rmap_pager *p, enum rmap__list_name list, struct rmap_page **out, size_t max);

@@ -68,17 +68,20 @@ uint64_t rmap__reclaim(struct rmap_pager *p, uint64_t target)
 {
     const uint64_t marks = p->lazy_marks;
     p->saw_discardable = p->saw_busy = false;
+    p->along = 0;
+    p->reclaim_number++;
     if (!(p->has_swap || marks != p->lazy_done) || target == 0) return 0;
     const uint64_t all = rmap__list_count(p, RMAP__LIST_ACTIVE) + rmap__list_count(p, RMAP__LIST_INACTIVE);
     const size_t down = 2 * p->evict_batch < RMAP__EVICT_MAX ? 2 * p->evict_batch : RMAP__EVICT_MAX;
-    uint64_t freed = 0, scanned = 0, before;
+    uint64_t freed = 0, scanned = 0, before, in_turn = 0;
     do {
         before = scanned;
         uint64_t active = rmap__list_count(p, RMAP__LIST_ACTIVE), inactive = rmap__list_count(p, RMAP__LIST_INACTIVE);
         if (inactive * INACTIVE_SHARE < active + inactive) scanned += deactivate(p, down);
         uint64_t wanted = target - freed < p->evict_batch ? target - freed : p->evict_batch;
-        freed += rmap__evict(p, wanted, scanned < SPARING_SCANS * all, &scanned);
-    } while (freed < target && scanned > before && scanned < SCANS_MAX * all);
+        freed += rmap__evict(p, wanted, in_turn < SPARING_SCANS * all, &scanned);
+        in_turn = scanned > p->along ? scanned - p->along : 0;
+    } while (freed < target && scanned > before && in_turn < SCANS_MAX * all);
     /* All were looked at: of what had been marked when we began, nothing is left. */
     if (!p->saw_discardable && !p->saw_busy && freed < target) p->lazy_done = marks;
     return freed;
