@@ -8,7 +8,8 @@
  * space lock; there is one reclaim at a time, and who needs a frame meanwhile waits for it. No call touches the buffers
  * of read and write, which may be projected memory, under any lock; what other calls fill must not lie there. The order of
  * locks is in docs/locking.md.
- * A fault needs at most two free frames (neighbours are read into frames to spare), and about 48 KiB of stack (with lz4, whose compressor takes 16).
+ * A fault needs at most two free frames (neighbours are read into frames to spare), and about 48 KiB of stack
+ * (with lz4, whose compressor takes 16).
  */
 #ifndef OBJRMAP_PAGER_H
 #define OBJRMAP_PAGER_H

@@ -73,7 +73,7 @@ RMAP_TEST(pager_around, scattered_faults_read_nothing_beside_their_page)
     world_fini(&w);
 }
 
-/* The region ends inside the block: [90, 96) of [88, 96) is another region's, which may not be written; and 64 … is not touched. */
+/* The region ends inside the block: [90, 96) of [88, 96) is another region's, which may not be written. */
 RMAP_TEST(pager_around, a_block_ends_with_its_region)
 {
     struct rmap_space *s = begin(64, BLOCK);
