@@ -2,12 +2,13 @@
 /**
  * @file objrmap/mmu.h  What an embedder implements: page tables as runs of entry slots.
  *
- * A *run* is up to 512 neighbouring entry slots of one table, locked together. The library looks at entries only
- * inside a locked run, takes live entries by atomic exchange (a hardware walker may set accessed and dirty at any time)
- * and tells the MMU by flush() what its cached translations must forget.
+ * A *run* is up to 512 neighbouring entry slots of one table, locked together. The library looks at entries only inside a
+ * locked run, or by a glance at one that run_peek has found; it takes live entries by atomic exchange (a hardware walker may
+ * set accessed and dirty at any time) and tells the MMU by flush() what its cached translations must forget.
  *
- * Locks: a run lock is the innermost lock of the page tables; leaf mutexes (slots, host records) lie inside it. Two runs are held together only by fork: the parent's,
- * then the child's, which belong to two MMUs, under the exclusive space lock. No call ever holds two runs of one MMU.
+ * Locks: a run lock is the innermost lock of the page tables; leaf mutexes (slots, host records) lie inside it. Two runs are
+ * held together only by fork: the parent's, then the child's, which belong to two MMUs, under the exclusive space lock. No call
+ * ever holds two runs of one MMU.
  *
  * objrmap/testing.h is a kit that checks an MMU against this header.
  */
@@ -43,7 +44,8 @@ struct rmap_flush_range {
 #define RMAP_RUN_MAX 512
 #define RMAP_PEEK_MAX 16
 
-/** A locked run: slots for [first, first + count). Filled by run_find/run_make, valid until run_unlock. */
+/** A run: slots for [first, first + count). Filled, and locked, by run_find and run_make, valid until run_unlock; by run_peek
+ *  without the lock. */
 struct rmap_mmu_run {
     RMAP_ATOMIC(rmap_pte_t) * slots; /**< NULL if entries are not in memory: then get/set/exchange are used */
     rmap_vpn_t first;
@@ -111,6 +113,7 @@ struct rmap_mmu_ops {
      * As run_find, but nothing is locked, for n (1 … RMAP_PEEK_MAX) MMUs of these ops at once, whose cache misses may overlap:
      * runs[i] is the run of mmus[i], or its count is 0 where run_find would have failed. Others may change the slots, which
      * must be in memory; an MMU may be among the n twice. So a look-up passes by spaces that do not map its page for what it costs to read their tables.
+     * Whoever changes the kind or frame of a mapping's entry does so in one step: none in between would be seen.
      * Called under a lock that keeps trim and destroy away (the group's). With run_lock; both NULL: every run that is looked
      * into is locked.
      */

@@ -32,7 +32,11 @@ struct rmap_swap_ops {
      * else the page is marked ORPHAN for the unlocker. Not called under run locks.
      */
     void (*put)(void *ctx, rmap_swp_t entry, uint32_t n);
-    /** Number of swap entries of the slot; 0 for a dead slot. */
+    /**
+     * Number of swap entries of the slot; 0 for a dead slot. Who lowers the last mapcount then asks for this count; put lowers this
+     * count and then looks at the mapcount: one of the two must see both at 0. So this hook and put's two steps exclude each other
+     * (one mutex), or are sequentially consistent.
+     */
     uint32_t (*count)(void *ctx, rmap_swp_t entry);
     /** @return 0 with *home filled; ABSENT. */
     int (*get_home)(void *ctx, rmap_swp_t entry, struct rmap_slot_home *home);

@@ -17,7 +17,7 @@ static enum rmap_reason age_visit(struct rmap__walk *w, struct rmap__walk_page *
     rmap_pte_t old = rmap__run_modify(&m->mmu, run, slot, e, rmap_pte_set(o->format, e, RMAP_ATTR_ACCESSED, false));
     /* Either the bit would not be set again, or entries without it are taken for not cached. */
     if (o->caps & (RMAP_MMU_ACCESSED_NEEDS_FLUSH | RMAP_MMU_ACCESSED_EXACT))
-        rmap__walk_flush(w, m, run->first + slot, old, RMAP_FLUSH_ALL);
+        rmap__gather_flush(w->gather, m, run->first + slot, old, RMAP_FLUSH_ALL);
     return RMAP_REASON_NONE;
 }
 

@@ -65,6 +65,7 @@ enum rmap__yield_point {
     RMAP__AT_CANDIDATE,     /* a walk is about to look into a space; group lock shared */
     RMAP__AT_STEP,          /* a long look-up lets others in: no lock is held, but those of a walk's pages */
     RMAP__AT_FORK_RUN,      /* a fork is about to copy a table; only the space lock is held */
+    RMAP__AT_FORK_COUNT,    /* a fork is about to raise a count, one of two looks before; two run locks are held: for other threads */
     RMAP__AT_MOVE_RECORDED, /* a move has its records and plans, nothing has moved */
     RMAP__AT_MOVE_FLIGHT,   /* entries have left the source, their pages are locked */
     RMAP__AT_MOVE_LANDED,   /* … and are at the destination, unlocked */
@@ -258,7 +259,8 @@ int rmap__fork_pinned(struct rmap_fork *f, rmap_vpn_t vpn, struct rmap_page *pag
 /** page.owner := tag (a reference is taken, the old one dropped). Page lock held or page unknown to others. */
 void rmap__page_set_owner(struct rmap_page *page, struct rmap__tag *tag);
 void rmap__page_set_index(struct rmap_page *page, rmap_vpn_t index);
-/** The index, and rmap_page_unlock, in one step: for pages that are in no swap cache's way, else as the two calls. */
+/** The index, and rmap_page_unlock, in one step; an ORPHAN's as the two calls. The caller needs no reference: the page is mapped,
+ *  or cached and referenced, until it is unlocked, and not touched afterwards. */
 void rmap__page_unlock_at(struct rmap *r, struct rmap_page *page, rmap_vpn_t index);
 /** Swap entries of the page's slot, 0 without one. */
 uint32_t rmap__page_swap_count(struct rmap *r, const struct rmap_page *page);
@@ -271,7 +273,7 @@ void rmap__mappings_add(struct rmap_member *m, uint64_t n);
 void rmap__mappings_sub(struct rmap_member *m, uint64_t n);
 
 /* ---- gather.c ---- */
-/** A walk's: it meets the same few pages in turn, so their counts are put together. */
+/** n mappings of the page; counts of a page that was added a little while ago are put together. */
 void rmap__gather_page(struct rmap_gather *g, struct rmap_page *page, uint32_t n);
 void rmap__gather_entry(struct rmap_gather *g, rmap_swp_t entry);
 

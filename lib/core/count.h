@@ -40,8 +40,6 @@ static inline rmap_pfn_t rmap__section_pfn(const struct rmap__section *s, const 
     return k < s->count && k * s->stride == off ? s->first + k : RMAP_PFN_NONE;
 }
 
-/** mapcount += 1; *first: it was 0, so the mappings' reference is due. @return 0 or OVERFLOW. */
-int rmap__page_count_up(struct rmap_page *page, bool *first);
 /** rmap_page_pfn, where `s` is the section that pages mostly lie in. */
 static inline rmap_pfn_t rmap__page_frame(struct rmap *r, const struct rmap__section *s, const struct rmap_page *page)
 {
@@ -49,26 +47,32 @@ static inline rmap_pfn_t rmap__page_frame(struct rmap *r, const struct rmap__sec
     return __builtin_expect(pfn != RMAP_PFN_NONE, 1) ? pfn : rmap_page_pfn(r, page);
 }
 
+/** mapcount += 1; *first: it was 0, so the mappings' reference is due. @return 0 or OVERFLOW. */
+int rmap__page_count_up(struct rmap_page *page, bool *first);
 /* A count this near to the maximum is raised by rmap__page_count_up, which cannot pass it. More threads than this do not exist. */
 #define RMAP__COUNT_SLACK ((uint32_t)1 << 22)
 /**
- * The same for fork, with less: `page` is mapped by a present entry of the space that forks, whose run is locked and whose space
- * lock is held exclusively. @return false: not done, ask the one above.
+ * rmap__page_count_up for fork, with less: `page` is mapped by a present entry of the space that forks, whose run is locked and
+ * whose space lock is held exclusively. @return false: not done, and rmap__page_count_up is to be asked.
  *
- * If that entry is the page's only mapping, and nobody has the page locked or cached, nobody else can change the count: it is
- * lowered for entries that went, and there was but this one; it is raised by forks of mappers, which is us; by swap-ins, for which
- * the page must be cached and another space hold a swap entry of it; and by a migration's landing, which holds the page's lock
- * until all have landed. A walk may set STABLE meanwhile, and this store take it away again: the walk then does without. So the
- * count is raised without a locked instruction, which is most of what a fork costs (docs/design/races.md).
+ * If that entry is the page's only mapping, and the page neither locked nor cached *before and after* the look at the count,
+ * nobody else can change the count, so that a plain store raises it: a locked instruction is most of what a fork costs. Why, and
+ * why one look at the flags is too few: docs/design/races.md, "A count raised by a store".
  */
-static inline bool rmap__page_count_forked(struct rmap_page *page)
+static inline bool rmap__page_count_forked(struct rmap *r, struct rmap_page *page)
 {
     const uint64_t others = 0xfff & ~(uint64_t)(RMAP_PAGE_DIRTY | RMAP_PAGE_REFERENCED);
-    const uint64_t flags = atomic_load_explicit(&page->index_flags, memory_order_acquire);
-    const uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_relaxed);
-    if ((was & RMAP_MAPCOUNT_MAX) == 1 && !(flags & others)) {
-        atomic_store_explicit(&page->mapcount, was + 1, memory_order_relaxed); /* the entry's release publishes it */
-        return true;
+    const uint64_t before = atomic_load_explicit(&page->index_flags, memory_order_acquire);
+    RMAP__YIELD(r, RMAP__AT_FORK_COUNT);
+    const uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_acquire);
+    if ((was & RMAP_MAPCOUNT_MAX) == 1) {
+        const uint64_t after = atomic_load_explicit(&page->index_flags, memory_order_relaxed);
+        if (!((before | after) & others)) {
+            RMAP__YIELD(r, RMAP__AT_FORK_COUNT);
+            /* Release: who acquires this count acquires what those who lowered it before had done. */
+            atomic_store_explicit(&page->mapcount, was + 1, memory_order_release);
+            return true;
+        }
     }
     if (__builtin_expect((was & RMAP_MAPCOUNT_MAX) >= RMAP_MAPCOUNT_MAX - RMAP__COUNT_SLACK, 0)) return false;
     atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_acq_rel);
@@ -89,13 +93,14 @@ static inline void rmap__page_count_down(struct rmap *r, struct rmap_page *page,
     if (!now) rmap__page_unmapped(r, page);
 }
 
-/**
- * rmap_gather_flush for a loop over the entries of one space: nothing to call where nothing is ever cached (NO_TLB). What it
- * counts as elided is the caller's to add up.
- */
-static inline bool rmap__flush_is_never_due(const struct rmap_member *m)
+/** rmap_gather_flush, without its call where nothing is ever cached (NO_TLB). */
+static inline void rmap__gather_flush(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t old,
+                                      enum rmap_flush_kind kind)
 {
-    return m->mmu.ops->caps & RMAP_MMU_NO_TLB;
+    if (m->mmu.ops->caps & RMAP_MMU_NO_TLB)
+        g->elided += rmap_pte_present(m->mmu.ops->format, old);
+    else
+        rmap_gather_flush(g, m, vpn, old, kind);
 }
 
 /** rmap__gather_page for loops that meet each page once: no look back. There must be room. */

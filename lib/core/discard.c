@@ -43,7 +43,7 @@ static enum rmap_reason discard_visit(struct rmap__walk *w, struct rmap__walk_pa
         rmap_run_set(&m->mmu, run, slot, old);
         return taken_back(p->page);
     }
-    rmap__walk_flush(w, m, run->first + slot, old, RMAP_FLUSH_ALL);
+    rmap__gather_flush(w->gather, m, run->first + slot, old, RMAP_FLUSH_ALL);
     rmap__walk_take(w, p);
     return RMAP_REASON_NONE;
 }

@@ -183,7 +183,7 @@ static inline bool copy_plain(struct copy *c, const struct plain *k, uint32_t i,
     if ((e & k->plain) != k->is || frame >= k->frames.count || atomic_load_explicit(&k->dst[i], memory_order_relaxed)) return false;
     struct rmap_page *page = (struct rmap_page *)(k->frames.base + frame * k->frames.stride);
     if (!rmap__page_counted(page) || rmap_page_pins(page)) return false;
-    if (!rmap__page_count_forked(page)) return false;
+    if (!rmap__page_count_forked(c->f->parent->r, page)) return false;
     c->counted++;
     atomic_store_explicit(&k->dst[i], (e & k->keep) | k->set, memory_order_release);
     return true;

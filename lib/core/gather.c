@@ -50,7 +50,7 @@ static void make_room(struct rmap_gather *g)
 
 void rmap__gather_page(struct rmap_gather *g, struct rmap_page *page, uint32_t n)
 {
-    /* A walk adds the same few pages again and again, in turn: look back a little. */
+    /* Whoever unmaps a page here and there adds the same few again and again: look back a little. */
     for (uint32_t i = g->items, back = 0; i-- && back < 64; back++) {
         if (g->item[i].page != page) continue;
         g->item[i].count += n;
@@ -83,6 +83,8 @@ void rmap_gather_swap(struct rmap_gather *g, struct rmap_member *m, rmap_vpn_t v
 
 void rmap_gather_flush_now(struct rmap_gather *g)
 {
+    if (g->elided) RMAP__COUNT(g->r, flushes_elided, g->elided);
+    g->elided = 0;
     uint64_t pages = 0;
     for (uint32_t i = 0, j; i < g->flushes; i = j) {
         struct rmap_flush_range ranges[RMAP_GATHER_FLUSHES];
@@ -101,8 +103,6 @@ void rmap_gather_flush_now(struct rmap_gather *g)
 void rmap_gather_finish(struct rmap_gather *g)
 {
     rmap_gather_flush_now(g);
-    if (g->elided) RMAP__COUNT(g->r, flushes_elided, g->elided);
-    g->elided = 0;
     for (uint32_t i = 0; i < g->items; i++) {
         if (i + RMAP__AHEAD < g->items) __builtin_prefetch(g->item[i + RMAP__AHEAD].page, 1);
         if (g->item[i].page)

@@ -28,7 +28,7 @@ static enum rmap_reason begin_visit(struct rmap__walk *w, struct rmap__walk_page
     if (!rmap_pte_present(f, e)) return RMAP_REASON_NONE;
     rmap_pte_t old = rmap__run_modify(&m->mmu, run, slot, e, rmap_pte_to_kind(f, e, RMAP_PTE_MIGRATION));
     if (rmap_pte_get(f, old, RMAP_ATTR_DIRTY)) rmap_page_set_flags(p->page, RMAP_PAGE_DIRTY);
-    rmap__walk_flush(w, m, run->first + slot, old, RMAP_FLUSH_ALL);
+    rmap__gather_flush(w->gather, m, run->first + slot, old, RMAP_FLUSH_ALL);
     return RMAP_REASON_NONE;
 }
 
@@ -73,7 +73,7 @@ static enum rmap_reason land_visit(struct rmap__walk *w, struct rmap__walk_page 
         rmap_run_set(&m->mmu, run, slot, rmap_pte_make(f, x->pfn[i], attrs));
     else
         rmap_run_set(&m->mmu, run, slot, rmap_pte_make_kind(f, RMAP_PTE_NO_ACCESS, x->pfn[i], attrs));
-    rmap__walk_flush(w, m, run->first + slot, e, RMAP_FLUSH_ALL);
+    rmap__gather_flush(w->gather, m, run->first + slot, e, RMAP_FLUSH_ALL);
     rmap__walk_take(w, p); /* the target's mapping takes its place in the books */
     w->taken--;
     return RMAP_REASON_NONE;

@@ -142,10 +142,7 @@ static int take_off(struct move *mv, uint64_t *at)
             ready = take_swap(mv, &x);
         if (!ready) break;
         x.entry = rmap_run_exchange(&m->mmu, &run, i, 0);
-        if (rmap__flush_is_never_due(m))
-            mv->gather.elided++;
-        else
-            rmap_gather_flush(&mv->gather, m, mv->from + *at, x.entry, RMAP_FLUSH_ALL);
+        rmap__gather_flush(&mv->gather, m, mv->from + *at, x.entry, RMAP_FLUSH_ALL);
         mv->flight[mv->flyers++] = x;
     }
     o->run_unlock(m->mmu.ctx, &run);
@@ -222,11 +219,14 @@ static void land(struct move *mv)
     for (unsigned i = 0; i < mv->flyers; i++) {
         const struct flyer *x = &mv->flight[i];
         if (!x->page) continue;
-        if (x->shared)
-            rmap_page_unlock(m->r, x->page);
-        else
+        const bool swap = rmap_pte_kind(o->format, x->entry) == RMAP_PTE_SWAP;
+        if (!x->shared) {
             rmap__page_unlock_at(m->r, x->page, mv->to + x->offset);
-        if (rmap_pte_kind(o->format, x->entry) == RMAP_PTE_SWAP) rmap_page_put(m->r, x->page);
+        } else {
+            if (!swap) rmap_page_get(x->page); /* what keeps it may go as soon as it is unlocked */
+            rmap_page_unlock(m->r, x->page);
+        }
+        if (swap || x->shared) rmap_page_put(m->r, x->page);
     }
     mv->flyers = 0;
 }

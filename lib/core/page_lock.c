@@ -80,7 +80,9 @@ void rmap__page_unlock_at(struct rmap *r, struct rmap_page *page, rmap_vpn_t ind
     }
     rmap__rank_tried(RMAP__RANK_PAGE, page);
     rmap__page_set_index(page, index);
+    rmap_page_get(page); /* the caller may have none, and what keeps the page may go as soon as it is unlocked */
     rmap_page_unlock(r, page);
+    rmap_page_put(r, page);
 }
 
 void rmap_page_unlock(struct rmap *r, struct rmap_page *page)

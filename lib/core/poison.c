@@ -29,7 +29,7 @@ static enum rmap_reason poison_visit(struct rmap__walk *w, struct rmap__walk_pag
     unsigned keep = rmap_pte_attrs(f, e) & (1u << RMAP_ATTR_LOCKED | 1u << RMAP_ATTR_SOFT_DIRTY);
     rmap_pte_t old = rmap_run_exchange(&m->mmu, run, slot, rmap_pte_make_kind(f, RMAP_PTE_POISON, p->pfn, keep));
     if (rmap_pte_get(f, old, RMAP_ATTR_DIRTY)) rmap_page_set_flags(p->page, RMAP_PAGE_DIRTY);
-    rmap__walk_flush(w, m, run->first + slot, old, RMAP_FLUSH_ALL);
+    rmap__gather_flush(w->gather, m, run->first + slot, old, RMAP_FLUSH_ALL);
     rmap__walk_take(w, p);
     return RMAP_REASON_NONE;
 }

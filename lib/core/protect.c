@@ -7,12 +7,12 @@ static enum rmap_reason protect_visit(struct rmap__walk *w, struct rmap__walk_pa
 {
     const struct rmap_pte_format *f = m->mmu.ops->format;
     /* A fork may have made it read-only already, with the flush still to come. */
-    if (m->forking) rmap__walk_flush(w, m, run->first + slot, e, RMAP_FLUSH_WRITE);
+    if (m->forking) rmap__gather_flush(w->gather, m, run->first + slot, e, RMAP_FLUSH_WRITE);
     if (!rmap_pte_get(f, e, RMAP_ATTR_WRITE) && !rmap_pte_get(f, e, RMAP_ATTR_DIRTY)) return RMAP_REASON_NONE;
     rmap_pte_t clean = rmap_pte_set(f, rmap_pte_set(f, e, RMAP_ATTR_WRITE, false), RMAP_ATTR_DIRTY, false);
     rmap_pte_t old = rmap__run_modify(&m->mmu, run, slot, e, clean);
     if (rmap_pte_get(f, old, RMAP_ATTR_DIRTY)) rmap_page_set_flags(p->page, RMAP_PAGE_DIRTY);
-    rmap__walk_flush(w, m, run->first + slot, old, RMAP_FLUSH_WRITE);
+    rmap__gather_flush(w->gather, m, run->first + slot, old, RMAP_FLUSH_WRITE);
     return RMAP_REASON_NONE;
 }
 

@@ -49,7 +49,7 @@ static enum rmap_reason unmap_visit(struct rmap__walk *w, struct rmap__walk_page
     const rmap_pte_t swap = (e & w->keep) | w->base | (rmap_pte_t)page->swap << f->payload_shift;
     rmap_pte_t old = rmap_run_exchange(&m->mmu, run, slot, swap);
     if (rmap_pte_get(f, old, RMAP_ATTR_DIRTY)) rmap_page_set_flags(page, RMAP_PAGE_DIRTY);
-    rmap__walk_flush(w, m, vpn, old, RMAP_FLUSH_ALL);
+    rmap__gather_flush(w->gather, m, vpn, old, RMAP_FLUSH_ALL);
     rmap__walk_take(w, p);
     w->swapped++;
     return RMAP_REASON_NONE;

@@ -238,7 +238,11 @@ static void probe_hint(struct rmap__walk *w, struct rmap__group *g)
 {
     struct rmap_member *m = atomic_load_explicit(&g->hint, memory_order_relaxed);
     if (!m || w->visitor->in_order || w->page[w->pages - 1].index >= m->mmu.pages) return;
-    for (unsigned i = 0; i < w->pages; i++) w->page[i].result->visits += page_wanted(&w->page[i], true);
+    for (unsigned i = 0; i < w->pages; i++) {
+        struct rmap__walk_page *p = &w->page[i];
+        p->lone = page_wanted(p, true); /* one that was found, and is not done, is not lone any more */
+        p->result->visits += p->lone;
+    }
     visit_member(w, m, true, NULL, false);
     for (unsigned i = 0; i < w->pages; i++) {
         struct rmap__walk_page *p = &w->page[i];
@@ -264,7 +268,7 @@ static void leave_hint(const struct rmap__walk *w, struct rmap__group *g)
     }
 }
 
-/* ---- all candidates ---- */
+/* ---- letting others in ---- */
 
 /*
  * Let others in (F2): forks, exits, whoever waits for the group lock. What the walk remembers of the tree holds if nobody
@@ -439,7 +443,7 @@ static void walk_cluster(struct rmap__walk *w, struct rmap__tag *tag)
     for (unsigned i = 0; i < w->pages; i++) page_end(w, &w->page[i], top);
     leave_hint(w, tag->group);
     if (w->rested) rmap__visit_end(tag->group, &w->visit);
-    if (gather->flushes) rmap_gather_flush_now(gather); /* while members cannot leave */
+    if (gather->flushes || gather->elided) rmap_gather_flush_now(gather); /* while members cannot leave */
     rmap__group_unlock(tag->group);
     rmap__walk_count(w);
 }
@@ -537,7 +541,7 @@ int rmap__walk_pages(struct rmap *r, const struct rmap__visitor *v, void *ctx, s
         for (unsigned k = 0; !w.owner && k < w.pages; k++) end_ownerless(w.page[k].page, w.page[k].result);
         if (gather.items + RMAP_WALK_CLUSTER > RMAP_GATHER_ITEMS) rmap_gather_finish(&gather);
     }
-    if (gather.items || gather.elided) rmap_gather_finish(&gather);
+    if (gather.items) rmap_gather_finish(&gather);
     rmap__walk_publish(&w);
     if (v->end || (flags & RMAP_LOCK_PAGES)) end_pages(&w, pages, n, results);
     return 0;

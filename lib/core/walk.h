@@ -113,15 +113,6 @@ static inline void rmap__walk_take(struct rmap__walk *w, struct rmap__walk_page 
         p->item = w->gather->items;
     }
 }
-/** rmap_gather_flush, without the call where it is never due. */
-static inline void rmap__walk_flush(struct rmap__walk *w, struct rmap_member *m, rmap_vpn_t vpn, rmap_pte_t old,
-                                    enum rmap_flush_kind kind)
-{
-    if (rmap__flush_is_never_due(m))
-        w->gather->elided++;
-    else
-        rmap_gather_flush(w->gather, m, vpn, old, kind);
-}
 
 /** The walks of the cluster's pages have ended. */
 void rmap__walk_count(struct rmap__walk *w);

@@ -20,10 +20,7 @@ static inline void zap_mapping(struct zap *z, rmap_vpn_t vpn, rmap_pte_t old)
 {
     const struct rmap_pte_format *f = z->m->mmu.ops->format;
     struct rmap_page *page = rmap__frame_page(z->m->r, &z->frames, frame_of(z, old));
-    if (rmap__flush_is_never_due(z->m))
-        z->gather.elided++;
-    else
-        rmap_gather_flush(&z->gather, z->m, vpn, old, RMAP_FLUSH_ALL);
+    rmap__gather_flush(&z->gather, z->m, vpn, old, RMAP_FLUSH_ALL);
     if (!rmap__page_counted(page)) {
         z->done.others++;
         return;
