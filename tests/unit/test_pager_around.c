@@ -87,6 +87,78 @@ RMAP_TEST(pager_around, a_block_ends_with_its_region)
     world_fini(&w);
 }
 
+/* The region begins inside the block: [72, 74) of [72, 80) is another region's. */
+RMAP_TEST(pager_around, a_block_begins_with_its_region)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    CHECK_OK(rmap_space_protect(s, 64, 10, RMAP_READ));
+    CHECK_EQ(get(s, 77), 13);
+    CHECK_EQ(stats(&w).swap_in_around, 5);
+    CHECK_EQ(kind(s, 73), RMAP_PTE_SWAP);
+    CHECK_ERR(try_put(s, 73, 1), RMAP_ERR_ACCESS);
+    CHECK_EQ(get(s, 73), 9);
+    world_fini(&w);
+}
+
+/* What came along was not touched: it is not accessed, but as written since the last snapshot as it was. */
+RMAP_TEST(pager_around, neighbours_come_in_as_they_went)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    CHECK_EQ(get(s, 75), 11);
+    CHECK(attr(s, 75, RMAP_ATTR_ACCESSED));
+    for (rmap_vpn_t vpn = 72; vpn < 80; vpn++) {
+        CHECK_EQ(attr(s, vpn, RMAP_ATTR_ACCESSED), vpn == 75);
+        CHECK(attr(s, vpn, RMAP_ATTR_SOFT_DIRTY));
+        CHECK(!attr(s, vpn, RMAP_ATTR_WRITE));
+    }
+    world_fini(&w);
+}
+
+/* C shares [72, 80) with S, on swap, and moves it to [200, 208): its pages are at home in S, and none is mapped at another's place. */
+RMAP_TEST(pager_around, moved_neighbours_are_left_alone)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    struct rmap_space *c = space_fork(&w, s);
+    rmap_vpn_t to = 200;
+    CHECK_OK(rmap_space_move(c, 72, BLOCK, BLOCK, RMAP_MOVE_MAYMOVE | RMAP_MOVE_FIXED, &to));
+    for (rmap_vpn_t vpn = 203; vpn < 208; vpn += 2) {
+        CHECK_EQ(get(c, vpn), vpn - 192);
+        world_verify(&w);
+    }
+    CHECK_EQ(stats(&w).swap_in_around, 0);
+    CHECK_EQ(get(s, 75), 11);
+    CHECK_EQ(get(c, 202), 10); /* now cached, too */
+    world_verify(&w);
+    CHECK_EQ(kind(c, 200), RMAP_PTE_SWAP);
+    expect(c, 200, BLOCK, 8);
+    world_fini(&w);
+}
+
+static struct rmap_space *zapped;
+
+static void zap_73(struct faulty_device *f)
+{
+    (void)f;
+    CHECK_OK(rmap_zap(rmap_space_member(zapped), 73, 1, NULL));
+}
+
+/* The entry at 73 goes while its block is read; the slot lives, for C has it, too. */
+RMAP_TEST(pager_around, a_neighbour_that_is_gone_meanwhile_is_not_mapped)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    struct rmap_space *c = space_fork(&w, s);
+    zapped = s;
+    w.device.during_read = zap_73;
+    CHECK_EQ(get(s, 75), 11);
+    CHECK_EQ(w.device.during_read, NULL);
+    CHECK_EQ(kind(s, 73), RMAP_PTE_NONE);
+    CHECK_EQ(stats(&w).swap_in_around, BLOCK - 2);
+    world_verify(&w);
+    CHECK_EQ(get(c, 73), 9);
+    CHECK_EQ(get(s, 73), 0);
+    world_fini(&w);
+}
+
 /* What a sibling has brought in is mapped, and nothing is read. */
 RMAP_TEST(pager_around, cached_neighbours_are_mapped)
 {
@@ -124,6 +196,58 @@ RMAP_TEST(pager_around, a_neighbours_failed_read_is_its_own_affair)
     w.device.fail_all_reads = false;
     expect(s, 64, 32, 0);
     world_fini(&w);
+}
+
+/* The same before and behind the fault's own page: each page has its own answer. */
+RMAP_TEST(pager_around, the_first_and_the_last_read_of_a_block_may_fail)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    w.device.fail_read_at = w.device.reads + 1; /* page 72 of [72, 80) */
+    CHECK_EQ(get(s, 75), 11);
+    CHECK_EQ(kind(s, 72), RMAP_PTE_SWAP);
+    CHECK_EQ(kind(s, 74), RMAP_PTE_PRESENT);
+    w.device.fail_read_at = w.device.reads + BLOCK; /* page 87 of [80, 88) */
+    CHECK_EQ(get(s, 83), 19);
+    CHECK_EQ(kind(s, 87), RMAP_PTE_SWAP);
+    CHECK_EQ(kind(s, 86), RMAP_PTE_PRESENT);
+    world_verify(&w);
+    w.device.fail_read_at = 0;
+    expect(s, 64, 32, 0);
+    world_fini(&w);
+}
+
+/* Pages of two clusters of frames, filled in turn, so that neither is older than the other. Of how many clusters have the first
+ * eight that go been? */
+static unsigned clusters_of_eight(unsigned around)
+{
+    enum { PAGES = 32, CLUSTER = 16 };
+    unsigned evicted[4] = {0}, clusters = 0;
+    rmap_pfn_t pfn[PAGES];
+    world_init(&w, 64, 200, 0);
+    CHECK_OK(rmap_pager_destroy(w.p));
+    struct rmap_pager_options po = world_options(&w, 64, 0);
+    faulty_device_init(&w.device, 200, 12);
+    po.swap = &w.device.base;
+    po.swap_around = around;
+    po.evict_batch = 4;
+    CHECK_OK(rmap_pager_create(&po, &w.p));
+    w.r = rmap_pager_rmap(w.p);
+    struct rmap_space *s = space_new(&w);
+    map_at(s, 64, PAGES, RW);
+    for (unsigned i = 0; i < PAGES; i++) put(s, 64 + i % 2 * 16 + i / 2, i);
+    for (unsigned i = 0; i < PAGES; i++) pfn[i] = rmap_page_pfn(w.r, page_at(&w, s, 64 + i));
+    for (unsigned i = 0; i < 16; i++) CHECK(pfn[i] / CLUSTER != pfn[16 + i] / CLUSTER);
+    CHECK_EQ(rmap_reclaim(w.p, 8), 8);
+    for (unsigned i = 0; i < PAGES; i++) evicted[pfn[i] / CLUSTER] += kind(s, 64 + i) == RMAP_PTE_SWAP;
+    for (unsigned i = 0; i < 4; i++) clusters += evicted[i] != 0;
+    world_fini(&w);
+    return clusters;
+}
+
+RMAP_TEST(pager_around, clusters_go_together_where_blocks_come_together)
+{
+    CHECK_EQ(clusters_of_eight(1), 2);
+    CHECK_EQ(clusters_of_eight(BLOCK), 1);
 }
 
 /* 16 frames, two of them low: the neighbours get what is to spare, which is nothing in the end, and every page is right. */

@@ -83,6 +83,23 @@ RMAP_TEST(swapcache, the_last_put_leaves_a_locked_page_to_its_unlocker)
     world_end(&w);
 }
 
+/* The same for who unlocks with an index, as a move does, and has no reference: the cache's, the last, goes in that unlock. */
+RMAP_TEST(swapcache, an_orphan_unlocked_with_an_index_outlives_its_unlock)
+{
+    world_begin(&w, 10);
+    rmap_swp_t entry = evict(&w, mapped_page(&w, 5, 1));
+    struct rmap_page *page = new_page(&w);
+    CHECK_OK(rmap_swap_cache_load(w.s, entry, page));
+    w.ops->put(w.s, entry, 1);
+    rmap_page_put(w.r, page);
+    CHECK_EQ(page->refcount, 1);
+    CHECK(rmap_page_flags(page) & RMAP_PAGE_ORPHAN);
+    rmap__page_unlock_at(w.r, page, 9);
+    CHECK_EQ(w.frames_used, 0);
+    CHECK_EQ(stats_of(&w).slots_used, 0);
+    world_end(&w);
+}
+
 /* The page's lock-holder takes it out of the cache himself: no ORPHAN mark may be left on it. */
 RMAP_TEST(swapcache, an_orphan_taken_out_is_no_orphan_any_more)
 {

@@ -73,6 +73,75 @@ RMAP_TEST(swapload, a_batch_answers_for_each_page)
     world_end(&w);
 }
 
+/* Slots 0, 1, 2, of which the first is cached: what stands behind it is read all the same, each into its own page. */
+RMAP_TEST(swapload, a_batch_goes_on_behind_what_it_cannot_read)
+{
+    world_begin(&w, 10);
+    rmap_swp_t entry[3];
+    struct rmap_page *page[3];
+    int result[3] = {77, 77, 77};
+    for (unsigned i = 0; i < 3; i++) entry[i] = evict(&w, mapped_page(&w, 5 + i, 1 + i));
+    for (unsigned i = 0; i < 3; i++) page[i] = new_page(&w);
+    struct rmap_page *cached = new_page(&w);
+    CHECK_OK(rmap_swap_cache_load(w.s, entry[0], cached));
+    struct rmap_page *known[] = {page[0], cached};
+    CHECK_ERR(rmap_swap_cache_load_batch(w.s, entry + 1, known, 2, result), RMAP_ERR_INVALID); /* the second is not new */
+    CHECK_EQ(page[0]->swap, 0);
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, entry, page, 3, result));
+    CHECK_EQ(result[0], RMAP_ERR_EXISTS);
+    for (unsigned i = 1; i < 3; i++) {
+        CHECK_EQ(result[i], 0);
+        CHECK_EQ(page[i]->swap, entry[i]);
+        CHECK(holds(&w, page[i], 1 + i));
+        leave(&w, page[i]);
+    }
+    CHECK_EQ(page[0]->swap, 0);
+    release(&w, page[0]);
+    leave(&w, cached);
+    for (unsigned i = 0; i < 3; i++) check_content(&w, entry[i], 1 + i);
+    world_end(&w);
+}
+
+/* 68 slots of one device and two of another, the others' at 1 and 69: more than a transfer, and two devices in turn. */
+RMAP_TEST(swapload, a_batch_may_be_of_any_length_and_of_several_devices)
+{
+    enum { N = 70 };
+    static struct faulty_device second;
+    rmap_swp_t entry[N];
+    struct rmap_page *page[N];
+    unsigned seed[N];
+    int result[N];
+    world_begin(&w, N - 2);
+    for (unsigned i = 0; i < N; i++) {
+        if (i == N - 2) {
+            faulty_device_init(&second, 10, SHIFT);
+            CHECK_OK(rmap_swap_add(w.s, &second.base));
+        }
+        seed[i] = i + 1;
+        entry[i] = evict(&w, mapped_page(&w, 5 + i, seed[i]));
+    }
+    CHECK_NE(rmap_swp_device(entry[N - 1]), rmap_swp_device(entry[0]));
+    CHECK_EQ(rmap_swp_device(entry[N - 2]), rmap_swp_device(entry[N - 1]));
+    const rmap_swp_t there = entry[1];
+    entry[1] = entry[N - 2];
+    entry[N - 2] = there;
+    seed[1] = N - 1;
+    seed[N - 2] = 2;
+    for (unsigned i = 0; i < N; i++) {
+        page[i] = new_page(&w);
+        result[i] = 77;
+    }
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, entry, page, N, result));
+    for (unsigned i = 0; i < N; i++) {
+        CHECK_EQ(result[i], 0);
+        CHECK(holds(&w, page[i], seed[i]));
+        leave(&w, page[i]);
+        check_content(&w, entry[i], seed[i]);
+    }
+    CHECK_EQ(second.reads, 4);
+    world_end(&w);
+}
+
 /* C5: one bit on the way (once: a second read is right), one bit on the device (for ever), two slots exchanged. */
 RMAP_TEST(swapload, checksums_find_what_the_device_does_not)
 {
