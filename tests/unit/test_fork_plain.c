@@ -240,6 +240,32 @@ RMAP_TEST(fork_plain, every_verb_of_a_range_counts_the_flushes_that_are_not_due)
     world_fini(&w);
 }
 
+/* The same for a walk that lowers no count: three pages of such a space, whose MMU would have "accessed" flushed, grow old. */
+RMAP_TEST(fork_plain, a_walk_counts_the_flushes_that_are_not_due)
+{
+    struct world w;
+    world_init(&w, &(struct world_options){.caps = RMAP_MMU_NO_TLB | RMAP_MMU_ACCESSED_NEEDS_FLUSH});
+    struct world_space *p = world_space(&w);
+    struct rmap_page *pages[3];
+    struct rmap_result results[3];
+    for (rmap_vpn_t v = 0; v < 3; v++) {
+        world_write(p, v, 1);
+        pages[v] = world_page(p, v);
+        rmap_page_get(pages[v]);
+        CHECK(rmap_page_try_lock(pages[v]));
+    }
+    const uint64_t before = world_stats(&w).flushes_elided;
+    CHECK_OK(rmap_referenced(w.r, pages, 3, 0, results));
+    CHECK_EQ(world_stats(&w).flushes_elided - before, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(results[i].young);
+        rmap_page_unlock(w.r, pages[i]);
+        rmap_page_put(w.r, pages[i]);
+    }
+    world_check(&w);
+    world_fini(&w);
+}
+
 /* 1500 pages, more than a gather holds, of a space that never caches anything and of one that nobody runs on: each present entry
  * is one flush that was not needed, and swap entries are none */
 RMAP_TEST(fork_plain, flushes_that_are_never_due_are_counted_all_the_same)

@@ -2,6 +2,8 @@
 /** @file unit/test_pager_around.c  Blocks of pages that come in with one fault on swap (the pager's swap_around). */
 #include "unit/pager_world.h"
 
+#include <core/core.h>
+
 #define BLOCK 8
 
 static struct world w;
@@ -134,7 +136,7 @@ RMAP_TEST(pager_around, moved_neighbours_are_left_alone)
     world_fini(&w);
 }
 
-static struct rmap_space *zapped;
+static struct rmap_space *zapped; /* whose entry goes behind a fault's back */
 
 static void zap_73(struct faulty_device *f)
 {
@@ -206,10 +208,12 @@ RMAP_TEST(pager_around, the_first_and_the_last_read_of_a_block_may_fail)
     CHECK_EQ(get(s, 75), 11);
     CHECK_EQ(kind(s, 72), RMAP_PTE_SWAP);
     CHECK_EQ(kind(s, 74), RMAP_PTE_PRESENT);
+    CHECK_EQ(stats(&w).swap_ins, 1 + BLOCK - 1);
     w.device.fail_read_at = w.device.reads + BLOCK; /* page 87 of [80, 88) */
     CHECK_EQ(get(s, 83), 19);
     CHECK_EQ(kind(s, 87), RMAP_PTE_SWAP);
     CHECK_EQ(kind(s, 86), RMAP_PTE_PRESENT);
+    CHECK_EQ(stats(&w).swap_ins, 1 + 2 * (BLOCK - 1));
     world_verify(&w);
     w.device.fail_read_at = 0;
     expect(s, 64, 32, 0);
@@ -248,6 +252,63 @@ RMAP_TEST(pager_around, clusters_go_together_where_blocks_come_together)
 {
     CHECK_EQ(clusters_of_eight(1), 2);
     CHECK_EQ(clusters_of_eight(BLOCK), 1);
+}
+
+static const struct rmap_frame_ops *usual;
+
+static int alloc_after_zap(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
+{
+    if (zapped) CHECK_OK(rmap_zap(rmap_space_member(zapped), 75, 1, NULL));
+    zapped = NULL;
+    return usual->alloc(ctx, near, out);
+}
+
+/* The fault's own entry goes while frames are taken for its block: there is nothing to read, and they are given back. */
+RMAP_TEST(pager_around, frames_taken_in_vain_are_given_back)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    usual = w.r->frames;
+    struct rmap_frame_ops ops = *usual;
+    ops.alloc = alloc_after_zap;
+    zapped = s;
+    w.r->frames = &ops;
+    CHECK_EQ(get(s, 75), 0);
+    w.r->frames = usual;
+    CHECK_EQ(zapped, NULL);
+    CHECK_EQ(stats(&w).swap_in_around, 0);
+    CHECK_EQ(stats(&w).frames_used, 2); /* page 64 and the zero page */
+    world_fini(&w);
+}
+
+/* 16 frames, of which one is the low mark: neighbours are read with four in a block if six are free, and not if five are. */
+RMAP_TEST(pager_around, neighbours_take_no_frame_below_the_low_mark)
+{
+    for (unsigned others = 8; others < 10; others++) {
+        struct rmap_space *s = begin(16, 4);
+        map_at(s, 1000, others, RW);
+        fill(s, 1000, others, 0);
+        CHECK_EQ(stats(&w).frames_used, 2 + others);
+        CHECK_EQ(get(s, 70), 6);
+        CHECK_EQ(stats(&w).swap_in_around, others == 8 ? 3 : 0);
+        CHECK_EQ(stats(&w).evictions, 32); /* none of them for a neighbour */
+        world_fini(&w);
+    }
+}
+
+/* Locked pages share their clusters with others, and are put back each time: reclaim looks at each a few times and along with a
+ * neighbour once, not at the whole cluster with each of them. */
+RMAP_TEST(pager_around, a_frame_goes_along_but_once)
+{
+    enum { PAGES = 32, LOOKS = 4 };
+    struct rmap_space *s = begin(64, BLOCK);
+    map_at(s, 1000, PAGES, RW);
+    fill(s, 1000, PAGES, 0);
+    CHECK_OK(rmap_space_lock(s, 1000, PAGES));
+    const uint64_t before = stats(&w).reclaim_failures;
+    CHECK(rmap_reclaim(w.p, 64) <= 2);
+    const uint64_t looks = stats(&w).reclaim_failures - before;
+    CHECK(looks <= PAGES * (LOOKS + 1));
+    world_fini(&w);
 }
 
 /* 16 frames, two of them low: the neighbours get what is to spare, which is nothing in the end, and every page is right. */

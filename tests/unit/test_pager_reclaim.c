@@ -317,6 +317,8 @@ static int restless_create(void *ctx, const struct rmap_mmu_client *client, stru
     calm = out->ops;
     restless = *calm;
     restless.run_find = restless_find;
+    restless.run_peek = NULL; /* nor is there a way to look that it does not see */
+    restless.run_lock = NULL;
     out->ops = &restless;
     return rc;
 }

@@ -129,7 +129,7 @@ RMAP_TEST(swapload, a_batch_may_be_of_any_length_and_of_several_devices)
     seed[N - 2] = 2;
     for (unsigned i = 0; i < N; i++) {
         page[i] = new_page(&w);
-        result[i] = 77;
+        result[i] = RMAP_ERR_BUSY; /* what is in there is nobody's answer */
     }
     CHECK_OK(rmap_swap_cache_load_batch(w.s, entry, page, N, result));
     for (unsigned i = 0; i < N; i++) {
