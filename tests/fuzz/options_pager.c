@@ -95,6 +95,7 @@ void options_of_pager(struct fuzz *f, struct options_memory *m)
     if (!o.alloc && o.frames > 1 << 16) o.frames = 16; /* else gigabytes of descriptors, from nobody who counts them */
     struct rmap_pager *const nobody = (struct rmap_pager *)(void *)m, *p = nobody;
     const bool asked = !options_odd(f);
+    o.swap_around = (unsigned)options_number(f, 16 >> fuzz_below(f, 6)); /* the last draw: kept inputs mean what they meant */
     const bool provider_sound = provider.struct_size == sizeof provider && provider.create && provider.destroy &&
                                 (!provider.memory || provider.memory == o.memory);
     const bool memory_sound = !o.memory || (memory.page_shift == shift && memory.frames >= o.frames);
@@ -104,6 +105,7 @@ void options_of_pager(struct fuzz *f, struct options_memory *m)
     const bool sound = asked && o.struct_size == sizeof o && options_alloc_is_sound(o.alloc) && o.provider &&
                        provider_sound && memory_sound && o.frames >= 16 && o.frames <= UINT64_C(1) << 32 &&
                        shift >= 12 && shift <= 16 && o.evict_batch <= 256 &&
+                       o.swap_around <= 16 && !(o.swap_around & (o.swap_around - 1)) &&
                        (unsigned)o.move_policy <= RMAP_MOVE_POLICY_TRACK;
     CHECK(rc || device_sound);
     OPTIONS_SOUND(sound && !device_sound && rc == RMAP_ERR_INVALID ? RMAP_OK : rc, sound);
