@@ -116,7 +116,7 @@ RMAP_TEST(pager_around, neighbours_come_in_as_they_went)
     world_fini(&w);
 }
 
-/* C shares [72, 80) with S, on swap, and moves it to [200, 208): its pages are at home in S, and none is mapped at another's place. */
+/* C shares [72, 80) with S, on swap, and moves it to [200, 208): its pages are at home in S, and none is mapped elsewhere. */
 RMAP_TEST(pager_around, moved_neighbours_are_left_alone)
 {
     struct rmap_space *s = begin(64, BLOCK);
