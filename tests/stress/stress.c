@@ -132,6 +132,7 @@ static void world_init(struct world *w)
         .swap = w->device[0],
         .commit_limit = w->o.seed % 5 == 4 ? (uint64_t)w->o.spaces * EXACT * 3 / 2 : 0,
         .evict_batch = 1 + (unsigned)(w->o.seed % 3) * 12,
+        .swap_around = 1u << w->o.seed / 2 % 5,
     };
     if ((rc = rmap_pager_create(&po, &w->pager))) fail(w, "pager: %s", rmap_error_name(rc));
     w->r = rmap_pager_rmap(w->pager);
