@@ -397,6 +397,7 @@ static void __attribute__((unused)) move_point(void *ctx, enum rmap__yield_point
     const bool flight = at == RMAP__AT_MOVE_FLIGHT;
     if (at == RMAP__AT_CANDIDATE && x->walking) walk_candidate();
     if (at == RMAP__AT_CANDIDATE || at == RMAP__AT_FORK_RUN || x->walking) return;
+    if (at == RMAP__AT_FORK_COUNT) return; /* under two run locks, for which a step of this thread would wait for ever */
     for (;;) {
         unsigned n = 1, task[4] = {0};
         for (unsigned i = 0; i < 2; i++) {
