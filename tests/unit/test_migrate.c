@@ -203,6 +203,8 @@ RMAP_TEST(migrate, INV_7_dirty_of_an_entry_that_goes_during_the_end_reaches_the_
     zapped = p;
     find_run = w.ops.run_find;
     w.ops.run_find = zap_first;
+    w.ops.run_peek = NULL; /* or the walk would look without it */
+    w.ops.run_lock = NULL;
     struct rmap_page *now = t.target;
     arrive(&t, false);
     w.ops.run_find = find_run;
