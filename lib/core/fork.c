@@ -85,7 +85,8 @@ struct copy {
 /* What a plain entry (below) is, and what it is copied by: values, so that they are not read anew for each entry. */
 struct plain {
     RMAP_ATOMIC(rmap_pte_t) *dst; /* the child's slot for the parent's slot 0; NULL: there are no plain entries here */
-    rmap_pte_t plain, is;         /* (e & plain) == is */
+    rmap_pte_t present, is;       /* (e & present) == is */
+    struct rmap_pte_bit write;
     rmap_pte_t keep, set;         /* inherited = (e & keep) | set */
     rmap_pte_t payload;
     unsigned shift;
@@ -95,9 +96,9 @@ struct plain {
 static struct plain plain_make(const struct copy *c)
 {
     const struct rmap_pte_format *fmt = c->f->parent->mmu.ops->format;
-    const struct rmap_pte_bit w = fmt->attr[RMAP_ATTR_WRITE];
-    struct plain k = {.plain = fmt->present_mask | w.mask,
-                      .is = fmt->present_value | (w.mask & ~w.on),
+    struct plain k = {.present = fmt->present_mask,
+                      .is = fmt->present_value,
+                      .write = fmt->attr[RMAP_ATTR_WRITE],
                       .payload = rmap_pte_payload_mask(fmt),
                       .shift = fmt->payload_shift,
                       .frames = rmap__main_section(c->f->parent->r)};
@@ -173,17 +174,22 @@ static __attribute__((noinline)) int copy_entry(struct copy *c, uint32_t i, rmap
 }
 
 /*
- * The plain entry, which is most of a fork: present, read-only as the last fork has left it, of a page that counts and is not
- * pinned, in tables in memory. What copy_entry() would do, with what it looks up for each entry in registers.
- * @return false: it is not one; nothing is done.
+ * The plain entry, which is most of a fork: present, of a page that counts and is not pinned, in tables in memory. What
+ * copy_entry() would do, with what it looks up for each entry in registers. @return false: it is not one, or its count is full;
+ * copy_entry() will see.
  */
 static inline bool copy_plain(struct copy *c, const struct plain *k, uint32_t i, rmap_pte_t e)
 {
     const uint64_t frame = ((e & k->payload) >> k->shift) - k->frames.first;
-    if ((e & k->plain) != k->is || frame >= k->frames.count || atomic_load_explicit(&k->dst[i], memory_order_relaxed)) return false;
+    if ((e & k->present) != k->is || frame >= k->frames.count || atomic_load_explicit(&k->dst[i], memory_order_relaxed)) return false;
     struct rmap_page *page = (struct rmap_page *)(k->frames.base + frame * k->frames.stride);
     if (!rmap__page_counted(page) || rmap_page_pins(page)) return false;
-    if (!rmap__page_count_forked(c->f->parent->r, page)) return false;
+    struct rmap_member *m = c->f->parent;
+    if (k->write.mask && (e & k->write.mask) == k->write.on) { /* as in copy_mapping: first this, then the count */
+        rmap_pte_t old = rmap__run_modify(&m->mmu, &c->from, i, e, (e & ~k->write.mask) | (k->write.mask & ~k->write.on));
+        rmap__gather_flush(&c->f->gather, m, c->from.first + i, old, RMAP_FLUSH_WRITE);
+    }
+    if (!rmap__page_count_forked(m->r, page)) return false;
     c->counted++;
     atomic_store_explicit(&k->dst[i], (e & k->keep) | k->set, memory_order_release);
     return true;
