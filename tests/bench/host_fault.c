@@ -9,9 +9,7 @@
  */
 #include "bench/scenarios.h"
 
-#include "bench/measure.h"
-#include "scale/must.h"
-#include "support/prng.h"
+#include "bench/clan.h"
 
 #include <objrmap/host.h>
 #include <objrmap/pager.h>
@@ -27,7 +25,7 @@
 #define PAGE ((size_t)4096)
 #define SCATTER 2 /* of so many pages one is present */
 
-struct arena {
+struct stage {
     struct rmap_memory memory;
     struct rmap_host *host;
     struct rmap_mmu_provider provider;
@@ -42,7 +40,7 @@ struct arena {
 };
 
 /* What the handlers serve. */
-static struct arena *served;
+static struct stage *served;
 
 /* The cause of a fault: a store, as far as the machine tells; else taken for one, which the entries allow. */
 static unsigned access_of(void *context)
@@ -80,18 +78,6 @@ static void handle_with(void (*handler)(int, siginfo_t *, void *))
     sigaction(SIGBUS, &action, NULL);
 }
 
-static void shuffle(uint32_t *order, size_t n)
-{
-    struct prng r;
-    prng_init(&r, 6);
-    for (size_t i = n; i > 1; i--) {
-        size_t k = prng_below(&r, i);
-        uint32_t kept = order[i - 1];
-        order[i - 1] = order[k];
-        order[k] = kept;
-    }
-}
-
 static rmap_pfn_t frame_of(struct rmap_space *s, rmap_vpn_t vpn)
 {
     struct rmap_mmu *mmu = &rmap_space_member(s)->mmu;
@@ -102,9 +88,9 @@ static rmap_pfn_t frame_of(struct rmap_space *s, rmap_vpn_t vpn)
     return rmap_pte_pfn(mmu->ops->format, e);
 }
 
-static void arena_open(struct arena *a, size_t touched, size_t stride)
+static void stage_open(struct stage *a, size_t touched, size_t stride)
 {
-    *a = (struct arena){.pages = touched * stride, .stride = stride, .touched = touched};
+    *a = (struct stage){.pages = touched * stride, .stride = stride, .touched = touched};
     const uint64_t frames = touched + 64;
     MUST(rmap_memory_init(&a->memory, frames, 12));
     MUST(rmap_host_create(&(struct rmap_host_options){.struct_size = sizeof(struct rmap_host_options),
@@ -136,7 +122,7 @@ static void arena_open(struct arena *a, size_t touched, size_t stride)
     for (size_t i = 0; i < touched; i++) a->frame[i] = frame_of(a->space, i * stride);
 }
 
-static void arena_close(struct arena *a)
+static void stage_close(struct stage *a)
 {
     signal(SIGSEGV, SIG_DFL);
     signal(SIGBUS, SIG_DFL);
@@ -151,7 +137,7 @@ static void arena_close(struct arena *a)
 }
 
 /* Load a word of each present page, in order. Every one says which it is. @return ns a page. */
-static double touch_each(const struct arena *a, const unsigned char *base, size_t stride)
+static double touch_each(const struct stage *a, const unsigned char *base, size_t stride)
 {
     bool right = true;
     double begin = cpu_ns();
@@ -164,7 +150,7 @@ static double touch_each(const struct arena *a, const unsigned char *base, size_
 
 static double through_objrmap(void *ctx)
 {
-    struct arena *a = ctx;
+    struct stage *a = ctx;
     handle_with(on_objrmap);
     rmap_host_drop_all(a->host);
     return touch_each(a, a->window, a->stride);
@@ -172,7 +158,7 @@ static double through_objrmap(void *ctx)
 
 static double through_bare(void *ctx)
 {
-    struct arena *a = ctx;
+    struct stage *a = ctx;
     handle_with(on_bare);
     MUST_HOLD(mmap(a->bare, a->pages * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
                    0) == a->bare);
@@ -182,7 +168,7 @@ static double through_bare(void *ctx)
 /* One mapping of the whole memory, which the system fills by faults of its own. */
 static double through_memfd(void *ctx)
 {
-    struct arena *a = ctx;
+    struct stage *a = ctx;
     const size_t bytes = a->touched * PAGE;
     if (a->plain) munmap(a->plain, bytes);
     double begin = cpu_ns();
@@ -193,7 +179,7 @@ static double through_memfd(void *ctx)
 }
 
 /* The plain mapping shows what the space does only if first touches got frames in order. */
-static bool frames_in_order(const struct arena *a)
+static bool frames_in_order(const struct stage *a)
 {
     for (size_t i = 1; i < a->touched; i++)
         if (a->frame[i] != a->frame[0] + i) return false;
@@ -202,26 +188,27 @@ static bool frames_in_order(const struct arena *a)
 
 static void faults(void)
 {
-    struct arena a;
+    struct stage a;
     progress("host/fault: single pages, whose mappings are gone");
-    arena_open(&a, bench_settings.quick ? 2048 : 8192, SCATTER);
-    shuffle(a.order, a.touched);
+    stage_open(&a, bench_settings.quick ? 2048 : 8192, SCATTER);
+    free(a.order);
+    a.order = shuffled(a.touched);
     measure("host/fault", "ns/fault",
             (struct contestant[]){{"objrmap", through_objrmap, &a}, {"bare", through_bare, &a}, {0}});
-    arena_close(&a);
+    stage_close(&a);
 }
 
 static void scans(void)
 {
-    struct arena a;
+    struct stage a;
     progress("host/scan: a resident space, whose mappings are gone");
-    arena_open(&a, bench_settings.quick ? 16384 : 65536, 1);
+    stage_open(&a, bench_settings.quick ? 16384 : 65536, 1);
     if (frames_in_order(&a))
         measure("host/scan", "ns/page",
                 (struct contestant[]){{"objrmap", through_objrmap, &a}, {"memfd", through_memfd, &a}, {0}});
     else
         print_absent("host/scan", "objrmap", "first touches did not get frames in order");
-    arena_close(&a);
+    stage_close(&a);
 }
 
 void scenario_host(void)

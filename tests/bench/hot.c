@@ -37,15 +37,24 @@ static void end(const char *path, unsigned mappers, const char *system, uint64_t
 
 /* ---- forks and faults:   parent [0, PAGES) ──fork──▶ child ---- */
 
+/* fork: entries are read-only since the fork before; fork/first: they are writable. */
+static struct bench_space *hot_fork(struct clan *c, const char *path)
+{
+    begin();
+    struct bench_space *child = c->sys->fork(c->space[0]);
+    end(path, 0, c->sys->name, PAGES);
+    return child;
+}
+
 static void hot_fork_and_exit(struct clan *c)
 {
     c->sys->exit(c->sys->fork(c->space[0])); /* tables, nodes and chunks come from free lists from now on */
-    begin();
-    struct bench_space *child = c->sys->fork(c->space[0]);
-    end("fork", 0, c->sys->name, PAGES);
+    struct bench_space *child = hot_fork(c, "fork");
     begin();
     c->sys->exit(child);
     end("exit", 0, c->sys->name, PAGES);
+    clan_mark(c, 0, RMAP_ATTR_WRITE);
+    c->sys->exit(hot_fork(c, "fork/first"));
 }
 
 static void hot_cow(struct clan *c)

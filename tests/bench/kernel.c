@@ -66,10 +66,10 @@ static double ask(void *ctx)
     struct request r = *(const struct request *)ctx;
     double ns;
     if (!worker.pid) return -1;
-    if (bench_settings.quick) r.pages /= 4;
     /* MSG_NOSIGNAL: a worker that died is an answer too. */
     if (send(worker.fd, &r, sizeof r, MSG_NOSIGNAL) != (ssize_t)sizeof r) return -1;
-    return read(worker.fd, &ns, sizeof ns) == (ssize_t)sizeof ns ? ns : -1;
+    if (read(worker.fd, &ns, sizeof ns) != (ssize_t)sizeof ns) return -1;
+    return ns == KERNEL_BELOW_NOISE ? cannot("below the noise") : ns;
 }
 
 #define CONTESTANT(name, which, how_many)                                                                              \
@@ -79,8 +79,9 @@ static double ask(void *ctx)
         return (struct contestant){"kernel", ask, &r};                                                                 \
     }
 CONTESTANT(fork, KERNEL_FORK, 65536)
+CONTESTANT(fork_first, KERNEL_FORK_FIRST, 65536)
 CONTESTANT(exit, KERNEL_EXIT, 65536)
-CONTESTANT(fault, KERNEL_FAULT, 65536)
-CONTESTANT(cow, KERNEL_COW, 16384)
+CONTESTANT(fault, KERNEL_FAULT, 8192)
+CONTESTANT(cow, KERNEL_COW, 8192)
 CONTESTANT(mremap, KERNEL_MREMAP, 65536)
 CONTESTANT(mkclean, KERNEL_MKCLEAN, 4096)

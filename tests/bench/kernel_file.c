@@ -83,7 +83,7 @@ static double slope(const struct file *f, struct kernel_child *child)
 {
     double one = start_writeback(f, child, 1);
     double all = start_writeback(f, child, PROCESSES);
-    return one < 0 || all < 0 ? -1 : (all - one) / (double)(f->pages * (PROCESSES - 1));
+    return one < 0 || all < 0 ? KERNEL_NOT_HERE : kernel_difference(all, one, f->pages * (PROCESSES - 1));
 }
 
 double kernel_do_mkclean(size_t pages)

@@ -7,11 +7,20 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum kernel_work { KERNEL_FORK, KERNEL_EXIT, KERNEL_FAULT, KERNEL_COW, KERNEL_MREMAP, KERNEL_MKCLEAN };
+enum kernel_work { KERNEL_FORK, KERNEL_FORK_FIRST, KERNEL_EXIT, KERNEL_FAULT, KERNEL_COW, KERNEL_MREMAP, KERNEL_MKCLEAN };
 
 #define KERNEL_PAGE ((size_t)4096)
 
-/** @return ns a page; < 0: not here. In a process of its own, of one thread. */
+/* Instead of a time. */
+#define KERNEL_NOT_HERE (-1.0)
+#define KERNEL_BELOW_NOISE (-2.0)
+/** What `more` takes longer than `less`, by unit. */
+static inline double kernel_difference(double more, double less, size_t units)
+{
+    return more > less ? (more - less) / (double)units : KERNEL_BELOW_NOISE;
+}
+
+/** @return ns a page, or one of the above. In a process of its own, of one thread. */
 double kernel_do(enum kernel_work work, size_t pages);
 
 /** The writeback. kernel_file.c */

@@ -135,15 +135,11 @@ void print_absent(const char *name, const char *system, const char *why)
 
 /* ---- rounds ---- */
 
-/* Who cannot is asked thrice: a difference of two times on a busy machine may once come out below 0. */
+/* Once: whoever is asked again after a difference of two times came out below the noise has only his high samples counted. */
 static double ask(const struct contestant *c)
 {
-    double ns = -1;
-    for (unsigned i = 0; i < 3 && ns < 0; i++) {
-        reason[0] = 0;
-        ns = c->sample(c->ctx);
-    }
-    return ns;
+    reason[0] = 0;
+    return c->sample(c->ctx);
 }
 
 /* A sample of each contestant that can; sample[i * rounds + round], unless this is the round that is not kept. */

@@ -2,7 +2,9 @@
 /**
  * @file bench/objrmap.c  The library as one of the measured systems: its public calls, used as an embedder would use them.
  *
- * There is one thread, so a page that is mapped or cached stays while we look at it: page verbs need no reference of their own.
+ * There is one thread, so a page that is mapped or cached stays while we look at it, and its mappings' or its slot's reference
+ * is the caller's that page locks and verbs want. Copy on write: the gather lowers the count, which is after the page was
+ * unlocked. Migration alone needs one of its own: nothing maps the old page when the library unlocks it.
  */
 #include "bench/pool.h"
 #include "scale/must.h"
@@ -230,7 +232,7 @@ static void first_touch(struct space *s, rmap_vpn_t vpn, bool table)
     rmap_page_put(s->w->r, page);
 }
 
-/* The entry `e`, which maps `page`, is replaced by one of a private copy. Page locked. */
+/* The entry of vpn, which maps `page`, is replaced by one of a private copy. Page locked; the gather has its count. */
 static void copy_on_write(struct space *s, rmap_vpn_t vpn, struct rmap_page *page, struct rmap_gather *g)
 {
     struct rmap_page *copy = new_page(s->w, page);
@@ -285,12 +287,10 @@ static void s_write(struct bench_space *bs, rmap_vpn_t vpn)
     struct rmap_page *page = pool_page(&s->w->pool, rmap_pte_pfn(f, e));
     struct rmap_gather g;
     rmap_gather_init(&g, s->w->r);
-    rmap_page_get(page);
     rmap_page_lock(page);
     if (!reuse(s, vpn, page)) copy_on_write(s, vpn, page, &g);
     rmap_page_unlock(s->w->r, page);
     rmap_gather_finish(&g);
-    rmap_page_put(s->w->r, page);
 }
 
 static void s_read(struct bench_space *bs, rmap_vpn_t vpn)

@@ -57,13 +57,6 @@ static void play(const struct bench_system *sys, struct bench_world *w, struct b
     }
 }
 
-static uint64_t bytes_now(const struct bench_system *sys, struct bench_world *w)
-{
-    struct bench_bytes b = {0};
-    sys->bytes(w, &b);
-    return b.pages + b.mappings + b.regions + b.spaces;
-}
-
 /* One replay, timed as a whole; or, with `bytes_peak`, looked at now and then. */
 static double replay_system(const struct recording *r, const struct bench_system *sys, uint64_t *bytes_peak)
 {
@@ -74,7 +67,7 @@ static double replay_system(const struct recording *r, const struct bench_system
     for (size_t i = 0; i < r->steps; i++) {
         play(sys, w, space, &r->step[i]);
         if (!bytes_peak || (i % BYTES_EVERY && r->step[i].verb != STEP_FORK)) continue;
-        const uint64_t bytes = bytes_now(sys, w);
+        const uint64_t bytes = bench_bytes_kept(sys, w);
         if (bytes > *bytes_peak) *bytes_peak = bytes;
     }
     const double ns = cpu_ns() - start;

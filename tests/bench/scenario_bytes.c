@@ -12,18 +12,6 @@
 #define REGIONS 10000
 #define REGION_SHARERS 33
 
-static struct bench_bytes bytes_of(const struct clan *c)
-{
-    struct bench_bytes b;
-    c->sys->bytes(c->w, &b);
-    return b;
-}
-
-static double total(struct bench_bytes b)
-{
-    return (double)(b.pages + b.mappings + b.regions + b.spaces);
-}
-
 /*  parent: [0, 262144) written (with --quick a quarter)  ──fork──▶ 50 children  */
 static void gigabyte(const struct bench_system *sys)
 {
@@ -31,10 +19,10 @@ static void gigabyte(const struct bench_system *sys)
     struct clan c;
     clan_open(&c, sys, SHARERS, pages, (struct bench_options){.frames = pages + 64, .slots = 64});
     clan_fork(&c);
-    const struct bench_bytes b = bytes_of(&c);
+    const struct bench_bytes b = bench_bytes_of(sys, c.w);
     const double in_descriptors = sys == &bench_objrmap ? OWNER_AND_INDEX * (double)pages : 0;
     print_bytes("bytes/1GiB-51", sys->name, bench_settings.quick ? "bytes for a quarter" : "bytes",
-                total(b) + in_descriptors);
+                (double)bench_bytes_sum(&b) + in_descriptors);
     print_bytes("bytes/mapping", sys->name, "bytes/mapping", (double)b.mappings / (double)(pages * SHARERS));
     print_bytes("bytes/space", sys->name, "bytes/space", (double)b.spaces / SHARERS);
     clan_close(&c);
@@ -43,7 +31,7 @@ static void gigabyte(const struct bench_system *sys)
 /*  parent: 10,000 regions of one page, a hole behind each, written  ──fork──▶ 32 children. Against the same in one region  */
 static void in_regions(const struct bench_system *sys)
 {
-    struct bench_bytes many, one;
+    double many, one;
     struct clan c;
     clan_open(&c, sys, REGION_SHARERS, 1, (struct bench_options){.frames = REGIONS + 64, .slots = 64});
     for (rmap_vpn_t i = 1; i < REGIONS; i++) {
@@ -51,14 +39,14 @@ static void in_regions(const struct bench_system *sys)
         sys->write(c.space[0], 2 * i);
     }
     clan_fork(&c);
-    many = bytes_of(&c);
+    many = (double)bench_bytes_kept(sys, c.w);
     clan_close(&c);
     clan_open(&c, sys, REGION_SHARERS, REGIONS, (struct bench_options){.frames = REGIONS + 64, .slots = 64});
     clan_fork(&c);
-    one = bytes_of(&c);
+    one = (double)bench_bytes_kept(sys, c.w);
     clan_close(&c);
     print_bytes("bytes/region", sys->name, "bytes/region",
-                (total(many) - total(one)) / ((REGIONS - 1) * (double)REGION_SHARERS));
+                (many - one) / ((REGIONS - 1) * (double)REGION_SHARERS));
 }
 
 void scenario_bytes(void)

@@ -21,13 +21,6 @@ struct chain {
     struct figures look;
 };
 
-static double bytes_kept(const struct clan *c)
-{
-    struct bench_bytes b;
-    c->sys->bytes(c->w, &b);
-    return (double)(b.pages + b.mappings + b.regions + b.spaces);
-}
-
 /* All generations, or as many as fit. @return ns. */
 static double go_on(struct chain *chain, struct clan *c)
 {
@@ -42,7 +35,7 @@ static double go_on(struct chain *chain, struct clan *c)
             c->space[0] = child;
         }
         chain->latest = (cpu_ns() - start) / part;
-        chain->bytes = bytes_kept(c);
+        chain->bytes = (double)bench_bytes_kept(c->sys, c->w);
         chain->done += part;
         ns += chain->latest * part;
     }

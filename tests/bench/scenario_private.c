@@ -69,13 +69,6 @@ static double sample_unmap(void *ctx)
     return ns / (double)mapped;
 }
 
-static double all_bytes(const struct clan *c)
-{
-    struct bench_bytes b;
-    c->sys->bytes(c->w, &b);
-    return (double)(b.pages + b.mappings + b.regions + b.spaces);
-}
-
 static void evicter_open(struct evicter *e, const struct bench_system *sys, rmap_vpn_t pages, uint64_t frames)
 {
     *e = (struct evicter){.items = 0};
@@ -119,7 +112,7 @@ static void all_written(rmap_vpn_t pages)
                 c->sys->write(c->space[k], v);
                 evicter_add(&e[i], k, v, c->sys->page(c->space[k], v));
             }
-        print_bytes("G1/bytes", c->sys->name, "bytes", all_bytes(c));
+        print_bytes("G1/bytes", c->sys->name, "bytes", (double)bench_bytes_kept(c->sys, c->w));
     }
     row("G1", "ns/page", e, systems, few_rounds());
     for (unsigned i = 0; i < systems; i++) evicter_close(&e[i]);

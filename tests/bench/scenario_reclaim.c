@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file bench/scenario_reclaim.c  reclaim: eight processes touch more than there are frames for; ns of all work for one touch.
+ * @file bench/scenario_reclaim.c  reclaim, reclaim/evicted: eight processes touch more than there are frames for; ns of all work
+ * for one touch, and for one page that is evicted: a second by that is how many pages a second go through memory.
  *
  * Reclaim is the plainest there is, the same for all: pages wait in the order in which they came; when frames run out, the
  * first 64 are aged, those touched since they came or were last looked at go to the end, the others are unmapped and
@@ -34,6 +35,7 @@ struct workload {
     struct waiting *queue;
     uint64_t head, tail;
     uint64_t touches, faults, evictions;
+    struct figures by_touch; /* and by eviction */
 };
 
 static struct waiting *place(struct workload *w, uint64_t at)
@@ -168,24 +170,31 @@ static double sample_reclaim(void *ctx)
 {
     struct workload *w = ctx;
     const uint64_t touches = bench_settings.quick ? 200000 : 1000000;
+    const uint64_t evicted = w->evictions;
     const double start = cpu_ns();
     work(w, touches);
-    return (cpu_ns() - start) / (double)touches;
+    const double ns = cpu_ns() - start;
+    MUST_HOLD(w->evictions > evicted);
+    figures_put(&w->by_touch, ns / (double)(w->evictions - evicted));
+    return ns / (double)touches;
 }
 
 void scenario_reclaim(void)
 {
     const unsigned systems = systems_count();
     struct workload *w = must_calloc(systems, sizeof *w);
-    struct cast cast = {.n = 0};
+    struct cast touch = {.n = 0}, evicted = {.n = 0};
     for (unsigned i = 0; i < systems; i++) {
         workload_open(&w[i], bench_systems[i]);
-        cast_add(&cast, bench_systems[i]->name, sample_reclaim, &w[i]);
+        w[i].by_touch = (struct figures){.sample = sample_reclaim, .ctx = &w[i]};
+        cast_add(&touch, bench_systems[i]->name, sample_reclaim, &w[i]);
+        cast_add(&evicted, bench_systems[i]->name, figures_take, &w[i].by_touch);
     }
-    measure("reclaim", "ns/touch", cast.list);
+    measure("reclaim", "ns/touch", touch.list);
+    measure("reclaim/evicted", "ns/page evicted", evicted.list);
+    progress("  %lu faults, %lu evictions in every system", (unsigned long)w[0].faults, (unsigned long)w[0].evictions);
     for (unsigned i = 0; i < systems; i++) {
-        progress("  %s: %lu faults, %lu evictions", bench_systems[i]->name, (unsigned long)w[i].faults,
-                 (unsigned long)w[i].evictions);
+        MUST_HOLD(w[i].faults == w[0].faults && w[i].evictions == w[0].evictions); /* the same work */
         workload_close(&w[i]);
     }
     free(w);

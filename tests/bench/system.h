@@ -3,9 +3,10 @@
  * @file bench/system.h  What is measured: a system that keeps spaces of anonymous pages and can find who maps one.
  *
  * objrmap and its rivals stand behind the same table of calls, so that each scenario is written once and each system does the
- * same work: the same x86-64 tables (objrmap/radix.h, the same descents and run locks), the same 32-byte descriptors and
- * counts, the same pool of frames and of slots, the same allocator. They differ in what they keep to find mappings, and in
- * nothing else. One call does much (a fork, a batch of look-ups), so the indirect call is not what is measured.
+ * same work: the same x86-64 tables (objrmap/radix.h, the same descents, glances and run locks), the same 32-byte descriptors
+ * and rules for counts, the same pool of frames and of slots, the same allocator. They differ in what they keep to find
+ * mappings and in how they look them up (page by page, or a batch together: rivals/rival.h). One call does much (a fork, a
+ * batch of look-ups), so the indirect call is not what is measured.
  *
  *     const struct bench_system *s = &bench_objrmap;
  *     struct bench_world *w = s->open(&(struct bench_options){.frames = 1024});
@@ -56,6 +57,10 @@ struct bench_bytes {
     uint64_t regions;  /**< records for each region: objrmap has none; a list of regions without reverse map is not counted */
     uint64_t spaces;   /**< records for each space and group */
 };
+static inline uint64_t bench_bytes_sum(const struct bench_bytes *b)
+{
+    return b->pages + b->mappings + b->regions + b->spaces;
+}
 
 struct bench_system {
     const char *name;
@@ -95,6 +100,18 @@ struct bench_system {
     void (*bytes)(struct bench_world *w, struct bench_bytes *out);
     uint64_t (*frames_free)(struct bench_world *w);
 };
+
+static inline struct bench_bytes bench_bytes_of(const struct bench_system *sys, struct bench_world *w)
+{
+    struct bench_bytes b = {0};
+    sys->bytes(w, &b);
+    return b;
+}
+static inline uint64_t bench_bytes_kept(const struct bench_system *sys, struct bench_world *w)
+{
+    const struct bench_bytes b = bench_bytes_of(sys, w);
+    return bench_bytes_sum(&b);
+}
 
 extern const struct bench_system bench_objrmap, bench_pv_chunk, bench_pte_chain, bench_anon_vma_chain, bench_flat_group,
     bench_anonmm, bench_full_scan;

@@ -183,18 +183,13 @@ static uint64_t walk(struct rival_world *w, struct rmap_page *page, rival_visit_
     MUST(pthread_rwlock_rdlock(&root->lock));
     for (struct avc_chain *c = avc_intervals_first(&a->tree, index); c; c = avc_intervals_next(c, index)) {
         const struct avc_region *r = c->region;
-        struct rmap_mmu_run run;
-        rmap_pte_t entry;
+        struct rival_sight x;
         rmap_vpn_t vpn = r->first + (index - r->index);
         looked++;
-        if (!rival_look(r->space, vpn, &run, &entry)) continue;
-        bool more = true;
-        if (rival_maps(r->space, entry, page)) {
-            more = visit(ctx, r->space, &run, (uint32_t)(vpn - run.first), entry);
-            left--;
-        }
-        rival_leave(r->space, &run);
-        if (!more || !left) break;
+        if (!rival_glance(r->space, vpn, page, &x)) continue;
+        const bool more = visit(ctx, r->space, &x.run, (uint32_t)(vpn - x.run.first), x.entry);
+        rival_glance_end(r->space, &x);
+        if (!more || !--left) break;
     }
     MUST(pthread_rwlock_unlock(&root->lock));
     return looked;

@@ -11,7 +11,7 @@
  *
  * In the rival's favour: a page that is written in place by the only space that maps it becomes that space's own.
  */
-#include "bench/rivals/rival.h"
+#include "bench/rivals/by_index.h"
 
 #include <pthread.h>
 
@@ -94,39 +94,26 @@ static void space_fini(struct rival_space *s)
 
 /* ---- pages ---- */
 
-static void map(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page, bool fresh)
-{
-    if (fresh) point_at(s->w, page, anonmm_of(s), run->first + slot);
-}
-
-static void reuse(struct rival_space *s, rmap_vpn_t vpn, struct rmap_page *page)
+static void point_at_own(struct rival_space *s, struct rmap_page *page, rmap_vpn_t vpn)
 {
     point_at(s->w, page, anonmm_of(s), vpn);
 }
 
-static bool may_move(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t from, rmap_vpn_t to)
+static void map(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page, bool fresh)
 {
-    (void)s, (void)from, (void)to;
-    return rmap_page_mapcount(page) == 1;
+    if (fresh) point_at_own(s, page, run->first + slot);
 }
 
-static bool may_map(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t vpn)
+static void reuse(struct rival_space *s, rmap_vpn_t vpn, struct rmap_page *page)
 {
-    (void)s;
-    return rmap_page_index(page) == vpn;
+    point_at_own(s, page, vpn);
 }
 
 static void move_run(struct rival_space *s, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, uint32_t to_slot,
                      const struct rival_batch *batch)
 {
     (void)from;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        struct rmap_page *page = batch->page[i];
-        if (!page) continue;
-        rival_lock(page);
-        point_at(s->w, page, anonmm_of(s), to->first + to_slot + i);
-        rival_unlock(page);
-    }
+    by_index_moved(s, to->first + to_slot, batch, point_at_own);
 }
 
 static void page_free(struct rival_world *w, struct rmap_page *page)
@@ -148,14 +135,12 @@ struct look {
 /* One space. `*found`: it maps the page. @return false: the walk may stop. */
 static bool look_into(struct look *x, struct rival_space *s, bool *found)
 {
-    struct rmap_mmu_run run;
-    rmap_pte_t e;
+    struct rival_sight sight;
     x->visits++;
-    *found = false;
-    if (!rival_look(s, x->vpn, &run, &e)) return true;
-    *found = rival_maps(s, e, x->page);
-    const bool more = !*found || x->visit(x->ctx, s, &run, (uint32_t)(x->vpn - run.first), e);
-    rival_leave(s, &run);
+    *found = rival_glance(s, x->vpn, x->page, &sight);
+    if (!*found) return true;
+    const bool more = x->visit(x->ctx, s, &sight.run, (uint32_t)(x->vpn - sight.run.first), sight.entry);
+    rival_glance_end(s, &sight);
     return more;
 }
 
@@ -189,8 +174,8 @@ static const struct rival_ops ops = {.name = "anonmm",
                                      .space_fini = space_fini,
                                      .map = map,
                                      .reuse = reuse,
-                                     .may_move = may_move,
-                                     .may_map = may_map,
+                                     .may_move = by_index_may_move,
+                                     .may_map = by_index_may_map,
                                      .move_run = move_run,
                                      .page_free = page_free,
                                      .walk = walk,

@@ -80,6 +80,22 @@ static inline void rival_count_up(struct rmap_page *page)
 {
     MUST_HOLD(atomic_fetch_add_explicit(&page->mapcount, 1, memory_order_acq_rel) < RMAP_MAPCOUNT_MAX);
 }
+/**
+ * The same for a fork: `page` is mapped by a present entry of the parent, whose run is locked. If that is its only mapping, and
+ * the page neither locked nor cached before and after the look at the count, nobody else can change it, and a store is enough:
+ * the library's own rule (docs/design/races.md, "A count raised by a store"), which is about counts and not about reverse maps.
+ */
+static inline void rival_count_forked(struct rmap_page *page)
+{
+    const uint64_t others = 0xfff & ~(uint64_t)(RMAP_PAGE_DIRTY | RMAP_PAGE_REFERENCED);
+    const uint64_t before = atomic_load_explicit(&page->index_flags, memory_order_acquire);
+    const uint32_t was = atomic_load_explicit(&page->mapcount, memory_order_acquire);
+    const uint64_t after = atomic_load_explicit(&page->index_flags, memory_order_relaxed);
+    if (was == 1 && !((before | after) & others))
+        atomic_store_explicit(&page->mapcount, was + 1, memory_order_release);
+    else
+        rival_count_up(page);
+}
 /** Page not locked by the caller, if this may be its last mapping. */
 static inline void rival_count_down(struct rival_world *w, struct rmap_page *page)
 {

@@ -6,7 +6,7 @@
  * group at that number; it stops when it has met as many mappings as the page counts. mremap copies a page that others map, and
  * re-indexes one that they do not.
  */
-#include "bench/rivals/rival.h"
+#include "bench/rivals/by_index.h"
 
 #include <pthread.h>
 
@@ -57,34 +57,21 @@ static void space_fini(struct rival_space *s)
     rival_free(s->w, g, sizeof *g);
 }
 
+static void point_at(struct rival_space *s, struct rmap_page *page, rmap_vpn_t vpn)
+{
+    rival_set_owner(page, group_of(s), vpn);
+}
+
 static void map(struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, struct rmap_page *page, bool fresh)
 {
-    if (fresh) rival_set_owner(page, group_of(s), run->first + slot);
-}
-
-static bool may_move(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t from, rmap_vpn_t to)
-{
-    (void)s, (void)from, (void)to;
-    return rmap_page_mapcount(page) == 1;
-}
-
-static bool may_map(struct rival_space *s, const struct rmap_page *page, rmap_vpn_t vpn)
-{
-    (void)s;
-    return rmap_page_index(page) == vpn;
+    if (fresh) point_at(s, page, run->first + slot);
 }
 
 static void move_run(struct rival_space *s, const struct rmap_mmu_run *from, const struct rmap_mmu_run *to, uint32_t to_slot,
                      const struct rival_batch *batch)
 {
     (void)from;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        struct rmap_page *page = batch->page[i];
-        if (!page) continue;
-        rival_lock(page);
-        rival_set_owner(page, group_of(s), to->first + to_slot + i);
-        rival_unlock(page);
-    }
+    by_index_moved(s, to->first + to_slot, batch, point_at);
 }
 
 static uint64_t walk(struct rival_world *w, struct rmap_page *page, rival_visit_fn *visit, void *ctx)
@@ -96,13 +83,11 @@ static uint64_t walk(struct rival_world *w, struct rmap_page *page, rival_visit_
     (void)w;
     pthread_rwlock_rdlock(&g->lock);
     TAILQ_FOREACH (m, &g->members, link) {
-        struct rmap_mmu_run run;
-        rmap_pte_t e;
+        struct rival_sight x;
         visits++;
-        if (!rival_look(m->s, vpn, &run, &e)) continue;
-        const uint32_t slot = (uint32_t)(vpn - run.first);
-        const bool more = !rival_maps(m->s, e, page) || visit(ctx, m->s, &run, slot, e);
-        rival_leave(m->s, &run);
+        if (!rival_glance(m->s, vpn, page, &x)) continue;
+        const bool more = visit(ctx, m->s, &x.run, (uint32_t)(vpn - x.run.first), x.entry);
+        rival_glance_end(m->s, &x);
         if (!more) break;
     }
     pthread_rwlock_unlock(&g->lock);
@@ -119,8 +104,8 @@ static const struct rival_ops ops = {.name = "flat_group",
                                      .space_init = space_init,
                                      .space_fini = space_fini,
                                      .map = map,
-                                     .may_move = may_move,
-                                     .may_map = may_map,
+                                     .may_move = by_index_may_move,
+                                     .may_map = by_index_may_map,
                                      .move_run = move_run,
                                      .walk = walk,
                                      .bytes = bytes};

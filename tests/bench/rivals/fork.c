@@ -14,21 +14,26 @@ struct fork {
     uint64_t not_inherited; /* attributes */
 };
 
-/* An entry that counts: protected and counted. @return its page. */
+/* A present entry: protected and counted. @return its page. */
 static inline struct rmap_page *take_over(const struct fork *f, const struct rival_bits *b, RMAP_ATOMIC(rmap_pte_t) *from,
                                           rmap_pte_t e)
 {
     struct rmap_page *page = rival_entry_page(f->w, b, e);
     MUST_HOLD(!rmap_page_pins(page));
     if (e & b->write) atomic_fetch_and_explicit(from, ~b->write, memory_order_acq_rel);
-    rival_count_up(page);
+    rival_count_forked(page);
     return page;
 }
 
 /* An entry that is not present and not none. @return the page, if it counts. */
 static struct rmap_page *copy_other(const struct fork *f, const struct rival_bits *b, uint32_t i, rmap_pte_t e)
 {
-    if (rival_counts(b, e)) return take_over(f, b, &f->from.slots[i], e);
+    if (rival_counts(b, e)) { /* a migration entry, say: it keeps what it allows, its page may be another one in a moment */
+        struct rmap_page *page = rival_entry_page(f->w, b, e);
+        rival_count_up(page);
+        if (e & b->write) atomic_fetch_and_explicit(&f->from.slots[i], ~b->write, memory_order_acq_rel);
+        return page;
+    }
     MUST_HOLD(rival_is_swap(b, e));
     MUST(slots_ops()->dup(&f->w->pool->slots, rival_entry_swp(b, e), 1));
     atomic_store_explicit(&f->to.slots[i], e & ~f->not_inherited, memory_order_release);

@@ -3,7 +3,8 @@
  * @file bench/rivals/full_scan.c  The yardstick: counts and no reverse map.
  *
  * A page's mappings are found by a look at every table of every space: what is left to do where nothing is kept. A batch is
- * found in one pass.
+ * found in one pass. Tables are locked while a verb that changes entries reads them; a look reads them without: tables stay as
+ * long as their space, and the space as long as the list is held.
  */
 #include "bench/rivals/rival.h"
 
@@ -19,6 +20,21 @@ static void world_init(struct rival_world *w)
 static void world_fini(struct rival_world *w)
 {
     free(w->own);
+}
+
+/* The first table that intersects [at, end of the space), locked unless nothing is to be changed. @return false: there is none. */
+static bool table_from(struct rival_space *s, rmap_vpn_t at, struct rmap_mmu_run *run)
+{
+    const struct rmap_mmu *m = &s->mmu;
+    if (at >= m->pages) return false;
+    if (s->w->busy) return !m->ops->run_find(m->ctx, at, m->pages, run);
+    m->ops->run_peek(&m->ctx, 1, at, m->pages, run);
+    return run->count;
+}
+
+static void table_done(struct rival_space *s, struct rmap_mmu_run *run)
+{
+    if (s->w->busy) rival_leave(s, run);
 }
 
 /* Pages that are sought, by frame; those left to find. */
@@ -61,11 +77,10 @@ static uint64_t walk(struct rival_world *w, struct rmap_page *page, rival_visit_
     struct rival_space *s;
     uint64_t tables = 0;
     TAILQ_FOREACH (s, &w->spaces, link) {
-        const struct rmap_mmu *m = &s->mmu;
         struct rmap_mmu_run run;
-        for (rmap_vpn_t at = 0; at < m->pages && !m->ops->run_find(m->ctx, at, m->pages, &run); at = run.first + run.count) {
+        for (rmap_vpn_t at = 0; table_from(s, at, &run); at = run.first + run.count) {
             const bool more = scan_run_for_one(s, &run, frame, visit, ctx);
-            rival_leave(s, &run);
+            table_done(s, &run);
             tables++;
             if (!more) return tables;
         }
@@ -81,13 +96,11 @@ static uint64_t walk_batch(struct rival_world *w, struct rmap_page *const *pages
     uint64_t tables = 0;
     for (size_t i = 0; i < n; i++) place[rival_pfn(w, pages[i]) - POOL_FIRST_PFN] = (uint32_t)i + 1;
     TAILQ_FOREACH (s, &w->spaces, link) {
-        const struct rmap_mmu *m = &s->mmu;
         struct rmap_mmu_run run;
         if (!x.left) break;
-        for (rmap_vpn_t at = 0; x.left && at < m->pages && !m->ops->run_find(m->ctx, at, m->pages, &run);
-             at = run.first + run.count) {
+        for (rmap_vpn_t at = 0; x.left && table_from(s, at, &run); at = run.first + run.count) {
             scan_run(&x, s, &run);
-            rival_leave(s, &run);
+            table_done(s, &run);
             tables++;
         }
     }

@@ -61,8 +61,7 @@ static void step(struct play *p)
 /* Nothing may be left of all that was kept for mappings, regions and spaces. */
 static void check_empty(struct play *p)
 {
-    struct bench_bytes bytes;
-    p->system->bytes(p->w, &bytes);
+    const struct bench_bytes bytes = bench_bytes_of(p->system, p->w);
     CHECK_EQ(bytes.mappings, 0);
     CHECK_EQ(bytes.regions, 0);
     CHECK_EQ(bytes.spaces, 0);

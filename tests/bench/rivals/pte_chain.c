@@ -235,14 +235,16 @@ static void page_replace(struct rival_world *w, struct rmap_page *from, struct r
 static bool look_at(struct rival_world *w, entry_t *entry, rival_visit_fn *visit, void *ctx)
 {
     struct table_note *n = note_of(w, entry);
-    uintptr_t s;
-    while ((s = atomic_fetch_or_explicit(&n->space, LOCK, memory_order_acquire)) & LOCK) {}
+    const rmap_pte_t seen = atomic_load_explicit(entry, memory_order_acquire);
+    const bool busy = seen & w->busy; /* else there is nothing to lock the table for: as rival_glance */
+    uintptr_t s = atomic_load_explicit(&n->space, memory_order_acquire) & ~LOCK;
+    while (busy && (s = atomic_fetch_or_explicit(&n->space, LOCK, memory_order_acquire)) & LOCK) {}
     struct rmap_mmu_run run = {.slots = (entry_t *)((uintptr_t)entry & ~(uintptr_t)(TABLE_BYTES - 1)),
                                .first = n->first,
                                .count = TABLE_BYTES / sizeof(entry_t)};
     bool more = visit(ctx, (struct rival_space *)s, &run, (uint32_t)(entry - run.slots),
-                      atomic_load_explicit(entry, memory_order_relaxed));
-    atomic_store_explicit(&n->space, s, memory_order_release);
+                      busy ? atomic_load_explicit(entry, memory_order_relaxed) : seen);
+    if (busy) atomic_store_explicit(&n->space, s, memory_order_release);
     return more;
 }
 

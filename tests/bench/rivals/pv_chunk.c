@@ -396,14 +396,13 @@ static inline uint64_t walk_list(struct rmap_page *page, rival_visit_fn *visit, 
     for (struct record *r = *list_of(page), *next; r; r = next) {
         next = r->next; /* the visitor may unmap, and r goes */
         struct pv_space *ps = chunk_of(r)->space;
-        struct rmap_mmu_run run;
-        rmap_pte_t entry = 0;
+        struct rival_sight x;
         rmap_vpn_t vpn = r->vpn;
         followed++;
         ps->likely = r; /* … and finds it here */
-        MUST_HOLD(rival_look(ps->s, vpn, &run, &entry));
-        bool more = visit(ctx, ps->s, &run, (uint32_t)(vpn - run.first), entry);
-        rival_leave(ps->s, &run);
+        MUST_HOLD(rival_glance(ps->s, vpn, page, &x));
+        bool more = visit(ctx, ps->s, &x.run, (uint32_t)(vpn - x.run.first), x.entry);
+        rival_glance_end(ps->s, &x);
         if (!more) break;
     }
     return followed;

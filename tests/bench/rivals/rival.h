@@ -8,8 +8,13 @@
  *
  * Each rival's own file says from which public description it was made. No line is anybody else's.
  *
- * Counts: mapcount is raised before an entry is set and lowered after it was cleared, atomically, as in any system with
- * threads, though each world here has one. Runs are locked whenever entries are read or written.
+ * Counts: mapcount is raised before an entry is set and lowered after it was cleared, as in any system with threads, though
+ * each world here has one: atomically, but for a fork of a page that the parent has alone, whose count is stored as the library
+ * stores it (base.h, docs/design/races.md).
+ *
+ * Runs are locked whenever entries are written. A look-up glances first, as the library's does: only where the entry maps the
+ * page and the verb has something to do with it (world->busy) is the run locked. What rivals do not get is the library's
+ * batching: they look up page by page, as they are published; full_scan alone finds a batch in one pass.
  */
 #ifndef RMAP_TESTS_BENCH_RIVAL_H
 #define RMAP_TESTS_BENCH_RIVAL_H
@@ -60,11 +65,12 @@ struct rival_world {
     struct bench_pool *pool; /**< frames, slots and tables: bench/pool.h */
     struct rival_bits bits;
     uint64_t living; /**< spaces */
+    uint64_t busy;   /**< of a mapping entry, the bits that give the verb under way something to do; 0: it only looks */
 };
 
 /**
- * Called for each mapping that a walk finds, its run locked. It may replace the entry, and then call ops->unmap for it: so a
- * walk must bear that the record it stands on goes. @return false: the walk may stop.
+ * Called for each mapping that a walk finds, its run locked if `entry` is one that the verb is busy with. Then it may replace
+ * the entry, and call ops->unmap for it: so a walk must bear that the record it stands on goes. @return false: the walk may stop.
  */
 typedef bool rival_visit_fn(void *ctx, struct rival_space *s, const struct rmap_mmu_run *run, uint32_t slot, rmap_pte_t entry);
 
@@ -167,6 +173,37 @@ static inline bool rival_maps(const struct rival_space *s, rmap_pte_t entry, con
 {
     const struct rival_bits *b = &s->w->bits;
     return entry && pool_descriptor(s->w->pool, (entry & b->frame) >> b->frame_shift) == page && rival_counts(b, entry);
+}
+/** A glance at one page of a space, and what came of it. */
+struct rival_sight {
+    struct rmap_mmu_run run;
+    rmap_pte_t entry;
+    bool locked;
+};
+/**
+ * Does the space map the page at vpn? The entry is read without a lock; if it maps the page, and the verb is busy with it, the
+ * run is locked and the entry read again. Page locked, and what keeps the space and its tables alive (the group's lock, or the
+ * like). @return true: end it with rival_glance_end.
+ */
+static inline bool rival_glance(struct rival_space *s, rmap_vpn_t vpn, const struct rmap_page *page, struct rival_sight *out)
+{
+    const struct rmap_mmu_ops *o = s->mmu.ops;
+    out->locked = false;
+    o->run_peek(&s->mmu.ctx, 1, vpn, vpn + 1, &out->run);
+    if (!out->run.count) return false;
+    out->entry = rmap_run_peek(&out->run, (uint32_t)(vpn - out->run.first));
+    if (!rival_maps(s, out->entry, page)) return false;
+    if (!(out->entry & s->w->busy)) return true;
+    o->run_lock(s->mmu.ctx, &out->run);
+    out->entry = rmap_run_get(&s->mmu, &out->run, (uint32_t)(vpn - out->run.first));
+    out->locked = true;
+    if (rival_maps(s, out->entry, page)) return true;
+    rival_leave(s, &out->run);
+    return false;
+}
+static inline void rival_glance_end(struct rival_space *s, struct rival_sight *sight)
+{
+    if (sight->locked) rival_leave(s, &sight->run);
 }
 static inline rmap_pfn_t rival_pfn(const struct rival_world *w, const struct rmap_page *page)
 {

@@ -17,13 +17,14 @@ static const struct bench_system *find(const char *name)
 {
     for (const struct bench_system *const *s = bench_systems; *s; s++)
         if (!strcmp((*s)->name, name)) return *s;
-    TEST_SKIP("this system is not built");
+    return NULL;
 }
 
 static void play_all(const char *name, bool track)
 {
     const struct bench_system *system = find(name);
     const uint64_t seed = prng_seed_of_run(1);
+    CHECK(system); /* which ends the test: a system that is missing in the table is not tested by anybody */
     for (unsigned i = 0; i < PROGRAMS; i++) play(system, seed + i, STEPS, i % 2, track);
 }
 

@@ -93,13 +93,16 @@ static bool visit_to_target(void *ctx, struct rival_space *s, const struct rmap_
 
 /* ---- walks ---- */
 
-/* Every page that is mapped, to the end. @return spaces looked into. */
-static uint64_t walk(struct rival_world *w, struct work *work, size_t n, rival_visit_fn *visit)
+#define ANY ~UINT64_C(0) /* busy with every mapping */
+
+/* Every page that is mapped, to the end. `busy`: see struct rival_world. @return spaces looked into. */
+static uint64_t walk(struct rival_world *w, struct work *work, size_t n, rival_visit_fn *visit, uint64_t busy)
 {
     struct rmap_page *pages[BATCH];
     void *ctx[BATCH];
     size_t mapped = 0;
     uint64_t visits = 0;
+    w->busy = busy;
     for (size_t i = 0; i < n; i++) {
         work[i].hits = 0;
         if (!work[i].want) continue;
@@ -143,9 +146,9 @@ static void replace(struct work *x)
 /* References: the mappings' of the old page goes with them, the one that a new page comes with is the mappings' of the target. */
 static uint64_t migrate(struct rival_world *w, struct work *work, size_t n)
 {
-    uint64_t visits = walk(w, work, n, visit_to_migration);
+    uint64_t visits = walk(w, work, n, visit_to_migration, ANY);
     for (size_t i = 0; i < n; i++) work[i].target = rival_page_filled(w, work[i].page);
-    visits += walk(w, work, n, visit_to_target);
+    visits += walk(w, work, n, visit_to_target, ANY);
     for (size_t i = 0; i < n; i++) {
         struct work *x = &work[i];
         replace(x);
@@ -164,14 +167,14 @@ static uint64_t do_verb(struct rival_world *w, enum bench_verb verb, struct work
     uint64_t visits = 0;
     switch (verb) {
     case BENCH_LOOK:
-        return walk(w, work, n, visit_look);
+        return walk(w, work, n, visit_look, 0);
     case BENCH_AGE:
-        return walk(w, work, n, visit_age);
+        return walk(w, work, n, visit_age, w->bits.accessed);
     case BENCH_PROTECT:
-        return walk(w, work, n, visit_protect);
+        return walk(w, work, n, visit_protect, ANY);
     case BENCH_UNMAP:
         for (size_t i = 0; i < n; i++) slots_cache(&w->pool->slots, work[i].page);
-        visits = walk(w, work, n, visit_unmap);
+        visits = walk(w, work, n, visit_unmap, ANY);
         for (size_t i = 0; i < n; i++) unmapped(&work[i]);
         return visits;
     case BENCH_MIGRATE:
