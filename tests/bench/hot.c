@@ -7,6 +7,9 @@
  *
  * After each path a dump is asked for, whose trigger says "ROW SYSTEM UNITS"; tests/bench/instructions.py makes rows of
  * them. Without callgrind the marks are nothing, and the program shows only that the paths run.
+ *
+ * Worlds are smaller than those whose times are taken under the same names. look/single/K: 64 of 512 pages, in a shuffled
+ * order, one in a call; look/batch/K, age/K, unmap/K: all 512, which are neighbours, in one call. Each is mapped by K spaces.
  */
 #include "bench/clan.h"
 

@@ -18,11 +18,11 @@ void kernel_open(void);
 /** End it and wait for it. */
 void kernel_close(void);
 
-/* Contestants, system "kernel"; ns a page unless said. Sizes are those of the bench's own rows, with --quick, too. A time that is a
- * difference of two is "below the noise" where it is not above 0. */
+/* Contestants, system "kernel"; ns a page unless said. Sizes are those of the bench's own rows, with --quick, too. A time that
+ * is a difference of two is "below the noise" where it is not above 0. */
 
-/** fork() of 65,536 present pages, in the parent, less a fork that leaves them out. The pages have been forked before: entries are
- *  read-only, and each page is the parent's alone again. */
+/** fork() of 65,536 present pages, in the parent, less a fork that leaves them out. The pages have been forked before: entries
+ *  are read-only, and each page is the parent's alone again. */
 struct contestant kernel_fork(void);
 /** The same, but every page was written since they were forked: entries are writable. */
 struct contestant kernel_fork_first(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file bench/scenario_fork.c  fork, fork/first, fork/shared, fork/1, exit: a space of present pages is copied, and the copy goes.
+ * @file bench/scenario_fork.c  fork, fork/first, fork/shared, fork/1, exit: a space of present pages is copied, the copy goes.
  *
  *     row           the parent's entries   a page's count    who is in this state
  *     fork, exit    read-only              1                 a parent that forks again and again, and writes nothing in between

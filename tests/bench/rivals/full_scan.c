@@ -22,7 +22,7 @@ static void world_fini(struct rival_world *w)
     free(w->own);
 }
 
-/* The first table that intersects [at, end of the space), locked unless nothing is to be changed. @return false: there is none. */
+/* The first table that intersects [at, the space's end), locked unless nothing is to be changed. @return false: there is none. */
 static bool table_from(struct rival_space *s, rmap_vpn_t at, struct rmap_mmu_run *run)
 {
     const struct rmap_mmu *m = &s->mmu;
