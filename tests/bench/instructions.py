@@ -5,7 +5,8 @@
 usage: instructions.py CALLGRIND_FILE [NAME]
 
 The file holds a dump for each path (--combine-dumps=yes), whose trigger says "ROW SYSTEM UNITS". Prints a JSON object a row,
-of those whose name begins with NAME. Status 0: there was one at least; 2: misuse, or none.
+of those whose name begins with NAME. Status 0: there was one at least; 1: the file
+is none, or rows cannot be written; 2: misuse; 3: NAME begins no row.
 """
 import json
 import re
@@ -26,8 +27,8 @@ def rows_of(lines):
             if int(match[1]) == 0 or units == 0:
                 raise ValueError(f"{name} of {system}: nothing was counted")
             unit = "per entry" if "/" in name.removeprefix("instructions/") else "per page"
-            yield {"name": name, "unit": unit, "system": system, "instructions": int(match[1]) / units, "ns": None, "samples": [],
-                   "bytes": None}
+            yield {"name": name, "unit": unit, "system": system, "instructions": int(match[1]) / units, "ns": None,
+                   "spread": None, "samples": [], "bytes": None}
             row = None
 
 
@@ -37,15 +38,18 @@ def main():
         return 0 if sys.argv[1:] in (["-h"], ["--help"]) else 2
     try:
         with open(sys.argv[1], encoding="utf-8") as file:
-            rows = [row for row in rows_of(file) if row["name"].startswith("".join(sys.argv[2:]))]
+            counted = list(rows_of(file))
+        if not counted:
+            raise ValueError(f"{sys.argv[1]}: nothing was counted")
+        rows = [row for row in counted if row["name"].startswith("".join(sys.argv[2:]))]
+        sys.stdout.writelines(json.dumps(row) + "\n" for row in rows)
+        sys.stdout.flush()
     except (OSError, ValueError) as error:
         print(f"instructions.py: {error}", file=sys.stderr)
-        return 2
-    for row in rows:
-        print(json.dumps(row))
+        return 1
     if not rows:
-        print(f"instructions.py: {sys.argv[1]}: no such row", file=sys.stderr)
-    return 0 if rows else 2
+        print(f"instructions.py: no row begins with \"{sys.argv[2]}\"", file=sys.stderr)
+    return 0 if rows else 3
 
 
 if __name__ == "__main__":

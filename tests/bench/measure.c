@@ -55,11 +55,17 @@ void progress(const char *format, ...)
     fflush(stderr);
 }
 
-static unsigned rows;
+static unsigned rows; /* printed so far, absent ones included */
 
-unsigned rows_printed(void)
+int rows_end(const char *program)
 {
-    return rows;
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "%s: rows are lost: stdout could not be written\n", program);
+        return 1;
+    }
+    if (rows) return 0;
+    fprintf(stderr, "%s: no row begins with \"%s\"\n", program, bench_settings.only ? bench_settings.only : "");
+    return STATUS_NO_ROW;
 }
 
 static char reason[256];
@@ -90,7 +96,6 @@ static void print_head(const char *name, const char *unit, const char *system)
     rows++;
     putchar('{');
     print_string("name", name);
-    print_string("param", "");
     print_string("unit", unit);
     print_string("system", system);
 }

@@ -46,8 +46,13 @@ void measure_rounds(const char *name, const char *unit, const struct contestant 
 void print_bytes(const char *name, const char *system, const char *unit, double bytes);
 /** A contestant that is not there, and why: to stderr and, as a row without figures, to the JSON. */
 void print_absent(const char *name, const char *system, const char *why);
-/** Rows printed so far, absent ones included. */
-unsigned rows_printed(void);
+/** No row has a name that --only wants: neither misuse, which is 2, nor a failure, which is 1 or a signal. */
+#define STATUS_NO_ROW 3
+/**
+ * All rows are printed: have them written.
+ * @return the status to exit with: 0; 1: they could not all be written; STATUS_NO_ROW. What is not 0 is said on stderr.
+ */
+int rows_end(const char *program);
 /** For a sample that cannot: remember why, for the row. @return -1. */
 double cannot(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** One line to stderr: what is going on. */

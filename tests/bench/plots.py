@@ -4,7 +4,7 @@
 
 usage: plots.py FILE.json DIRECTORY
 
-Writes bench-lookup.svg, bench-paths.svg, bench-search.svg, bench-bytes.svg and bench-instructions.svg; one that has no rows is
+Writes bench-lookup.svg, bench-paths.svg, bench-fork.svg, bench-search.svg, bench-bytes.svg and bench-instructions.svg; one that has no rows is
 left out, and named. Status 0: drawn; 1: gnuplot failed; 2: misuse.
 """
 import json
@@ -123,6 +123,9 @@ def scripts(rows, quick):
                               {"fork": "fork", "exit": "exit", "fault": "first touch",
                                "fault/contents": "first touch,\\nwith contents", "cow": "copy on write",
                                "cow/contents": "copy on write,\\nwith contents", "move/own": "own move"}),
+        "fork": grouped_bars(ns, "fork of 256 MiB, by what became of its pages before", "ns per page (log)",
+                             {"fork": "read-only since\\nan earlier fork", "fork/first": "written since\\nthe last fork",
+                              "fork/shared": "another child\\nis alive"}),
         "search": grouped_bars(ns, "Where searches hurt" + small, "ns per page (log)",
                                {"G1": "private to 1 of\\n1,000 children", "G5/same/second": "left in 1 of\\n10,000 spaces",
                                 "G5/random/second": "each left in\\nanother space", "two/dead": "2 of 1,000,\\nowner dead"}),
@@ -152,7 +155,9 @@ def main():
         if script is None:
             print(f"plots.py: no rows for {path}", file=sys.stderr)
             continue
-        done = subprocess.run(["gnuplot"], input=f"set output '{path}'\n{script}", text=True, capture_output=True, check=False)
+        # In the folder, so that no character of its name needs to be one that gnuplot can quote.
+        done = subprocess.run(["gnuplot"], input=f"set output '{path.name}'\n{script}", cwd=folder, text=True,
+                              capture_output=True, check=False)
         if done.returncode:
             print(f"plots.py: {path}: {done.stderr.strip()}", file=sys.stderr)
             status = 1

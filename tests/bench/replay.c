@@ -5,6 +5,8 @@
  * its largest.
  *
  *     bench_replay [--quick] [--rounds N] [--only NAME] TRACE...
+ *
+ * Status 0: rows are written; 1: something failed; 2: misuse, or a trace that cannot be read; 3: --only names no row.
  */
 #include "bench/measure.h"
 #include "bench/recording.h"
@@ -207,5 +209,5 @@ int main(int count, char **arguments)
         const int status = replay(arguments[i]);
         if (status) return status;
     }
-    return rows_printed() ? 0 : misuse("--only names no row");
+    return rows_end("bench_replay");
 }

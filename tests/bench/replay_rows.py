@@ -35,7 +35,7 @@ def only(program, trace):
     names = {json.loads(line)["name"] for line in done.stdout.splitlines()}
     assert done.returncode == 0 and names == {"replay/python-small/bytes"}, done
     done = run(program, "--only", "fork", trace)
-    assert done.returncode == 2 and not done.stdout, done
+    assert done.returncode == 3 and not done.stdout and len(done.stderr.splitlines()) == 1, done
 
 
 def misuse(program, trace):

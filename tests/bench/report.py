@@ -6,11 +6,16 @@ usage: report.py ROWS... --json FILE [--machine KEY=VALUE]... [--quick] [--only 
 
 ROWS are files of JSON objects, one a line, as the program tests/bench/bench prints them: name, system, unit, and of ns, spread,
 samples (by round), bytes, instructions, absent (why there is no figure) what there is. --only: a run of rows whose name begins
-so, which is not asked about other targets. Status 0: written; 2: misuse, or rows that are none.
+so, which is not asked about other targets.
+
+Status 0: written; 1: the same, but a target's row is not there at all, not even as absent, or the table could not be written;
+2: misuse, or rows that are none, or no JSON.
 """
 import argparse
 import json
 import math
+import os
+import pathlib
 import statistics
 import sys
 
@@ -84,8 +89,9 @@ def ratio(over, under):
     a, b = over.get("samples") or [], under.get("samples") or []
     if kind != "ns" or len(a) != len(b) or not a:
         a, b = [over[kind]], [under[kind]]
-    if min(b) <= 0:
-        return None, f"{under['system']}: a figure of 0 or less"
+    for row, figures in ((over, a), (under, b)):
+        if min(figures) <= 0: # a difference that drowned in noise, or nothing that was kept: no ratio says anything
+            return None, f"{row['system']}: a figure of 0 or less"
     return statistics.median(x / y for x, y in zip(a, b)), None
 
 
@@ -99,10 +105,16 @@ def judge(rows, wanted):
         value, why = (None, "no row of " + ", ".join(missing)) if missing else ratio(*pair)
         met = None if value is None else data.RELATIONS[target.relation](value, target.limit)
         out.append({"name": target.name, "value": value, "relation": target.relation, "limit": target.limit, "met": met,
-                    "note": target.note})
+                    "note": target.note, "beside": target.beside})
         if why:
             out[-1]["why"] = why
     return out
+
+
+def lost(rows, wanted):
+    """Names of targets of which a row is missing without a word. Who is absent with a reason, and who drowns in noise, is none."""
+    found = {(row["name"], row["system"]) for row in rows}
+    return [t.name for t in wanted if not {(t.row, t.over), (t.row, t.under)} <= found]
 
 
 def json_lines(machine, quick, rows, judged):
@@ -110,6 +122,20 @@ def json_lines(machine, quick, rows, judged):
     yield f'{{"machine": {json.dumps(machine)},\n"quick": {json.dumps(quick)},\n'
     for key, things in (("rows", rows), ("targets", judged)):
         yield f'"{key}": [\n' + ",\n".join(json.dumps(thing) for thing in things) + ("],\n" if key == "rows" else "]}\n")
+
+
+def write_json(path, lines):
+    """All of it or nothing: a file that was there before stays until the new one is whole. What is no file is written into."""
+    if path.exists() and not path.is_file():
+        path.write_text("".join(lines), encoding="utf-8")
+        return
+    path = path.resolve()
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        new.write_text("".join(lines), encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 # ---- Markdown ----
@@ -156,15 +182,17 @@ def rows_tables(rows):
         mine = [row for row in rows if row["name"] in names and figure_of(row) in (kind, None)]
         columns = [s for s in SYSTEMS if any(row["system"] == s for row in mine)]
         others = any(row["system"] not in columns for row in mine)
+        noted = any(name in data.ROW_NOTES for name in names)
         lines = []
         for name in names:
             here = {row["system"]: row for row in mine if row["name"] == name}
             unit = next((row["unit"] for row in here.values() if row.get("unit")), "")
             beside = ", ".join(f"{s} {cell(row)}" for s, row in here.items() if s not in columns)
-            lines.append([name, unit, *(cell(here.get(s)) for s in columns), *([beside] if others else [])])
+            note = data.ROW_NOTES.get(name, "")
+            lines.append([name, unit, *(cell(here.get(s)) for s in columns), *([beside] * others), *([note] * noted)])
         yield f"### {TITLES[kind]}"
         yield ""
-        yield from table(["row", "unit", *columns, *(["beside"] if others else [])], lines)
+        yield from table(["row", "unit", *columns, *(["beside"] * others), *(["what is counted"] * noted)], lines)
 
 
 def absent_lines(rows):
@@ -177,25 +205,31 @@ def absent_lines(rows):
         yield ""
 
 
-def target_lines(judged):
+def judgement(targets):
+    """A table, and below it how many are met and, one a line, which are not."""
     words = {True: "yes", False: "**no**", None: "not measured"}
     lines = []
-    for t in judged:
+    for t in targets:
         value = shorten(t["value"]) if t["value"] is not None else "-"
         lines.append([t["name"], t["note"], value, f"{t['relation']} {shorten(t['limit'])}", words[t["met"]]])
-    if not judged:
-        return
-    yield "### Targets"
-    yield ""
     yield from table(["target", "of what", "value", "limit", "met"], lines)
-    misses = [f"{t['name']} is {shorten(t['value'])}, wanted {t['relation']} {shorten(t['limit'])}" for t in judged
+    yield f"{sum(t['met'] is True for t in targets)} of {len(targets)} are met."
+    yield ""
+    misses = [f"* missed: {t['name']} is {shorten(t['value'])}, wanted {t['relation']} {shorten(t['limit'])}" for t in targets
               if t["met"] is False]
-    unknown = [f"{t['name']} ({t['why']})" for t in judged if t["met"] is None]
-    yield f"{sum(t['met'] is True for t in judged)} of {len(judged)} targets are met."
-    if misses:
-        yield "Missed: " + "; ".join(misses) + "."
-    if unknown:
-        yield "Not measured: " + "; ".join(unknown) + "."
+    unknown = [f"* not measured: {t['name']}: {t['why']}" for t in targets if t["met"] is None]
+    yield from misses + unknown
+    if misses or unknown:
+        yield ""
+
+
+def target_lines(judged):
+    for title, besides in (("Targets", False), ("Beside the targets: the same limits in neighbouring cases", True)):
+        mine = [t for t in judged if t["beside"] == besides]
+        if mine:
+            yield f"### {title}"
+            yield ""
+            yield from judgement(mine)
 
 
 def markdown(machine, quick, rows, judged):
@@ -208,6 +242,20 @@ def markdown(machine, quick, rows, judged):
     yield from target_lines(judged)
 
 
+def print_lines(lines):
+    """Status 1 if stdout cannot be written: closed, a pipe that nobody reads, a full disk."""
+    try:
+        if sys.stdout is None:
+            raise OSError("closed")
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"report.py: stdout: {error}", file=sys.stderr)
+        sys.stdout = None  # or it is flushed once more at the end
+        return 1
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="+", metavar="ROWS")
@@ -217,19 +265,21 @@ def main():
     parser.add_argument("--only", default="", metavar="NAME")
     arguments = parser.parse_args()
     machine = dict(pair.partition("=")[::2] for pair in arguments.machine)
+    wanted = [t for t in data.TARGETS if t.row.startswith(arguments.only)]
     try:
         rows = read_rows(arguments.rows)
         if not rows:
             raise BadRows("there are no rows: " + " ".join(arguments.rows))
-        judged = judge(rows, [t for t in data.TARGETS if t.row.startswith(arguments.only)])
-        with open(arguments.json, "w", encoding="utf-8") as file:
-            file.writelines(json_lines(machine, arguments.quick, rows, judged))
+        judged = judge(rows, wanted)
+        write_json(pathlib.Path(arguments.json), json_lines(machine, arguments.quick, rows, judged))
     except (BadRows, OSError, UnicodeDecodeError) as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 2
-    for line in markdown(machine, arguments.quick, rows, judged):
-        print(line)
-    return 0
+    status = print_lines(markdown(machine, arguments.quick, rows, judged))
+    if missing := lost(rows, wanted):
+        print("report.py: no row, not even an absent one, for the targets " + "; ".join(missing), file=sys.stderr)
+        status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 
-KEYS = {"name", "param", "unit", "system", "ns", "spread", "samples", "bytes"}
+KEYS = {"name", "unit", "system", "ns", "spread", "samples", "bytes"}
 
 
 def run(program, *arguments):
@@ -51,10 +51,22 @@ def prefix(program):
 
 
 def misuse(program):
-    for arguments in (["--only", "nothing"], ["--rounds", "0"], ["--rounds", "x"], ["--what"], ["word"]):
+    for arguments in (["--rounds", "0"], ["--rounds", "x"], ["--what"], ["word"]):
         done = run(program, *arguments)
         assert done.returncode == 2 and not done.stdout and done.stderr, (arguments, done)
     assert run(program, "--list").returncode == 0
+
+
+def no_row(program):
+    done = run(program, "--only", "nothing")
+    assert done.returncode == 3 and not done.stdout and len(done.stderr.splitlines()) == 1, done
+
+
+def full_disk(program):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([program, "--quick", "--only", "bytes/region"], stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=100)
+    assert done.returncode == 1 and "rows are lost" in done.stderr, done
 
 
 CASES = {
@@ -62,6 +74,8 @@ CASES = {
     "rows of bytes": bytes_kept,
     "--only takes beginnings of names": prefix,
     "misuse is refused": misuse,
+    "--only that names no row has a status of its own": no_row,
+    "rows that cannot be written are no success": full_disk,
 }
 
 
