@@ -4,8 +4,8 @@
 
 usage: plots.py FILE.json DIRECTORY
 
-Writes bench-lookup.svg, bench-paths.svg, bench-fork.svg, bench-search.svg, bench-bytes.svg and bench-instructions.svg; one that has no rows is
-left out, and named. Status 0: drawn; 1: gnuplot failed; 2: misuse.
+Writes bench-lookup.svg, bench-paths.svg, bench-fork.svg, bench-search.svg, bench-bytes.svg and
+bench-instructions.svg; one that has no rows is left out, and named. Status 0: drawn; 1: gnuplot failed; 2: misuse.
 """
 import json
 import math

@@ -90,7 +90,7 @@ def ratio(over, under):
     if kind != "ns" or len(a) != len(b) or not a:
         a, b = [over[kind]], [under[kind]]
     for row, figures in ((over, a), (under, b)):
-        if min(figures) <= 0: # a difference that drowned in noise, or nothing that was kept: no ratio says anything
+        if min(figures) <= 0:  # a difference that drowned in noise, or nothing that was kept: no ratio says anything
             return None, f"{row['system']}: a figure of 0 or less"
     return statistics.median(x / y for x, y in zip(a, b)), None
 
@@ -112,7 +112,7 @@ def judge(rows, wanted):
 
 
 def lost(rows, wanted):
-    """Names of targets of which a row is missing without a word. Who is absent with a reason, and who drowns in noise, is none."""
+    """Names of targets of which a row is missing without a word. What is absent with a reason is not lost."""
     found = {(row["name"], row["system"]) for row in rows}
     return [t.name for t in wanted if not {(t.row, t.over), (t.row, t.under)} <= found]
 

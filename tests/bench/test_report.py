@@ -4,6 +4,7 @@
 arithmetic, no figure goes missing on its way into table and plots. Prints TAP.
 """
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -114,7 +115,7 @@ def targets_are_the_issues():
 
 
 def printed_by(text, name):
-    """Does a C source with this text print a row of that name: as a literal, or by a format whose words and numbers it has, too?"""
+    """Does a C source with this text print a row of that name: as a literal, or by a format and its words and numbers?"""
     literals = set(re.findall(r'"((?:[^"\\\n]|\\.)*)"', text))
     if name in literals:
         return True
@@ -214,7 +215,7 @@ def a_table_that_cannot_be_written_is_a_failure_in_one_line():
         rows, out = pathlib.Path(folder, "rows"), pathlib.Path(folder, "out.json")
         rows.write_text(as_text(all_rows()))
         for where in (">&-", "> /dev/full", "| true"):
-            script = f"set -o pipefail; (sleep 0.2; exec \"$@\") {where}"
+            script = f"unset PYTHONUNBUFFERED; set -o pipefail; (sleep 0.2; exec \"$@\") {where}"
             done = subprocess.run(["bash", "-c", script, "-", sys.executable, HERE / "report.py", rows, "--json", out],
                                   capture_output=True, text=True, check=False)
             assert done.returncode == 1 and re.fullmatch(r"report.py: stdout: .*\n", done.stderr), (where, done)
@@ -228,15 +229,26 @@ def json_goes_where_it_is_wanted_whole_or_not_at_all():
         link.symlink_to(out)
         done = subprocess.run([sys.executable, HERE / "report.py", rows, "--json", link], capture_output=True, check=False)
         assert done.returncode == 0 and link.is_symlink() and json.loads(out.read_text())["rows"], done
-        done = subprocess.run([sys.executable, HERE / "report.py", rows, "--json", "/dev/full"], capture_output=True, check=False)
-        assert done.returncode == 2 and pathlib.Path("/dev/full").is_char_device() and not done.stdout, done
+        before = out.read_text()
+        script = 'ulimit -f 1; exec "$@"'  # as if the disk were full behind the first KiB
+        command = [sys.executable, HERE / "report.py", rows, "--json"]
+        done = subprocess.run(["bash", "-c", script, "-", *command, out], capture_output=True, check=False)
+        assert done.returncode == 2 and out.read_text() == before and len(done.stderr.splitlines()) == 1, done
+        assert sorted(path.name for path in pathlib.Path(folder).iterdir()) == ["link", "out.json", "rows"], "half a file is left"
+        fifo = pathlib.Path(folder, "fifo")
+        os.mkfifo(fifo)
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)  # has room for all of it
+        subprocess.run([*command, fifo], stdout=subprocess.DEVNULL, check=True)
+        with open(reader, encoding="utf-8") as file:
+            assert fifo.is_fifo() and file.read() == before
 
 
 def a_run_of_some_rows_has_their_targets():
     with tempfile.TemporaryDirectory() as folder:
         rows, out = pathlib.Path(folder, "rows"), pathlib.Path(folder, "out.json")
         rows.write_text(as_text(all_rows()))
-        for only, names in (("fork", {"fork", "fork/first", "fork/shared"}), ("look/batch", {f"look/batch/{k}" for k in plots.MAPPERS}), ("age", set())):
+        batches = {f"look/batch/{k}" for k in plots.MAPPERS}
+        for only, names in (("fork", {"fork", "fork/first", "fork/shared"}), ("look/batch", batches), ("age", set())):
             command = [sys.executable, HERE / "report.py", rows, "--json", out, "--only", only]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             assert {t["name"].partition(":")[0] for t in json.loads(out.read_text())["targets"]} == names, done
@@ -301,7 +313,8 @@ def counts_of_some_rows():
 def made_up():
     systems = ("objrmap", "pv_chunk", "raw", "kernel")
     names = [f"look/{how}/{k}" for how in ("single", "batch") for k in plots.MAPPERS]
-    rows = [row(name, s, [3 + i]) for name in [*names, "fork", "fork/first", "exit", "G1", "two/dead"] for i, s in enumerate(systems)]
+    names += ["fork", "fork/first", "exit", "G1", "two/dead"]
+    rows = [row(name, s, [3 + i]) for name in names for i, s in enumerate(systems)]
     rows += [row("bytes/1GiB-51", s, bytes=2**20 * (1 + i)) for i, s in enumerate(systems[:2])]
     rows += [row("instructions/fork", s, instructions=50 + i) for i, s in enumerate(systems[:2])]
     rows += [row("fork", "stranger", [1]), row("exit", "anonmm", absent="too slow"), row("G1", "flat_group", [0, 0, 0])]
@@ -346,8 +359,8 @@ def the_command_refuses_misuse():
 def main():
     cases = [ratios_are_paired_by_round, rounds_that_cannot_be_paired_are_compared_by_their_medians, every_relation_at_its_limit,
              bytes_are_compared_as_they_are, what_is_missing_is_said, a_figure_of_nothing_meets_no_target,
-             time_is_not_compared_with_bytes, targets_are_the_issues, every_target_is_of_a_row_that_is_measured, numbers_for_people,
-             the_table_has_systems_across_and_strangers_last, misses_are_listed_with_their_values, the_program_writes_both,
+             time_is_not_compared_with_bytes, targets_are_the_issues, every_target_is_of_a_row_that_is_measured,
+             numbers_for_people, the_table_has_systems_across_and_strangers_last, misses_are_listed_with_their_values, the_program_writes_both,
              a_target_without_a_row_is_a_failure, a_table_that_cannot_be_written_is_a_failure_in_one_line,
              json_goes_where_it_is_wanted_whole_or_not_at_all, a_run_of_some_rows_has_their_targets, bad_rows_are_refused,
              misuse_is_refused, counts_belong_to_the_dump_that_was_asked_for, counts_of_some_rows, a_plot_shows_what_there_is,
