@@ -363,10 +363,11 @@ def main():
     cases = [ratios_are_paired_by_round, rounds_that_cannot_be_paired_are_compared_by_their_medians, every_relation_at_its_limit,
              bytes_are_compared_as_they_are, what_is_missing_is_said, a_figure_of_nothing_meets_no_target,
              time_is_not_compared_with_bytes, targets_are_the_issues, every_target_is_of_a_row_that_is_measured,
-             numbers_for_people, the_table_has_systems_across_and_strangers_last, misses_are_listed_with_their_values, the_program_writes_both,
-             a_target_without_a_row_is_a_failure, a_table_that_cannot_be_written_is_a_failure_in_one_line,
-             json_goes_where_it_is_wanted_whole_or_not_at_all, a_run_of_some_rows_has_their_targets, bad_rows_are_refused,
-             misuse_is_refused, counts_belong_to_the_dump_that_was_asked_for, counts_of_some_rows, a_plot_shows_what_there_is,
+             numbers_for_people, the_table_has_systems_across_and_strangers_last, misses_are_listed_with_their_values,
+             the_program_writes_both, a_target_without_a_row_is_a_failure,
+             a_table_that_cannot_be_written_is_a_failure_in_one_line, json_goes_where_it_is_wanted_whole_or_not_at_all,
+             a_run_of_some_rows_has_their_targets, bad_rows_are_refused, misuse_is_refused,
+             counts_belong_to_the_dump_that_was_asked_for, counts_of_some_rows, a_plot_shows_what_there_is,
              gnuplot_understands_it, the_command_refuses_misuse]
     failed = 0
     print(f"1..{len(cases)}")
