@@ -123,7 +123,7 @@ def scripts(rows, quick):
                               {"fork": "fork", "exit": "exit", "fault": "first touch",
                                "fault/contents": "first touch,\\nwith contents", "cow": "copy on write",
                                "cow/contents": "copy on write,\\nwith contents", "move/own": "own move"}),
-        "fork": grouped_bars(ns, "fork of 256 MiB, by what became of its pages before", "ns per page (log)",
+        "fork": grouped_bars(ns, "Fork of 256 MiB, by what became of its pages before", "ns per page (log)",
                              {"fork": "read-only since\\nan earlier fork", "fork/first": "written since\\nthe last fork",
                               "fork/shared": "another child\\nis alive"}),
         "search": grouped_bars(ns, "Where searches hurt" + small, "ns per page (log)",
