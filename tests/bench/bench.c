@@ -34,14 +34,15 @@ static const struct scenario scenarios[] = {
 };
 #define SCENARIOS (sizeof scenarios / sizeof *scenarios)
 
-static const char usage[] = "usage: bench [--quick] [--only NAME] [--rounds N] [--list]\n"
-                            "What the library and its rivals cost, in turn, in one run: one JSON object a line.\n"
-                            "  --quick      smaller worlds, fewer rounds: a minute instead of six, on a quiet machine\n"
-                            "  --only NAME  rows whose name begins so\n"
-                            "  --rounds N   samples of each (default 15, with --quick 7); few where one takes long\n"
-                            "  --list       what there is, and go\n"
-                            "Status 0: rows are written; 1: something failed; 2: misuse, or a world is not as it must be;\n"
-                            "3: --only names no row.\n";
+static const char usage[] =
+    "usage: bench [--quick] [--only NAME] [--rounds N] [--list]\n"
+    "What the library and its rivals cost, in turn, in one run: one JSON object a line.\n"
+    "  --quick      smaller worlds, fewer rounds: a minute instead of six, on a quiet machine\n"
+    "  --only NAME  rows whose name begins so\n"
+    "  --rounds N   samples of each (default 15, with --quick 7); few where one takes long\n"
+    "  --list       what there is, and go\n"
+    "Status 0: rows are written; 1: something failed; 2: misuse, or a world is not as it must be;\n"
+    "3: --only names no row.\n";
 
 static void list(void)
 {
