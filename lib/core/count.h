@@ -27,8 +27,8 @@ static inline struct rmap__section rmap__main_section(const struct rmap *r)
 /** Ask for the descriptor of a mapping entry; any other entry is harmless. */
 static inline void rmap__frame_prefetch(const struct rmap__section *s, rmap_pfn_t pfn)
 {
-    const uint64_t k = pfn - s->first;
-    if (k < s->count) __builtin_prefetch(s->base + k * s->stride, 1);
+    /* By number: a prefetch of anything is harmless, arithmetic on pointers outside the section is not. */
+    __builtin_prefetch((const void *)((uintptr_t)s->base + (uintptr_t)((pfn - s->first) * s->stride)), 1);
 }
 
 /** Frame of a descriptor of this section, or RMAP_PFN_NONE. No division: odd strides are multiplied by their inverse. */

@@ -82,12 +82,12 @@ struct copy {
     uint64_t counted;         /* mappings of the child so far */
 };
 
-/* What a plain entry (below) is, and what it is copied by: values, so that they are not read anew for each entry. */
+/* What a plain entry (below) is, and what it is copied by. */
 struct plain {
-    RMAP_ATOMIC(rmap_pte_t) *dst; /* the child's slot for the parent's slot 0; NULL: there are no plain entries here */
-    rmap_pte_t present, is;       /* (e & present) == is */
-    struct rmap_pte_bit write;
-    rmap_pte_t keep, set;         /* inherited = (e & keep) | set */
+    RMAP_ATOMIC(rmap_pte_t) *src, *dst; /* parent's slot 0, and the child's for it; src NULL: there are no plain entries here */
+    rmap_pte_t present, is;             /* (e & present) == is */
+    struct rmap_pte_bit write;          /* is never on if mask is 0 */
+    rmap_pte_t keep, set;               /* inherited = (e & keep) | set */
     rmap_pte_t payload;
     unsigned shift;
     struct rmap__section frames;
@@ -102,14 +102,12 @@ static struct plain plain_make(const struct copy *c)
                       .payload = rmap_pte_payload_mask(fmt),
                       .shift = fmt->payload_shift,
                       .frames = rmap__main_section(c->f->parent->r)};
+    if (!k.write.mask) k.write.on = 1;
     inherit(fmt, true, &k.keep, &k.set);
-    if (c->from.slots && c->to.slots && c->from.first >= c->to.first) k.dst = c->to.slots + (c->from.first - c->to.first);
+    if (!c->from.slots || !c->to.slots || c->from.first < c->to.first) return k;
+    k.src = c->from.slots;
+    k.dst = c->to.slots + (c->from.first - c->to.first);
     return k;
-}
-
-static inline void plain_prefetch(const struct plain *k, rmap_pte_t e)
-{
-    rmap__frame_prefetch(&k->frames, (e & k->payload) >> k->shift);
 }
 
 /*
@@ -174,25 +172,36 @@ static __attribute__((noinline)) int copy_entry(struct copy *c, uint32_t i, rmap
 }
 
 /*
- * The plain entry, which is most of a fork: present, of a page that counts and is not pinned, in tables in memory. What
- * copy_entry() would do, with what it looks up for each entry in registers. @return false: it is not one, or its count is full;
- * copy_entry() will see.
+ * Copy plain entries, which is most of a fork: present, of a page that counts and is not pinned, in tables in memory. What
+ * copy_entry() would do, with what it looks up for each entry in registers. @return the slot of the first entry that is not
+ * plain, or whose count is full: copy_entry() will see; `last` if there is none.
  */
-static inline bool copy_plain(struct copy *c, const struct plain *k, uint32_t i, rmap_pte_t e)
+static uint32_t copy_plain(struct copy *c, const struct plain *plain, uint32_t i, uint32_t last)
 {
-    const uint64_t frame = ((e & k->payload) >> k->shift) - k->frames.first;
-    if ((e & k->present) != k->is || frame >= k->frames.count || atomic_load_explicit(&k->dst[i], memory_order_relaxed)) return false;
-    struct rmap_page *page = (struct rmap_page *)(k->frames.base + frame * k->frames.stride);
-    if (!rmap__page_counted(page) || rmap_page_pins(page)) return false;
+    const struct plain k = *plain;
     struct rmap_member *m = c->f->parent;
-    if (k->write.mask && (e & k->write.mask) == k->write.on) { /* as in copy_mapping: first this, then the count */
-        rmap_pte_t old = rmap__run_modify(&m->mmu, &c->from, i, e, (e & ~k->write.mask) | (k->write.mask & ~k->write.on));
-        rmap__gather_flush(&c->f->gather, m, c->from.first + i, old, RMAP_FLUSH_WRITE);
+    uint64_t counted = 0;
+    for (; i < last; i++) {
+        const rmap_pte_t e = atomic_load_explicit(&k.src[i], memory_order_relaxed);
+        if (!e) continue;
+        if (i + RMAP__AHEAD < last) {
+            const rmap_pte_t ahead = atomic_load_explicit(&k.src[i + RMAP__AHEAD], memory_order_relaxed);
+            rmap__frame_prefetch(&k.frames, (ahead & k.payload) >> k.shift);
+        }
+        const uint64_t frame = ((e & k.payload) >> k.shift) - k.frames.first;
+        if ((e & k.present) != k.is || frame >= k.frames.count || atomic_load_explicit(&k.dst[i], memory_order_relaxed)) break;
+        struct rmap_page *page = (struct rmap_page *)(k.frames.base + frame * k.frames.stride);
+        if (!rmap__page_counted(page) || rmap_page_pins(page)) break;
+        if ((e & k.write.mask) == k.write.on) { /* as in copy_mapping: first this, then the count */
+            rmap_pte_t old = rmap__run_modify(&m->mmu, &c->from, i, e, (e & ~k.write.mask) | (k.write.mask & ~k.write.on));
+            rmap__gather_flush(&c->f->gather, m, c->from.first + i, old, RMAP_FLUSH_WRITE);
+        }
+        if (!rmap__page_count_forked(m->r, page)) break;
+        counted++;
+        atomic_store_explicit(&k.dst[i], (e & k.keep) | k.set, memory_order_release);
     }
-    if (!rmap__page_count_forked(m->r, page)) return false;
-    c->counted++;
-    atomic_store_explicit(&k->dst[i], (e & k->keep) | k->set, memory_order_release);
-    return true;
+    c->counted += counted;
+    return i;
 }
 
 /* Both runs locked; copies the page numbers [*at, end) that both hold, up to a pinned page. @return 0 or the error of the
@@ -207,10 +216,9 @@ static int copy_entries(struct copy *c, rmap_vpn_t *at, rmap_vpn_t end)
     uint32_t i = (uint32_t)(*at - c->from.first);
     int err = 0;
     for (; i < last; i++) {
+        if (plain.src && (i = copy_plain(c, &plain, i, last)) == last) break;
         const rmap_pte_t e = rmap_run_get(pm, &c->from, i);
         if (!e) continue;
-        if (plain.dst && i + RMAP__AHEAD < last) plain_prefetch(&plain, rmap_run_get(pm, &c->from, i + RMAP__AHEAD));
-        if (plain.dst && copy_plain(c, &plain, i, e)) continue;
         err = copy_entry(c, i, e);
         if (err || c->pinned) break;
     }
