@@ -49,11 +49,13 @@ static void check_exec(struct stage *g, int rc)
     CHECK_EQ(rmap_group_members(rmap_space_member(g->guest)), 1);
 }
 
-/* Page 104 is pinned: a child gets a copy at once. */
+/* Page 104 is pinned: a child gets a copy at once. 107 is hidden, behind two that are not: the count of a plain one is not asked
+ * for where it can be refused, that of a hidden one is. */
 static void furnish_and_pin(struct stage *g)
 {
     stage_furnish(g);
     CHECK_OK(rmap_space_pin(g->guest, 104, &g->page));
+    CHECK_OK(rmap_protect(rmap_space_member(g->guest), 107, 1, RMAP_PROTECT_NO_ACCESS));
 }
 static void unpin_and_empty(struct stage *g)
 {
