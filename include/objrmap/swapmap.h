@@ -116,7 +116,9 @@ RMAP_API int rmap_swap_cache_load(struct rmap_swap *s, rmap_swp_t entry, struct 
 /**
  * The same for n pages, none of them twice: results[i] is the answer for entries[i] and pages[i], as rmap_swap_cache_load
  * gives it. A device is asked for 64 pages at a time, those of entries that lie side by side in the array; in ascending order,
- * neighbouring slots may be one transfer. About 4 KiB of stack.
+ * neighbouring slots may be one transfer. About 4 KiB of stack. An entry that comes twice is read into the page that comes
+ * first, and EXISTS for the other. A page that comes twice is a mistake: it caches one of its entries at most, with that
+ * entry's bytes, and the other is INVALID or CORRUPT, or both are.
  * @return 0; NULL_ARG (also among the pages); INVALID, UNKNOWN_PAGE, UNSUPPORTED (of any page): then nothing is read.
  */
 RMAP_API int rmap_swap_cache_load_batch(struct rmap_swap *s, const rmap_swp_t *entries, struct rmap_page *const *pages,

@@ -46,8 +46,10 @@ void rmap__window_forget_all(struct rmap__window *w)
 {
     const uint32_t pages = w->host->pages;
     if (!lay_gap(w, 0, pages) && !lay_gap_without_ballast(w)) {
-        /* Only a limit on address space that shrank under us refuses this. Changing the protection of whole mappings
-         * asks for nothing; the kernel then keeps more VMAs than we count, until they are mapped over. */
+        /* A limit on address space that shrank under us refuses this; or, of a process that is full, another thread took
+         * what the ballast gave up: windows map at the same time, and the rest of the process, too. Changing the
+         * protection of whole mappings asks for nothing; the kernel then keeps more VMAs than we count, until they are
+         * mapped over. */
         w->forgotten++;
         /* Going on would leave memory visible that is somebody else's. */
         if (mprotect(w->base, rmap__window_bytes(w->host, pages), PROT_NONE) != 0) abort();

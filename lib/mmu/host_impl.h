@@ -209,6 +209,9 @@ void rmap__host_forget_everything(struct rmap_host *host);
  *  the host's held. */
 void rmap__host_emergency_begin(struct rmap_host *host);
 void rmap__host_emergency_end(struct rmap_host *host);
+/** Wait until a change is no longer under way, or an emergency over. Host lock held, given up meanwhile; nothing else of the
+ *  host's held. */
+void rmap__host_wait(struct rmap_host *host);
 /** A change is no longer under way. Host lock held. */
 void rmap__host_wake(struct rmap_host *host);
 /** Half of the system's vm.max_map_count. No lock held. */

@@ -17,7 +17,7 @@ void rmap__host_wake(struct rmap_host *host)
     if (host->waiters) pthread_cond_broadcast(&host->settled);
 }
 
-static void wait_for_others(struct rmap_host *host)
+void rmap__host_wait(struct rmap_host *host)
 {
     host->waiters++;
     pthread_cond_wait(&host->settled, &host->lock);
@@ -94,9 +94,9 @@ void rmap__window_take_in_emergency(struct rmap__window *w, uint32_t vmas, uint3
 void rmap__host_emergency_begin(struct rmap_host *host)
 {
     rmap__host_lock(host);
-    while (host->emergency) wait_for_others(host);
+    while (host->emergency) rmap__host_wait(host);
     host->emergency = true;
-    while (host->changes) wait_for_others(host);
+    while (host->changes) rmap__host_wait(host);
     rmap__host_unlock(host);
 }
 
@@ -176,7 +176,7 @@ void rmap__host_make_room(struct rmap_host *host, uint64_t vmas, uint64_t record
         rmap__host_lock(host);
         /* What others have taken comes back, used or not; what is used can be dropped. */
         while (host->emergency || (!dropped && host->changes && !rmap__host_has_room(host, vmas, records))) {
-            wait_for_others(host);
+            rmap__host_wait(host);
             dropped = true;
         }
         bool done = rmap__host_has_room(host, vmas, records);

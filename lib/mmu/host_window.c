@@ -240,7 +240,12 @@ void rmap__window_destroy(void *ctx, struct rmap_mmu *mmu)
 
     rmap__host_lock(host);
     w->closing = true;
-    while (!idle(w)) pthread_cond_wait(&host->idle, &host->lock);
+    /* Whoever has an emergency takes what all windows project: one that is off the list, and counts, it would not find. */
+    while (!idle(w) || host->emergency)
+        if (host->emergency)
+            rmap__host_wait(host);
+        else
+            pthread_cond_wait(&host->idle, &host->lock);
     RB_REMOVE(rmap__windows, &host->windows, w);
     host->changes++; /* its VMAs count until they are gone */
     rmap__host_unlock(host);

@@ -181,14 +181,15 @@ static int rounds(struct rmap__fault_state *f)
     return RMAP_ERR_BUSY;
 }
 
-/* Without a frame nothing is kept, and others may have given some back, or made the entry: then it is tried again. */
+/* Without a frame nothing is kept, and others may have given some back, or made the entry: then it is tried again. So it is
+ * if neighbours had frames that the page itself lacked; which happens once, for they are asked for once. */
 static int until_there_is_a_frame(struct rmap__fault_state *f)
 {
     struct rmap_pager *p = f->s->p;
     for (;;) {
         const struct rmap__hands_seen seen = rmap__hands_look(p);
         int rc = rounds(f);
-        const unsigned own = f->spares + rmap__around_give_back(f);
+        const unsigned along = rmap__around_give_back(f), own = f->spares + along;
         while (f->spares) rmap_page_put(f->m->r, rmap__fault_take(f));
         if (!f->in_hand) return rc;
         f->in_hand = false;
@@ -196,7 +197,7 @@ static int until_there_is_a_frame(struct rmap__fault_state *f)
             rmap__hands_leave(p);
             return rc;
         }
-        if (!rmap__hands_wait(p, seen, own)) return rc;
+        if (!rmap__hands_wait(p, seen, own) && !along) return rc;
     }
 }
 

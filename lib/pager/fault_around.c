@@ -126,7 +126,8 @@ void rmap__around_map_cached(struct rmap__fault_state *f)
 /* ---- reading ---- */
 
 /* Frames for all, the faulting page's in its place among them: in a row if there is one, so that one projection shows
- * them. */
+ * them. Others take frames, too: nothing is evicted for neighbours, so the rest of them is left out where the low mark comes
+ * near. */
 static void take_frames(struct rmap__fault_state *f)
 {
     struct rmap__around *a = &f->around;
@@ -139,6 +140,10 @@ static void take_frames(struct rmap__fault_state *f)
         const bool own = !f->spares && (taken == a->count || f->vpn < a->vpn[taken]);
         const rmap_vpn_t vpn = own ? f->vpn : a->vpn[taken];
         struct rmap_page *page;
+        if (!own && !rmap__frames_to_spare(f->s->p, RMAP__FAULT_SPARES)) {
+            a->count = taken;
+            continue;
+        }
         if (near != RMAP_PFN_NONE) near += vpn - at;
         if (rmap_page_alloc(f->m->r, near, &page)) break;
         near = rmap_page_pfn(f->m->r, page);

@@ -156,10 +156,15 @@ static bool refill(struct rmap_pager *p)
 bool rmap__frames_afford(struct rmap_pager *p, uint64_t n)
 {
     refill(p);
+    return rmap__frames_to_spare(p, n);
+}
+
+bool rmap__frames_to_spare(struct rmap_pager *p, uint64_t n)
+{
     rmap__mutex_lock(&p->frames.lock, RMAP__RANK_FRAMES);
-    const bool afford = p->frames.free >= p->low_frames + n;
+    const bool can = p->frames.free >= p->low_frames + n;
     rmap__mutex_unlock(&p->frames.lock, RMAP__RANK_FRAMES);
-    return afford;
+    return can;
 }
 
 /* There was no frame to be had. `again`: nor after a reclaim a moment ago, which has tried bad slots. @return true if some

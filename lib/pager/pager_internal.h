@@ -195,6 +195,8 @@ static inline bool rmap__frame_is_free(const struct rmap__frames *fs, rmap_pfn_t
 }
 /** Can n frames be had without falling below the low mark? Reclaims first if they are short already. No lock held but [S]. */
 bool rmap__frames_afford(struct rmap_pager *p, uint64_t n);
+/** The same without reclaim. Takes [F]. */
+bool rmap__frames_to_spare(struct rmap_pager *p, uint64_t n);
 /** Frames handed out, the zero frame included. Takes [F]. */
 uint64_t rmap__frames_used(struct rmap_pager *p);
 /** Is the frame out of use for good? Takes [F]. */

@@ -22,16 +22,18 @@ static unsigned device_number(rmap_swp_t entry)
     return rmap_swp_device(entry) - 1;
 }
 
-/* Can the slot be read? [m] held. */
-static int slot_check(const struct rmap__slot *slot)
+/* Can the slot be read into the page? A page that caches another slot by now was given twice. [m] held. */
+static int slot_check(const struct rmap__slot *slot, const struct rmap_page *page)
 {
     if (!slot) return RMAP_ERR_ABSENT;
     if (slot->cached) return RMAP_ERR_EXISTS;
+    if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) return RMAP_ERR_INVALID;
     return rmap__slot_state(slot) & RMAP__SLOT_WRITTEN ? 0 : RMAP_ERR_IO_READ;
 }
 
 /* Collect slots of the first one's device. @return how many entries were dealt with, in the batch or by their result. */
-static size_t batch_begin(struct rmap_swap *s, struct batch *b, const rmap_swp_t *entries, size_t n, int *results)
+static size_t batch_begin(struct rmap_swap *s, struct batch *b, const rmap_swp_t *entries,
+                          struct rmap_page *const *pages, size_t n, int *results)
 {
     size_t i;
     b->n = 0;
@@ -39,7 +41,7 @@ static size_t batch_begin(struct rmap_swap *s, struct batch *b, const rmap_swp_t
     for (i = 0; i < n && b->n < RMAP__IO_BATCH; i++) {
         if (rmap_swp_device(entries[i]) != rmap_swp_device(entries[0])) break;
         const struct rmap__slot *slot = rmap__slot_find_live(s, entries[i]);
-        results[i] = slot_check(slot);
+        results[i] = slot_check(slot, pages[i]);
         if (results[i]) continue;
         struct rmap__swap_device *d = &s->devices[device_number(entries[i])];
         b->device = d->device;
@@ -71,6 +73,7 @@ static int end_page(struct rmap_swap *s, rmap_swp_t entry, const struct load *lo
     struct rmap__slot *slot = rmap__slot_find_live(s, entry);
     s->devices[device_number(entry)].reading--;
     if (!slot || slot->version != load->version || slot->cached) return 1;
+    if (rmap_page_flags(page) & RMAP_PAGE_SWAPCACHE) return RMAP_ERR_INVALID;
     if (rc) {
         s->stats.checksum_errors += rc == RMAP_ERR_CORRUPT;
         s->stats.read_errors += rc != RMAP_ERR_CORRUPT;
@@ -87,7 +90,7 @@ static size_t load_some(struct rmap_swap *s, const rmap_swp_t *entries, struct r
                         int *results)
 {
     struct batch b;
-    const size_t dealt = batch_begin(s, &b, entries, n, results);
+    const size_t dealt = batch_begin(s, &b, entries, pages, n, results);
     if (!b.n) return dealt;
 
     for (size_t i = 0; i < b.n; i++) {

@@ -200,6 +200,80 @@ RMAP_TEST(host_threads, windows_that_are_refused_mappings_at_the_same_time_all_r
     world_fini(&w);
 }
 
+/* ---- a window that goes while somebody needs everything ---- */
+
+static void *load_page_3(void *space)
+{
+    return (void *)(intptr_t)load(&w, space, 3, NULL);
+}
+
+static void *close_it(void *space)
+{
+    struct space *s = space;
+    w.provider.destroy(w.provider.ctx, &s->mmu);
+    s->open = false;
+    return NULL;
+}
+
+struct glance {
+    bool emergency, wait, change;
+};
+static struct glance glance(void)
+{
+    rmap__host_lock(w.host);
+    const struct glance g = {w.host->emergency, w.host->waiters, w.host->changes};
+    rmap__host_unlock(w.host);
+    return g;
+}
+
+/* A fault in a is refused a mapping, and about to take what x projects, whose lock we hold; then it will come to d. d is being
+ * closed meanwhile: with its 17 VMAs it must stay to be found, or they count and cannot be had, and there is no room for a. */
+RMAP_TEST(host_threads, a_window_that_closes_in_an_emergency_waits_for_its_end)
+{
+    enum { LIMIT = 24 };
+    world_init(&w, 256, 12, 64, LIMIT);
+    struct space *a = space_open(&w), *x = space_open(&w), *d = space_open(&w);
+    if (((struct rmap__window *)x->mmu.ctx)->base > ((struct rmap__window *)d->mmu.ctx)->base) {
+        struct space *lower = d;
+        d = x;
+        x = lower;
+    }
+    struct rmap__window *first = x->mmu.ctx, *last = d->mmu.ctx;
+    const int memory = fcntl(w.mem.fd, F_DUPFD_CLOEXEC, 0), none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CHECK(memory >= 0 && none >= 0);
+    map(a, 3, 5, 1, RW);
+    map(x, 1, 10, 1, RW);
+    for (rmap_vpn_t page = 1; page < 17; page += 2) {
+        map(d, page, 100 + page, 1, RW);
+        CHECK_EQ(load(&w, d, page, NULL), 100 + page);
+    }
+    CHECK_EQ(load(&w, x, 1, NULL), 10);
+
+    pthread_mutex_lock(&first->lock);
+    pthread_t fault, end;
+    CHECK(dup2(none, w.mem.fd) == w.mem.fd);
+    CHECK_EQ(pthread_create(&fault, NULL, load_page_3, a), 0);
+    while (!glance().emergency) sched_yield();
+    pthread_mutex_lock(&last->lock);
+    CHECK_EQ(pthread_create(&end, NULL, close_it, d), 0);
+    struct glance g;
+    while (g = glance(), !g.wait && !g.change) sched_yield();
+    const bool removed = g.change;
+    CHECK(dup2(memory, w.mem.fd) == w.mem.fd);
+    pthread_mutex_unlock(&last->lock);
+    pthread_mutex_unlock(&first->lock);
+    void *shown;
+    pthread_join(fault, &shown);
+    pthread_join(end, NULL);
+    CHECK(!removed);
+    CHECK_EQ((intptr_t)shown, 5);
+    CHECK_LE(stats_of(&w).vmas_peak, LIMIT);
+    CHECK_EQ(stats_of(&w).vmas, kernel_vmas(&w));
+    close(memory);
+    close(none);
+    world_fini(&w);
+}
+
 /* ---- two windows ---- */
 
 /* a's lock is held, as by a system call that takes long. b faults, and is flushed: a wait for a's lock would never end. */

@@ -3,6 +3,7 @@
 #include "unit/pager_world.h"
 
 #include <core/core.h>
+#include <pager/pager_internal.h>
 
 #define BLOCK 8
 
@@ -113,6 +114,21 @@ RMAP_TEST(pager_around, neighbours_come_in_as_they_went)
         CHECK(attr(s, vpn, RMAP_ATTR_SOFT_DIRTY));
         CHECK(!attr(s, vpn, RMAP_ATTR_WRITE));
     }
+    world_fini(&w);
+}
+
+/* [72, 80) was seen by a snapshot, was evicted, and comes in by a fault on 75, for reading: as not written since. */
+RMAP_TEST(pager_around, neighbours_that_a_snapshot_has_seen_are_not_written)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    expect(s, 64, 32, 0);
+    CHECK_OK(rmap_space_snapshot(s, 64, 32, NULL, NULL));
+    evict_all(&w);
+    CHECK_EQ(get(s, 64), 0);
+    const uint64_t around = stats(&w).swap_in_around;
+    CHECK_EQ(get(s, 75), 11);
+    CHECK_EQ(stats(&w).swap_in_around, around + BLOCK - 1);
+    for (rmap_vpn_t vpn = 72; vpn < 80; vpn++) CHECK(!attr(s, vpn, RMAP_ATTR_SOFT_DIRTY));
     world_fini(&w);
 }
 
@@ -277,6 +293,74 @@ RMAP_TEST(pager_around, frames_taken_in_vain_are_given_back)
     CHECK_EQ(zapped, NULL);
     CHECK_EQ(stats(&w).swap_in_around, 0);
     CHECK_EQ(stats(&w).frames_used, 2); /* page 64 and the zero page */
+    world_fini(&w);
+}
+
+/* ---- a fault that needs two frames, of which its neighbours took the second ---- */
+
+static rmap_pfn_t hogged[64];
+static unsigned hogs, calls_before, leave_free;
+
+/* Somebody takes frames, until so many are free, at the call after so many others. */
+static int alloc_after_a_hog(void *ctx, rmap_pfn_t near, rmap_pfn_t *out)
+{
+    if (calls_before-- == 0)
+        while (w.p->frames.free > leave_free) CHECK_OK(usual->alloc(ctx, RMAP_PFN_NONE, &hogged[hogs++]));
+    return usual->alloc(ctx, near, out);
+}
+
+static void hog_begin(struct rmap_frame_ops *ops, unsigned before, unsigned frames)
+{
+    hogs = 0;
+    calls_before = before;
+    leave_free = frames;
+    usual = w.r->frames;
+    *ops = *usual;
+    ops->alloc = alloc_after_a_hog;
+    w.r->frames = ops;
+}
+
+static void hog_end(void)
+{
+    w.r->frames = usual;
+    while (hogs) usual->free(w.p, hogged[--hogs]);
+}
+
+/* Page 75 is shared with C: a write needs its frame and a copy's. The last free frame goes when the eight of the block
+ * [72, 80) are in hand, and nothing can be evicted: there is a frame all the same, the neighbours'. */
+RMAP_TEST(pager_around, neighbours_frames_are_no_reason_to_have_none)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    struct rmap_frame_ops ops;
+    CHECK_OK(rmap_space_lock(s, 64, 1));
+    struct rmap_space *c = space_fork(&w, s);
+    hog_begin(&ops, BLOCK, 0);
+    const int rc = try_put(s, 75, 5);
+    hog_end();
+    CHECK_OK(rc);
+    CHECK_EQ(stats(&w).swap_in_around, 0);
+    CHECK_EQ(stats(&w).swap_ins, 2);
+    world_verify(&w);
+    CHECK_EQ(get(s, 75), 5);
+    CHECK_EQ(get(c, 75), 11);
+    world_fini(&w);
+}
+
+/* Frames become few when two of the block [72, 80) have theirs, of pages 72 and 73: the rest is left out, nothing goes. */
+RMAP_TEST(pager_around, nothing_is_evicted_for_a_neighbour)
+{
+    struct rmap_space *s = begin(64, BLOCK);
+    struct rmap_frame_ops ops;
+    map_at(s, 1000, 8, RW);
+    fill(s, 1000, 8, 0);
+    const uint64_t evictions = stats(&w).evictions;
+    hog_begin(&ops, 1, (unsigned)w.p->low_frames + 2);
+    CHECK_EQ(get(s, 75), 11);
+    hog_end();
+    CHECK_EQ(stats(&w).evictions, evictions);
+    CHECK_EQ(stats(&w).swap_in_around, 2);
+    world_verify(&w);
+    expect(s, 64, 32, 0);
     world_fini(&w);
 }
 

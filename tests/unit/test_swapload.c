@@ -142,6 +142,78 @@ RMAP_TEST(swapload, a_batch_may_be_of_any_length_and_of_several_devices)
     world_end(&w);
 }
 
+RMAP_TEST(swapload, a_batch_of_none_is_done_and_one_with_a_hole_is_not_begun)
+{
+    world_begin(&w, 10);
+    const rmap_swp_t entry[] = {evict(&w, mapped_page(&w, 5, 1)), evict(&w, mapped_page(&w, 6, 2))};
+    struct rmap_page *page[] = {new_page(&w), NULL};
+    int result[2] = {77, 77};
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, entry, page, 0, result));
+    CHECK_ERR(rmap_swap_cache_load_batch(w.s, entry, page, 2, result), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_swap_cache_load_batch(w.s, NULL, page, 1, result), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_swap_cache_load_batch(w.s, entry, NULL, 1, result), RMAP_ERR_NULL_ARG);
+    CHECK_ERR(rmap_swap_cache_load_batch(w.s, entry, page, 1, NULL), RMAP_ERR_NULL_ARG);
+    CHECK_EQ(result[0], 77);
+    CHECK_EQ(w.dev.reads, 0);
+    CHECK_EQ(page[0]->swap, 0);
+    release(&w, page[0]);
+    for (unsigned i = 0; i < 2; i++) check_content(&w, entry[i], 1 + i);
+    world_end(&w);
+}
+
+/* One entry twice: the first page has it. One page twice: it caches one slot at most, with that slot's bytes; side by side,
+ * also if the second cannot be read, and, behind an entry of another device, by two reads. */
+RMAP_TEST(swapload, a_batch_with_something_twice)
+{
+    static struct faulty_device second;
+    world_begin(&w, 2);
+    const rmap_swp_t a = evict(&w, mapped_page(&w, 5, 1)), b = evict(&w, mapped_page(&w, 6, 2));
+    faulty_device_init(&second, 10, SHIFT);
+    CHECK_OK(rmap_swap_add(w.s, &second.base));
+    const rmap_swp_t c = evict(&w, mapped_page(&w, 7, 3));
+    CHECK_NE(rmap_swp_device(c), rmap_swp_device(a));
+    struct rmap_page *one = new_page(&w), *other_one = new_page(&w);
+    int result[3];
+
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, (rmap_swp_t[]){a, a}, (struct rmap_page *[]){one, other_one}, 2, result));
+    CHECK_OK(result[0]);
+    CHECK_ERR(result[1], RMAP_ERR_EXISTS);
+    CHECK(holds(&w, one, 1));
+    CHECK_EQ(flags_of(other_one), RMAP_PAGE_LOCKED);
+    leave(&w, one);
+
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, (rmap_swp_t[]){a, b}, (struct rmap_page *[]){other_one, other_one}, 2, result));
+    CHECK_ERR(result[0], RMAP_ERR_CORRUPT);
+    CHECK_OK(result[1]);
+    CHECK(holds(&w, other_one, 2));
+    CHECK_EQ(other_one->swap, b);
+    CHECK_EQ(other_one->refcount, 2);
+    leave(&w, other_one);
+
+    one = new_page(&w);
+    w.dev.fail_read_at = w.dev.reads + 2; /* leaves the bytes of the first */
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, (rmap_swp_t[]){a, b}, (struct rmap_page *[]){one, one}, 2, result));
+    CHECK_OK(result[0]);
+    CHECK_ERR(result[1], RMAP_ERR_INVALID);
+    CHECK(holds(&w, one, 1));
+    CHECK_EQ(one->refcount, 2);
+    leave(&w, one);
+
+    one = new_page(&w);
+    CHECK_OK(rmap_swap_cache_load_batch(w.s, (rmap_swp_t[]){a, c, b}, (struct rmap_page *[]){one, one, one}, 3, result));
+    CHECK_OK(result[0]);
+    CHECK_ERR(result[1], RMAP_ERR_INVALID);
+    CHECK_ERR(result[2], RMAP_ERR_INVALID);
+    CHECK(holds(&w, one, 1));
+    CHECK_EQ(one->swap, a);
+    CHECK_EQ(one->refcount, 2);
+    leave(&w, one);
+    check_content(&w, a, 1);
+    check_content(&w, b, 2);
+    check_content(&w, c, 3);
+    world_end(&w);
+}
+
 /* C5: one bit on the way (once: a second read is right), one bit on the device (for ever), two slots exchanged. */
 RMAP_TEST(swapload, checksums_find_what_the_device_does_not)
 {
@@ -344,6 +416,36 @@ RMAP_TEST(swapload, a_slot_reused_during_its_read_is_read_again)
     CHECK_EQ(w.dev.reads, 2);
     w.ops->put(w.s, racing, 1);
     release(&w, page);
+    world_end(&w);
+}
+
+/* The second of three slots is written anew, then freed, while the three are read: that one's answer alone is another. */
+RMAP_TEST(swapload, a_slot_that_changes_leaves_the_rest_of_its_batch_alone)
+{
+    world_begin(&w, 10);
+    rmap_swp_t entry[3];
+    for (unsigned i = 0; i < 3; i++) entry[i] = evict(&w, mapped_page(&w, 5 + i, 1 + i));
+    racing = entry[1];
+    for (unsigned round = 0; round < 2; round++) {
+        struct rmap_page *page[3];
+        int result[3];
+        for (unsigned i = 0; i < 3; i++) page[i] = new_page(&w);
+        w.dev.during_read = round ? free_slot : rewrite;
+        CHECK_OK(rmap_swap_cache_load_batch(w.s, entry, page, 3, result));
+        CHECK_EQ(w.dev.during_read, NULL);
+        for (unsigned i = 0; i < 3; i++) {
+            CHECK_EQ(result[i], round && i == 1 ? RMAP_ERR_ABSENT : 0);
+            if (result[i]) {
+                CHECK_EQ(flags_of(page[i]), RMAP_PAGE_LOCKED);
+                release(&w, page[i]);
+            } else {
+                CHECK(holds(&w, page[i], i == 1 ? 77 : 1 + i));
+                leave(&w, page[i]);
+            }
+        }
+    }
+    check_content(&w, entry[0], 1);
+    check_content(&w, entry[2], 3);
     world_end(&w);
 }
 
