@@ -38,7 +38,8 @@ struct rmap_device_ops {
     /** Store n pages; answers in io[i].error, the others unaffected. Slots sorted ascending. A slot whose write failed
      *  has lost its content. */
     void (*write)(struct rmap_device *d, struct rmap_io *io, size_t n);
-    /** Fetch n pages. A slot never written is an error (IO_READ), not zeroes. */
+    /** Fetch n pages, many at a time where neighbours are read together: in any order, and perhaps one slot twice; answers
+     *  as write's. A slot never written is an error (IO_READ), not zeroes. */
     void (*read)(struct rmap_device *d, struct rmap_io *io, size_t n);
     /** The slot's content is not needed any more. Must not fail or block (leaf locks only). May be NULL. */
     void (*discard)(struct rmap_device *d, uint32_t slot);

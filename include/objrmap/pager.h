@@ -36,8 +36,11 @@ struct rmap_pager_options {
     enum rmap_move_policy move_policy;        /**< of new spaces; forks inherit it */
     unsigned evict_batch;                     /**< pages evicted at a time, 0: a default (64); 1 … 256 */
     /** Pages of the aligned block around a fault on swap that it brings in: the neighbours that are cached are mapped, and, where
-     *  the space's faults are near each other and frames are to spare, those on swap are read with the page. Frames of a
-     *  block are evicted together, too. 0 or 1: the page alone; a power of two, at most 16. */
+     *  the space's faults are near each other and frames are to spare, those on swap are read with the page. 0 or 1: the page
+     *  alone; a power of two, at most 16. From 2 on reclaim takes frames by aligned clusters of 16, whatever the block.
+     *  A fault on swap costs up to swap_around - 1 more slot look-ups, twice where neighbours are read. Neighbours count as
+     *  accessed where the MMU has update(), elsewhere when they are touched. A neighbour that cannot be read stays on swap and
+     *  fails nobody's fault, but counts in the slot map's read_errors. */
     unsigned swap_around;
 };
 
@@ -49,8 +52,8 @@ struct rmap_pager_stats {
     uint64_t zero_maps;            /**< read faults served by the zero page */
     uint64_t anon_new;             /**< pages instantiated by write faults */
     uint64_t cow_copies, cow_reuses;
-    uint64_t swap_ins, swap_in_cached; /**< pages read from the device; found in the cache */
-    uint64_t swap_in_around;           /**< swap entries that became mappings with a neighbour's fault */
+    uint64_t swap_ins, swap_in_cached; /**< pages read from the device, neighbours as well; found in the cache, without them */
+    uint64_t swap_in_around;           /**< swap entries that became mappings with a neighbour's fault, read or cached */
     uint64_t swap_in_copies;           /**< private copies for moved swap entries (S10) */
     uint64_t evictions;                /**< frames freed by reclaim */
     uint64_t shared_evictions;         /**< of those, pages mapped by two or more spaces when their unmap began */

@@ -155,9 +155,10 @@ static void tell_faults(struct rmap__window *w, const struct stretch *s, bool re
 /*
  * The kernel has no VMA left although we are below our limit: others in the process use them. Give this window's back,
  * then map. What that frees another thread may take first, for another window or for something else: then the answer is
- * false, and an emergency takes those of all windows. A mapping that failed may have left a hole in the window, which forgetting all of it closes. (Only a kernel
- * without memory for itself leaves one, and newer ones not even then. In between another thread's mmap could land there,
- * and would be mapped over: there is no call that closes a hole and asks who is in it.)
+ * false, and an emergency takes those of all windows. A mapping that failed may have left a hole in the window, which
+ * forgetting all of it closes. (Only a kernel without memory for itself leaves one, and newer ones not even then. In
+ * between another thread's mmap could land there, and would be mapped over: there is no call that closes a hole and asks
+ * who is in it.)
  */
 static bool map_after_own(struct rmap__window *w, const struct stretch *s)
 {

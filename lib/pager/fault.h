@@ -49,8 +49,8 @@ struct rmap__fault_state {
     struct rmap_page *spare[RMAP__FAULT_SPARES]; /* frames in hand, nobody else knows them */
     unsigned spares;
     struct rmap__around around; /* to be read together */
-    bool in_hand;          /* counted among those that may have frames */
-    unsigned read, copied; /* pages read from a device, private copies of pages whose entry had been moved */
+    bool in_hand;               /* counted among those that may have frames */
+    unsigned read, copied;      /* pages read from a device, private copies of pages whose entry had been moved */
 };
 
 /** Entry that maps the page with `attrs`: present, or no-access where the region allows nothing. */
