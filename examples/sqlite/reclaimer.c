@@ -13,7 +13,8 @@
 /* Below LOW free frames it reclaims until there are HIGH: shares of the budget. */
 #define LOW_SHARE 32
 #define HIGH_SHARE 16
-/* A look at the free frames costs time in proportion to all of them: no look before so many faults have come. */
+/* A look at the free frames costs time in proportion to all of them: no look before so many faults have come. Each may
+ * bring in a block of 16. */
 #define FAULTS_BETWEEN_LOOKS 64
 #define PAUSE_MICROSECONDS 500
 #define CHUNK_FRAMES 64
