@@ -24,7 +24,7 @@
     }
 
 #ifdef RMAP_DEBUG
-#define LEAST(n) n
+#define LEAST(n) ((n) < SCHEDULES_MOST ? (n) : SCHEDULES_MOST)
 #else
 #define LEAST(n) 1 /* moves and candidates do not yield: there are fewer moments */
 #endif
