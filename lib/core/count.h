@@ -10,7 +10,7 @@
 
 #include <core/core.h>
 
-/** How far ahead a loop over entries asks for descriptors: some 20 ns of work each, against a miss of 100. */
+/** How far ahead, in entries, loops over entries ask for descriptors: their work on so many is to last about as long as a miss. */
 #define RMAP__AHEAD 8
 
 /** rmap_page_find without its call, where `s` is the section that entries mostly lie in: of most instances, the only one. */
